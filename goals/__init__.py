@@ -1,0 +1,1 @@
+"""Goals: requests that need a plan, decomposed and run durably."""

@@ -1,0 +1,1 @@
+"""Speaks Slack and decides nothing: listeners, cards, streams, and the local workspace."""

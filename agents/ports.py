@@ -1,0 +1,61 @@
+"""What tools need from the rest of the house; others implement it, bootstrap wires it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from database.records import Message, Reader
+
+
+@dataclass(frozen=True, slots=True)
+class FileRef:
+    """A file shared in the thread; `size` in bytes."""
+
+    file_id: str
+    name: str
+    mimetype: str
+    size: int
+
+
+class FilesPort(Protocol):
+    """The files of one thread, as the person who asks may read them."""
+
+    def files(self) -> Sequence[FileRef]:
+        """The files shared in the thread, oldest first."""
+
+    async def read(self, file_id: str) -> bytes:
+        """The whole file. Raises UnknownName when it is not one of `files()`."""
+
+
+class RecallPort(Protocol):
+    """Remembered messages."""
+
+    async def search_messages(
+        self, words: str, reader: Reader, limit: int = 10
+    ) -> Sequence[Message]:
+        """Best matches first, only what `reader` may see."""
+
+
+class WorkflowsPort(Protocol):
+    """Saved workflows that the person may run."""
+
+    async def names(self, reader: Reader) -> Sequence[str]:
+        """Names of the workflows that `reader` may see."""
+
+    async def run_inline(self, name: str, inputs: Mapping[str, str], reader: Reader) -> str:
+        """Replay a workflow with new inputs and return its last answer. Raises UnknownName."""
+
+
+@dataclass(frozen=True, slots=True)
+class ToolContext:
+    """Who asks, where and when, and the ports a tool may use. `now` is timezone-aware."""
+
+    user_id: str
+    channel_id: str
+    thread_ts: str
+    reader: Reader
+    now: datetime
+    recall: RecallPort
+    files: FilesPort
+    workflows: WorkflowsPort

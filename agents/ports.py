@@ -47,6 +47,17 @@ class WorkflowsPort(Protocol):
         """Replay a workflow with new inputs and return its last answer. Raises UnknownName."""
 
 
+class SpawnPort(Protocol):
+    """Makes new specialists."""
+
+    async def spawn(self, description: str, author: str) -> str:
+        """Create an agent for a described specialty and return its name.
+
+        `author` is the person who asked. Raises BudgetExceeded past the spawn budget and
+        InputError when no agent can be made of the description.
+        """
+
+
 @dataclass(frozen=True, slots=True)
 class ToolContext:
     """Who asks, where and when, and the ports a tool may use. `now` is timezone-aware."""
@@ -59,3 +70,4 @@ class ToolContext:
     recall: RecallPort
     files: FilesPort
     workflows: WorkflowsPort
+    spawn: SpawnPort | None = None

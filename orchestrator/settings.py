@@ -1,0 +1,141 @@
+"""One frozen settings object, read from the environment once at start."""
+
+import os
+import sys
+from base64 import urlsafe_b64decode
+from binascii import Error as Base64Error
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, Field, SecretStr, ValidationError, ValidationInfo
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from database.errors import ConfigurationError
+
+DEFAULT_STRONG_MODEL = "gpt-4.1"
+DEFAULT_FAST_MODEL = "gpt-4.1-mini"
+
+_SECRET_KEY_BYTES = 32
+
+
+def _http_address(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https") or not parts.netloc:
+        raise ValueError("must be an address such as https://host/path")
+    return value
+
+
+def _token(value: SecretStr, info: ValidationInfo) -> SecretStr:
+    prefix, kind = {
+        "slack_bot_token": ("xoxb-", "bot token"),
+        "slack_app_token": ("xapp-", "app-level token"),
+    }[str(info.field_name)]
+    if not value.get_secret_value().startswith(prefix):
+        raise ValueError(f"must be the {kind}, which starts with {prefix}")
+    return value
+
+
+def _encryption_key(value: SecretStr) -> SecretStr:
+    try:
+        size = len(urlsafe_b64decode(value.get_secret_value()))
+    except (Base64Error, ValueError):
+        size = 0
+    if size != _SECRET_KEY_BYTES:
+        raise ValueError(
+            "must be 32 bytes in URL-safe base64: unset it to use a key file, or make one with "
+            "`head -c 32 /dev/urandom | base64 | tr '+/' '-_'`"
+        )
+    return value
+
+
+def _folder(value: Path) -> Path:
+    path = Path(os.path.abspath(value.expanduser()))
+    if path.exists() and not path.is_dir():
+        raise ValueError(f"must name a folder, but {path} is a file")
+    return path
+
+
+def _default_models_dir() -> Path:
+    """The user's cache folder, so that several homes share one download."""
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Caches" / "virtuous6" / "models"
+    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(cache) / "virtuous6" / "models"
+
+
+Address = Annotated[str, AfterValidator(_http_address)]
+Token = Annotated[SecretStr, AfterValidator(_token)]
+Folder = Annotated[Path, AfterValidator(_folder)]
+
+
+class Settings(BaseSettings):
+    """What is fixed at start; field `x_y` is the environment variable `X_Y`.
+
+    An empty variable counts as unset. `load_settings` is the way to make one from the environment.
+    """
+
+    model_config = SettingsConfigDict(
+        frozen=True, extra="ignore", env_ignore_empty=True, populate_by_name=True
+    )
+
+    slack_bot_token: Token | None = None
+    slack_app_token: Token | None = None
+    slack_api_url: Address = "https://slack.com/api/"
+    openai_api_key: SecretStr | None = None
+    openai_base_url: Address | None = None
+    virtuous6_model: str | None = None
+    virtuous6_fast_model: str | None = None
+    virtuous6_secret_key: Annotated[SecretStr, AfterValidator(_encryption_key)] | None = None
+    virtuous6_home: Folder = Field(default_factory=lambda: Path.home() / ".virtuous6")
+    virtuous6_models_dir: Folder = Field(default_factory=_default_models_dir)
+
+    @property
+    def home(self) -> Path:
+        """Where local data lives."""
+        return self.virtuous6_home
+
+    @property
+    def models_dir(self) -> Path:
+        """Where weights of the embedded model live."""
+        return self.virtuous6_models_dir
+
+    @property
+    def embedded(self) -> bool:
+        """Whether the embedded model answers, because no other model is configured."""
+        return self.openai_api_key is None and self.openai_base_url is None
+
+    @property
+    def strong_model(self) -> str:
+        """The model that answers."""
+        return self.virtuous6_model or DEFAULT_STRONG_MODEL
+
+    @property
+    def fast_model(self) -> str:
+        """The model for small questions; the strong one where only that is named."""
+        return self.virtuous6_fast_model or self.virtuous6_model or DEFAULT_FAST_MODEL
+
+
+def load_settings(**overrides: Any) -> Settings:
+    """Settings from the environment, with `overrides` by field name.
+
+    Raises:
+        ConfigurationError: in one line that names the first wrong variable and what to set.
+    """
+    try:
+        return Settings(**overrides)
+    except ValidationError as error:
+        raise ConfigurationError(_one_line(error)) from None
+
+
+def _one_line(error: ValidationError) -> str:
+    problem = error.errors(include_input=False, include_url=False)[0]
+    name = str(problem["loc"][0]).upper()
+    message = problem["msg"].removeprefix("Value error, ")
+    return f"{name} {message}."
+
+
+def environment_names() -> Mapping[str, str]:
+    """Every environment variable that is read, with the field it fills."""
+    return {name.upper(): name for name in Settings.model_fields}

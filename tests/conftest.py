@@ -1,0 +1,47 @@
+"""What every test may use, and what none may do: reach the network."""
+
+import ipaddress
+import os
+import socket
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.model_server.server import ScriptedModel
+
+_connect = socket.socket.connect
+_CONFIGURATION = ("SLACK_", "OPENAI_", "SUPABASE_", "VIRTUOUS6_")
+
+
+def _loopback_only(self: socket.socket, address: Any) -> None:
+    """Refuse to connect anywhere but to this machine."""
+    if self.family in (socket.AF_INET, socket.AF_INET6):
+        host = str(address[0])
+        if host != "localhost" and not ipaddress.ip_address(host).is_loopback:
+            raise RuntimeError(f"A test tried to reach {host}: tests stay on this machine.")
+    _connect(self, address)
+
+
+@pytest.fixture(autouse=True)
+def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Connections leave this machine in no test, and no key of the developer's is used."""
+    monkeypatch.setattr(socket.socket, "connect", _loopback_only)
+    for name in list(os.environ):
+        if name.startswith(_CONFIGURATION) and name != "VIRTUOUS6_MODELS_DIR":
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture
+async def scripted_model() -> AsyncIterator[ScriptedModel]:
+    """A model server that answers what the test scripts."""
+    async with ScriptedModel() as model:
+        yield model
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty home folder, also set in the environment."""
+    monkeypatch.setenv("VIRTUOUS6_HOME", str(tmp_path / "home"))
+    return tmp_path / "home"

@@ -88,7 +88,7 @@ class AgentDefinition(BaseModel):
         return content_hash(self.body())
 
     def body(self) -> dict[str, Any]:
-        """The definition as a Document's body, defaults spelled out; `parse_definition` reads it."""
+        """The definition as a Document's body, defaults spelled out."""
         return self.model_dump(mode="json")
 
 
@@ -303,7 +303,7 @@ class _Composed:
 
     def _scalar(self, node: yaml.ScalarNode) -> Any:
         try:
-            return self._constructor.construct_object(node)  # type: ignore[no-untyped-call]
+            return self._constructor.construct_object(node)
         except (yaml.YAMLError, ValueError):
             raise self._at(node, f"'{node.value}' cannot be read; put it in quotes") from None
 

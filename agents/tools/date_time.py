@@ -1,0 +1,137 @@
+"""Dates and times in the person's zone: now, weekdays, differences, adding days."""
+
+import re
+from datetime import date, datetime, timedelta
+from typing import Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import BaseModel, Field
+
+from agents.ports import ToolContext
+from agents.tools.base import Tool, ToolFailed, checked, schema_of
+
+_WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+_NEAR = {"": 0, "now": 0, "today": 0, "tomorrow": 1, "yesterday": -1}
+_ISO = re.compile(r"(\d{4}-\d{1,2}-\d{1,2})(?:[T ].*)?")
+
+Operation = Literal["now", "weekday", "difference", "add_days", "add_business_days"]
+
+
+class Moment(BaseModel):
+    """What to find out about which date."""
+
+    operation: Operation = Field(
+        description="now: date and time. weekday: day of the week of `date`. difference: days "
+        "from `date` to `until`. add_days / add_business_days: the date `days` after `date`"
+    )
+    date: str = Field(default="today", description="YYYY-MM-DD, today, tomorrow or a weekday")
+    until: str = Field(default="", description="Only for difference: the second date")
+    days: int = Field(default=0, description="Only for add_...: how many days, negative = before")
+    zone: str = Field(default="", description="Only for now: a zone such as Asia/Tokyo")
+
+
+def business_days_between(first: date, last: date) -> int:
+    """Mondays to Fridays after `first` up to and including `last`; negative backwards."""
+    if last < first:
+        return -_business_days(last - timedelta(days=1), first - timedelta(days=1))
+    return _business_days(first, last)
+
+
+def _business_days(after: date, up_to: date) -> int:
+    weeks, rest = divmod((up_to - after).days, 7)
+    extra = sum((after.weekday() + offset) % 7 < 5 for offset in range(1, rest + 1))
+    return weeks * 5 + extra
+
+
+def add_business_days(start: date, days: int) -> date:
+    """The date `days` Mondays to Fridays after `start`, holidays not known. May OverflowError."""
+    step = 1 if days >= 0 else -1
+    weeks, rest = divmod(abs(days), 5)
+    moved = start
+    if rest == 0 and weeks:
+        weeks, rest = weeks - 1, 5
+    moved += timedelta(days=7 * weeks * step)
+    while rest:
+        moved += timedelta(days=step)
+        rest -= moved.weekday() < 5
+    return moved
+
+
+def _read(text: str, today: date) -> date:
+    word = text.strip().lower().removeprefix("next ").removeprefix("this ")
+    if word in _NEAR:
+        return today + timedelta(days=_NEAR[word])
+    if word in _WEEKDAYS:
+        ahead = (_WEEKDAYS.index(word) - today.weekday()) % 7
+        return today + timedelta(days=ahead or 7)
+    if matched := _ISO.fullmatch(text.strip()):
+        try:
+            year, month, day = (int(part) for part in matched[1].split("-"))
+            return date(year, month, day)
+        except ValueError as error:
+            raise ToolFailed(f"'{text}' is not a date: {error}") from None
+    raise ToolFailed(f"'{text}' is not a date. Write it as YYYY-MM-DD, such as {today:%Y-%m-%d}")
+
+
+def _in_zone(now: datetime, zone: str) -> datetime:
+    if not zone.strip():
+        return now
+    try:
+        return now.astimezone(ZoneInfo(zone.strip()))
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise ToolFailed(
+            f"There is no time zone '{zone}'. Use a name such as Europe/Berlin or UTC"
+        ) from None
+
+
+def _day(day: date) -> str:
+    return f"{_WEEKDAYS[day.weekday()].capitalize()} {day:%Y-%m-%d}"
+
+
+def _difference(first: date, last: date) -> str:
+    days = (last - first).days
+    weeks, rest = divmod(abs(days), 7)
+    way = "before" if days < 0 else "after"
+    return (
+        f"{_day(last)} is {abs(days)} days {way} {_day(first)} "
+        f"({weeks} weeks and {rest} days; {abs(business_days_between(first, last))} business days, "
+        "holidays not taken out)."
+    )
+
+
+def _answer(asked: Moment, now: datetime) -> str:
+    if asked.operation == "now":
+        local = _in_zone(now, asked.zone)
+        return f"It is {_day(local.date())}, {local:%H:%M} ({local.tzinfo})."
+    first = _read(asked.date, now.date())
+    if asked.operation == "weekday":
+        return f"{first:%Y-%m-%d} is a {_WEEKDAYS[first.weekday()].capitalize()}."
+    if asked.operation == "difference":
+        if not asked.until.strip():
+            raise ToolFailed("difference needs two dates: give `date` and `until`")
+        return _difference(first, _read(asked.until, now.date()))
+    if asked.operation == "add_days":
+        return f"{asked.days} days from {_day(first)} is {_day(first + timedelta(asked.days))}."
+    moved = add_business_days(first, asked.days)
+    return (
+        f"{asked.days} business days from {_day(first)} is {_day(moved)} (holidays not taken out)."
+    )
+
+
+async def _run(arguments: Moment, context: ToolContext) -> str:
+    try:
+        return _answer(arguments, context.now)
+    except OverflowError:
+        raise ToolFailed("That date lies outside the years 1 to 9999. Use fewer days") from None
+
+
+DATE_TIME = Tool(
+    name="date_time",
+    description="Knows the date and time now, days of the week, days between two dates, and "
+    "dates some days or business days away. You do not know these yourself.",
+    parameters=schema_of(Moment),
+    effect="read",
+    title="Looking at the calendar",
+    call=checked(Moment, _run),
+    foreign=False,
+)

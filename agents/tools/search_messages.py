@@ -1,0 +1,56 @@
+"""Search in the remembered messages that the person may see."""
+
+from datetime import datetime
+
+from pydantic import BaseModel, Field
+
+from agents.ports import ToolContext
+from agents.tools.base import Tool, checked, schema_of
+from database.records import Message
+
+_MAX_RESULTS = 8
+_MAX_CHARACTERS = 400
+
+
+class Search(BaseModel):
+    """What to look for."""
+
+    words: str = Field(
+        min_length=1,
+        max_length=200,
+        description="Two to four words that the message probably contains, such as: budget march",
+    )
+
+
+async def _run(arguments: Search, context: ToolContext) -> str:
+    words = " ".join(arguments.words.split())
+    found = await context.recall.search_messages(words, context.reader, _MAX_RESULTS)
+    if not found:
+        return f"No message was found for '{words}'. Fewer or other words may find some."
+    lines = [_line(number, message, context) for number, message in enumerate(found, start=1)]
+    return f"{len(found)} messages, best match first:\n" + "\n".join(lines)
+
+
+def _line(number: int, message: Message, context: ToolContext) -> str:
+    """Who, where, when and what; channel and ts are what a link to it is made of."""
+    said = datetime.fromtimestamp(float(message.ts), context.now.tzinfo)
+    who = "the assistant" if message.role == "assistant" else f"<@{message.user_id or 'unknown'}>"
+    text = " ".join(message.text.split())
+    if len(text) > _MAX_CHARACTERS:
+        text = text[: _MAX_CHARACTERS - 1] + "…"
+    return (
+        f"{number}. {who} in <#{message.channel_id}> on {said:%Y-%m-%d %H:%M} "
+        f"(ts {message.ts}): {text}"
+    )
+
+
+SEARCH_MESSAGES = Tool(
+    name="search_messages",
+    description="Searches what people said earlier in this workspace: decisions, plans, dates, "
+    "who does what. Use it when the answer is not in this conversation.",
+    parameters=schema_of(Search),
+    effect="read",
+    title="Searching our messages",
+    call=checked(Search, _run),
+    subject="words",
+)

@@ -4,7 +4,8 @@ VirtuousError
 |-- ConfigurationError          something must be set or installed first (exit status 2)
 |-- InputError                  what was given cannot be used; nothing was changed
 |   |-- UnknownName             no agent, workflow, run or person of that name
-|   +-- NotAllowed              this person may not do or see this
+|   |-- NotAllowed              this person may not do or see this
+|   +-- StaleBase               somebody changed the document in the meantime
 |-- StoreError                  the record could not be read or written
 |   +-- MigrationError          the database and the code do not fit together
 |-- ModelError                  the model gave no usable answer (see agents/errors.py)
@@ -30,6 +31,10 @@ class UnknownName(InputError):
 
 class NotAllowed(InputError):
     """This person may not do or see this."""
+
+
+class StaleBase(InputError):
+    """The document has changed since the version that this change was made from."""
 
 
 class StoreError(VirtuousError):

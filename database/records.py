@@ -263,3 +263,45 @@ class Metrics:
     total: MetricsRow
     by_agent: tuple[MetricsRow, ...]
     by_day: tuple[MetricsRow, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AgentRecord:
+    """How an agent did with a type of task; `task_type` None gathers runs without one.
+
+    `judged` and `succeeded` are sums of weights: a run judged by a check or by a person's word
+    weighs 1, one that only implicit feedback speaks of weighs that feedback's weight.
+    """
+
+    agent: str
+    task_type: str | None
+    runs: int
+    judged: float
+    succeeded: float
+    mean_ms: float | None
+    mean_cost_usd: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class TaskType:
+    """A cluster of similar requests: `centroid` is a float32 vector's bytes, `count` its size."""
+
+    name: str
+    centroid: bytes
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class ForgetReport:
+    """How many rows were emptied or deleted, by table."""
+
+    user_id: str
+    rows: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class ImportReport:
+    """What an import did: runs that were new, and runs that the record knew already."""
+
+    added: int
+    known: int

@@ -1,0 +1,288 @@
+"""The SQL of the record on SQLite: rows in, rows out, nothing decided here but what is current.
+
+Everything takes and gives rows (see rows.py); store.py turns them into records.
+"""
+
+import json
+import sqlite3
+from collections.abc import Collection, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from database import rows
+from database.records import Feedback, Message, Run, RunQuery, Summary
+from database.sqlite_file import Row, SqliteFile, Values
+
+Fact = Run | Feedback | Message | Summary
+
+
+def _insert(table: str, columns: str, conflict: str = "DO NOTHING") -> str:
+    places = ", ".join("?" for _ in columns.split(","))
+    return f"INSERT INTO {table} ({columns}) VALUES ({places}) ON CONFLICT {conflict}"
+
+
+_ADD_RUN = _insert("runs", rows.RUN)
+_ADD_STEP = _insert("steps", rows.STEP)
+_ADD_FEEDBACK = _insert("feedback", rows.FEEDBACK)
+_ADD_MESSAGE = _insert("messages", rows.MESSAGE)
+_ADD_SUMMARY = _insert("summaries", rows.SUMMARY)
+_ADD_DOCUMENT = _insert("documents", rows.DOCUMENT)
+_LIVE = "workspace = ? AND channel_id = ? AND deleted = 0"
+_DOCUMENT = "workspace = ? AND kind = ? AND name = ?"
+
+
+class SqliteBackend:
+    """The record of one workspace in a SQLite file."""
+
+    def __init__(self, path: Path, workspace: str) -> None:
+        self.file = SqliteFile(path, "record")
+        self.workspace = workspace
+
+    # Facts
+
+    def append(self, facts: Iterable[Fact]) -> int:
+        """Add what is new, all or nothing; the number of facts that were new."""
+        with self.file.transaction() as connection:
+            return sum(self._add(connection, fact) for fact in facts)
+
+    def _add(self, connection: sqlite3.Connection, fact: Fact) -> int:
+        match fact:
+            case Run():
+                return self._add_run(connection, fact)
+            case Message():
+                return _put(connection, _ADD_MESSAGE, rows.message_values(self.workspace, fact))
+            case Feedback():
+                return _put(connection, _ADD_FEEDBACK, rows.feedback_values(self.workspace, fact))
+            case Summary():
+                return _put(connection, _ADD_SUMMARY, rows.summary_values(self.workspace, fact))
+
+    def _add_run(self, connection: sqlite3.Connection, run: Run) -> int:
+        added = _put(connection, _ADD_RUN, rows.run_values(self.workspace, run))
+        if added:
+            for step in run.steps:
+                _put(connection, _ADD_STEP, rows.step_values(self.workspace, run.run_id, step))
+        return added
+
+    def run(self, run_id: str) -> Row | None:
+        """One run without its steps."""
+        sql = "SELECT * FROM runs WHERE workspace = ? AND run_id = ?"
+        return self.file.row(sql, (self.workspace, run_id))
+
+    def steps(self, run_id: str) -> list[Row]:
+        """The steps of one run in order."""
+        sql = "SELECT * FROM steps WHERE workspace = ? AND run_id = ? ORDER BY position"
+        return self.file.rows(sql, (self.workspace, run_id))
+
+    def runs(self, connection: sqlite3.Connection, query: RunQuery) -> list[Row]:
+        """Newest first; runs without a time come last."""
+        where, values = matching(self.workspace, query)
+        sql = f"SELECT * FROM runs WHERE {where} ORDER BY started_at DESC, seq DESC LIMIT ?"
+        return connection.execute(sql, (*values, query.limit)).fetchall()
+
+    def steps_of(self, connection: sqlite3.Connection, run_ids: Sequence[str]) -> list[Row]:
+        """The steps of several runs, run by run in order."""
+        sql = """SELECT * FROM steps WHERE workspace = ?
+            AND run_id IN (SELECT value FROM json_each(?)) ORDER BY run_id, position"""
+        return connection.execute(sql, (self.workspace, json.dumps(run_ids))).fetchall()
+
+    def run_of_message(self, channel_id: str, ts: str) -> Row | None:
+        """The run that answered with this message, else the one that it asked for."""
+        for column in ("reply_ts", "message_ts"):
+            sql = f"""SELECT * FROM runs WHERE workspace = ? AND channel_id = ? AND {column} = ?
+                AND kind = 'reply' ORDER BY seq DESC LIMIT 1"""
+            found = self.file.row(sql, (self.workspace, channel_id, ts))
+            if found is not None:
+                return found
+        return None
+
+    def last_reply(self, channel_id: str, user_id: str, thread_ts: str | None) -> Row | None:
+        """The newest reply to this person here."""
+        thread = "" if thread_ts is None else "AND thread_ts = ?"
+        values = () if thread_ts is None else (thread_ts,)
+        sql = f"""SELECT * FROM runs WHERE workspace = ? AND user_id = ? AND channel_id = ?
+            AND kind = 'reply' {thread} ORDER BY started_at DESC, seq DESC LIMIT 1"""
+        return self.file.row(sql, (self.workspace, user_id, channel_id, *values))
+
+    def feedback_on(self, run_id: str) -> list[Row]:
+        """Oldest first."""
+        sql = """SELECT * FROM feedback WHERE workspace = ? AND run_id = ?
+            ORDER BY created_at, feedback_id"""
+        return self.file.rows(sql, (self.workspace, run_id))
+
+    # Messages
+
+    def thread(self, channel_id: str, thread_ts: str, limit: int) -> list[Row]:
+        """Newest first."""
+        sql = f"SELECT * FROM messages WHERE {_LIVE} AND thread_ts = ? ORDER BY ts DESC LIMIT ?"
+        return self.file.rows(sql, (self.workspace, channel_id, thread_ts, limit))
+
+    def messages(self, channel_id: str, since_ts: str, limit: int) -> list[Row]:
+        """Newest first."""
+        sql = f"SELECT * FROM messages WHERE {_LIVE} AND ts >= ? ORDER BY ts DESC LIMIT ?"
+        return self.file.rows(sql, (self.workspace, channel_id, since_ts, limit))
+
+    def search(
+        self, connection: sqlite3.Connection, match: str, audiences: Collection[str], limit: int
+    ) -> list[Row]:
+        """Best match first; `match` is an FTS5 expression."""
+        sql = """SELECT messages.* FROM message_words
+            JOIN messages ON messages.seq = message_words.rowid
+            WHERE message_words MATCH ? AND workspace = ? AND deleted = 0
+              AND audience IN (SELECT value FROM json_each(?))
+            ORDER BY message_words.rank, messages.seq DESC LIMIT ?"""
+        values = (match, self.workspace, json.dumps(list(audiences)), limit)
+        return connection.execute(sql, values).fetchall()
+
+    def edit_message(self, channel_id: str, ts: str, text: str) -> bool:
+        """New text for a message that is there, and no summary that repeats the old one."""
+        sql = f"UPDATE messages SET text = ? WHERE {_LIVE} AND ts = ?"
+        with self.file.transaction() as connection:
+            changed = _put(connection, sql, (text, self.workspace, channel_id, ts))
+            self._drop_summaries(connection, channel_id, ts)
+        return bool(changed)
+
+    def delete_message(self, channel_id: str, ts: str) -> None:
+        """An empty row stays, also where the message was never heard."""
+        sql = """INSERT INTO messages (workspace, channel_id, ts, thread_ts, role, audience, text,
+                created_at, deleted) VALUES (?, ?, ?, ?, 'person', '', '', 0, 1)
+            ON CONFLICT DO UPDATE SET text = '', deleted = 1"""
+        with self.file.transaction() as connection:
+            self._drop_summaries(connection, channel_id, ts)
+            connection.execute(sql, (self.workspace, channel_id, ts, ts))
+
+    def _drop_summaries(self, connection: sqlite3.Connection, channel_id: str, ts: str) -> None:
+        sql = """DELETE FROM summaries WHERE workspace = ?1 AND channel_id = ?2
+            AND until_ts >= ?3 AND thread_ts = (SELECT thread_ts FROM messages
+                WHERE workspace = ?1 AND channel_id = ?2 AND ts = ?3)"""
+        connection.execute(sql, (self.workspace, channel_id, ts))
+
+    def latest_summary(self, channel_id: str, thread_ts: str) -> Row | None:
+        """The summary that reaches furthest."""
+        sql = """SELECT * FROM summaries WHERE workspace = ? AND channel_id = ? AND thread_ts = ?
+            ORDER BY until_ts DESC LIMIT 1"""
+        return self.file.row(sql, (self.workspace, channel_id, thread_ts))
+
+    # Decisions
+
+    def documents(self, kind: str) -> list[Row]:
+        """Active versions, by name."""
+        sql = """SELECT * FROM documents WHERE workspace = ? AND kind = ? AND active = 1
+            ORDER BY name"""
+        return self.file.rows(sql, (self.workspace, kind))
+
+    def document(self, kind: str, name: str, version: str | None = None) -> Row | None:
+        """One version, or the active one."""
+        which = "active = 1" if version is None else "version = ?"
+        values = () if version is None else (version,)
+        sql = f"SELECT * FROM documents WHERE {_DOCUMENT} AND {which}"
+        return self.file.row(sql, (self.workspace, kind, name, *values))
+
+    def history(self, kind: str, name: str) -> list[Row]:
+        """Every version, oldest first."""
+        sql = f"SELECT * FROM documents WHERE {_DOCUMENT} ORDER BY number"
+        return self.file.rows(sql, (self.workspace, kind, name))
+
+    def add_version(self, connection: sqlite3.Connection, values: Values) -> Row:
+        """A version that was not there; it becomes the active one, and is returned."""
+        return self._switch(connection, _ADD_DOCUMENT, values, values)
+
+    def reactivate(self, connection: sqlite3.Connection, values: Values) -> Row:
+        """An earlier version becomes the active one again, and is returned as it was kept.
+
+        Its body is written again, in case it had been forgotten.
+        """
+        found = dict(zip(rows.DOCUMENT.split(", "), values, strict=True))
+        sql = f"UPDATE documents SET active = 1, body = ? WHERE {_DOCUMENT} AND version = ?"
+        key = (self.workspace, found["kind"], found["name"], found["version"])
+        return self._switch(connection, sql, (found["body"], *key), values)
+
+    def _switch(
+        self, connection: sqlite3.Connection, sql: str, change: Values, document: Values
+    ) -> Row:
+        _, kind, name, *_ = document
+        retire = f"UPDATE documents SET active = 0 WHERE {_DOCUMENT} AND active = 1"
+        connection.execute(retire, (self.workspace, kind, name))
+        _put(connection, sql, change)
+        self.note_documents_changed(connection)
+        active = f"SELECT * FROM documents WHERE {_DOCUMENT} AND active = 1"
+        row: Row = connection.execute(active, (self.workspace, kind, name)).fetchone()
+        return row
+
+    def note_documents_changed(self, connection: sqlite3.Connection) -> None:
+        """Tell every process that its copies are old."""
+        sql = """INSERT INTO document_changes VALUES (?, 1)
+            ON CONFLICT DO UPDATE SET changes = changes + 1"""
+        connection.execute(sql, (self.workspace,))
+
+    def document_changes(self) -> int:
+        """How often documents changed."""
+        found = self.file.row(
+            "SELECT changes FROM document_changes WHERE workspace = ?", (self.workspace,)
+        )
+        return found["changes"] if found else 0
+
+    def person(self, user_id: str) -> Row | None:
+        """One person."""
+        sql = "SELECT * FROM people WHERE workspace = ? AND user_id = ?"
+        return self.file.row(sql, (self.workspace, user_id))
+
+    def people(self) -> list[Row]:
+        """Everybody known, by id."""
+        sql = "SELECT * FROM people WHERE workspace = ? ORDER BY user_id"
+        return self.file.rows(sql, (self.workspace,))
+
+    def save_person(self, values: Values) -> None:
+        """Add or replace."""
+        sql = """INSERT INTO people (workspace, user_id, name, settings) VALUES (?, ?, ?, ?)
+            ON CONFLICT DO UPDATE SET name = excluded.name, settings = excluded.settings"""
+        with self.file.transaction() as connection:
+            _put(connection, sql, values)
+
+    def task_types(self) -> list[Row]:
+        """Every task type, by name."""
+        sql = "SELECT * FROM task_types WHERE workspace = ? ORDER BY name"
+        return self.file.rows(sql, (self.workspace,))
+
+    def save_task_type(self, name: str, centroid: bytes, count: int) -> None:
+        """Add or replace."""
+        sql = """INSERT INTO task_types (workspace, name, centroid, count) VALUES (?, ?, ?, ?)
+            ON CONFLICT DO UPDATE SET centroid = excluded.centroid, count = excluded.count"""
+        with self.file.transaction() as connection:
+            _put(connection, sql, (self.workspace, name, centroid, count))
+
+
+def matching(workspace: str, query: RunQuery) -> tuple[str, list[Any]]:
+    """The condition of a query over `runs`, and its values (the limit is not part of it)."""
+    kinds = ", ".join("?" for _ in query.kinds)
+    parts = ["workspace = ?", f"kind IN ({kinds})"]
+    values: list[Any] = [workspace, *query.kinds]
+    wanted = (
+        ("user_id = ?", query.user_id),
+        ("channel_id = ?", query.channel_id),
+        ("thread_ts = ?", query.thread_ts),
+        ("agent = ?", query.agent),
+        ("started_at >= ?", query.since),
+        ("started_at < ?", query.until),
+    )
+    for part, value in wanted:
+        if value is not None:
+            parts.append(part)
+            values.append(value)
+    if query.audiences is not None:
+        parts.append("audience IN (SELECT value FROM json_each(?))")
+        values.append(json.dumps(sorted(query.audiences)))
+    return " AND ".join(parts), values
+
+
+def _put(connection: sqlite3.Connection, sql: str, values: Values) -> int:
+    """Rows changed. Half a surrogate pair, which no database takes, becomes a question mark."""
+    try:
+        return connection.execute(sql, values).rowcount
+    except UnicodeEncodeError:
+        return connection.execute(sql, [_encodable(value) for value in values]).rowcount
+
+
+def _encodable(value: object) -> object:
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode("utf-8")
+    return value

@@ -1,0 +1,191 @@
+"""One SQLite file in WAL mode: opening it, writing whole transactions, reading aside of the loop.
+
+Writing never checkpoints (that is what makes one append in a thousand take 12 ms); a thread of its
+own does. Several processes on one machine may share a file; each waits for the other's turn.
+"""
+
+import asyncio
+import contextlib
+import os
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import structlog
+
+from database import migrations
+from database.errors import StoreError
+
+T = TypeVar("T")
+Row = sqlite3.Row
+Values = Sequence[Any]
+
+BUSY_SECONDS = 30.0
+"""How long a writer waits for another's turn; forgetting a person on a large file takes seconds."""
+CHECKPOINT_EVERY = 1000
+"""Transactions between two checkpoints; about 30 MB of write-ahead log at most."""
+
+_log = structlog.get_logger(__name__)
+
+_CAUSES = (
+    (
+        ("not a database", "malformed", "file is encrypted"),
+        "{path} is damaged or is not a database. Move it away and start again (a new one is made), "
+        "or put back a copy",
+    ),
+    (
+        ("unable to open", "readonly", "read-only", "permission denied"),
+        "{path} cannot be written. Give this user write access to its folder, or set "
+        "VIRTUOUS6_HOME to another folder",
+    ),
+    (
+        ("full", "disk i/o error", "no space"),
+        "{path} could not be written because the disk is full or failing. Free some space; "
+        "nothing was half-written",
+    ),
+    (
+        ("locked", "busy"),
+        "{path} is held by another process. Wait until it has finished, or stop it",
+    ),
+)
+
+
+@contextlib.contextmanager
+def explained(path: Path) -> Iterator[None]:
+    """Turn SQLite's and the system's errors into StoreErrors that say what to do."""
+    try:
+        yield
+    except (sqlite3.DatabaseError, OSError) as error:
+        raise explain(path, error) from error
+
+
+def explain(path: Path, error: Exception) -> StoreError:
+    """What went wrong with this file, in words that say what to do."""
+    text = str(error).lower()
+    for signs, advice in _CAUSES:
+        if any(sign in text for sign in signs):
+            return StoreError(f"{advice.format(path=path)} ({error}).")
+    return StoreError(f"{path} could not be used: {error}. Nothing was half-written; report this.")
+
+
+class SqliteFile:
+    """A migrated database file with one writing connection.
+
+    `synchronous` NORMAL survives a killed process but may lose the last moments in a power cut;
+    FULL survives both and costs a flush of the disk for each transaction.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        family: migrations.Family,
+        synchronous: Literal["NORMAL", "FULL"] = "NORMAL",
+    ) -> None:
+        self.path = path
+        self._lock = threading.RLock()
+        self._commits = 0
+        self._wanted = threading.Event()
+        self._closing = False
+        with explained(path):
+            _create_private(path)
+            self._writer = self._connect(synchronous)
+            try:
+                migrations.migrate(self._writer, family, path)
+            except BaseException:
+                self._writer.close()
+                raise
+        self._checkpointer = threading.Thread(target=self._checkpoints, daemon=True)
+        self._checkpointer.start()
+
+    def _connect(self, synchronous: str = "NORMAL") -> sqlite3.Connection:
+        connection = sqlite3.connect(
+            self.path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
+        )
+        connection.row_factory = sqlite3.Row
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute(f"PRAGMA synchronous = {synchronous}")
+            connection.execute("PRAGMA wal_autocheckpoint = 0")
+            connection.execute("PRAGMA secure_delete = ON")
+            connection.execute("PRAGMA temp_store = MEMORY")
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """All or nothing; other writers wait. Raises StoreError."""
+        with self._lock:
+            connection = self._writer
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+                yield connection
+                connection.execute("COMMIT")
+            except BaseException as error:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                if isinstance(error, sqlite3.Error):
+                    raise explain(self.path, error) from error
+                raise
+            self._count_commit()
+
+    def rows(self, sql: str, values: Values = ()) -> list[Row]:
+        """A short read in line; it sees every write of this process. Raises StoreError."""
+        with self._lock:
+            try:
+                return self._writer.execute(sql, values).fetchall()
+            except sqlite3.Error as error:
+                raise explain(self.path, error) from error
+
+    def row(self, sql: str, values: Values = ()) -> Row | None:
+        """The first row of a short read, or None."""
+        found = self.rows(sql, values)
+        return found[0] if found else None
+
+    async def aside(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Do something slow in a thread with a connection of its own. Raises StoreError."""
+        return await asyncio.to_thread(self.on_own_connection, work)
+
+    def on_own_connection(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """What `aside` does, in this thread."""
+        with explained(self.path), contextlib.closing(self._connect()) as connection:
+            return work(connection)
+
+    def close(self) -> None:
+        """Close; the last one to close a file also empties its write-ahead log."""
+        self._closing = True
+        self._wanted.set()
+        self._checkpointer.join()
+        with self._lock:
+            self._writer.close()
+
+    def _count_commit(self) -> None:
+        self._commits += 1
+        if self._commits % CHECKPOINT_EVERY == 0:
+            self._wanted.set()
+
+    def _checkpoints(self) -> None:
+        while True:
+            self._wanted.wait()
+            if self._closing:
+                return
+            self._wanted.clear()
+            try:
+                self.on_own_connection(lambda c: c.execute("PRAGMA wal_checkpoint(PASSIVE)"))
+            except StoreError as error:
+                _log.warning("checkpoint_failed", reason=str(error))
+
+
+def wipe(connection: sqlite3.Connection) -> None:
+    """Leave no byte of deleted rows in the file or in its write-ahead log."""
+    connection.execute("VACUUM")
+    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+
+def _create_private(path: Path) -> None:
+    """A new file and its folder are readable by their owner only."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))

@@ -1,0 +1,266 @@
+"""The one Store: everything that happened and was decided in one workspace."""
+
+import re
+import sqlite3
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from itertools import groupby
+from pathlib import Path
+from typing import Any, Self
+
+from database import rows
+from database.errors import InputError, StaleBase, UnknownName
+from database.records import (
+    PUBLIC,
+    Document,
+    DocumentKind,
+    Feedback,
+    Message,
+    Person,
+    Reader,
+    Run,
+    RunQuery,
+    Step,
+    Summary,
+    TaskType,
+    content_hash,
+)
+from database.sqlite_backend import Fact, Row, SqliteBackend
+
+RECORD = "record.db"
+_SEARCH_WORDS = 32
+
+
+class Store:
+    """Opened for one workspace, which leads every key.
+
+    Facts are appended in line (well under a millisecond); reads that may be long run in a thread.
+    Every method raises StoreError when the file cannot be read or written.
+    """
+
+    def __init__(self, backend: SqliteBackend) -> None:
+        self._backend = backend
+
+    @classmethod
+    def open(cls, home: Path, workspace: str) -> Self:
+        """Open or create `home/record.db` and bring it up to date.
+
+        Raises InputError without a workspace, StoreError when the file is not ours, damaged or
+        cannot be written, MigrationError when it was written by newer code.
+        """
+        if not workspace:
+            raise InputError("A store needs a workspace: give its id, for example T0123ABCD.")
+        return cls(SqliteBackend(home / RECORD, workspace))
+
+    @property
+    def workspace(self) -> str:
+        """The id of the workspace this store is opened for."""
+        return self._backend.workspace
+
+    async def close(self) -> None:
+        """Let go of the file; everything appended stays."""
+        self._backend.file.close()
+
+    # Facts
+
+    def append(self, *facts: Fact) -> None:
+        """Add facts in one transaction; a fact whose key is known changes nothing."""
+        self._backend.append(facts)
+
+    def append_all(self, facts: Iterable[Fact]) -> int:
+        """Like `append`, for many; how many were new. An error while iterating undoes all."""
+        return self._backend.append(facts)
+
+    async def run(self, run_id: str) -> Run | None:
+        """One run with its steps."""
+        return self._with_steps(self._backend.run(run_id))
+
+    async def runs(self, query: RunQuery, *, with_steps: bool = False) -> list[Run]:
+        """Newest first, at most `query.limit`; without steps unless asked."""
+
+        def read(connection: sqlite3.Connection) -> list[Run]:
+            found = self._backend.runs(connection, query)
+            steps = self._steps(connection, found) if with_steps else {}
+            return [rows.run_from(row, steps.get(row["run_id"], ())) for row in found]
+
+        return await self._backend.file.aside(read)
+
+    def _steps(
+        self, connection: sqlite3.Connection, runs: list[Row]
+    ) -> dict[str, tuple[Step, ...]]:
+        found = self._backend.steps_of(connection, [row["run_id"] for row in runs])
+        return {
+            run_id: tuple(rows.step_from(row) for row in group)
+            for run_id, group in groupby(found, key=lambda row: row["run_id"])
+        }
+
+    async def run_of_message(self, channel_id: str, ts: str) -> Run | None:
+        """The reply whose `reply_ts`, or else whose `message_ts`, this is."""
+        return self._with_steps(self._backend.run_of_message(channel_id, ts))
+
+    async def last_reply(
+        self, channel_id: str, user_id: str, thread_ts: str | None = None
+    ) -> Run | None:
+        """The newest reply to this person in this channel, or in this thread of it."""
+        return self._with_steps(self._backend.last_reply(channel_id, user_id, thread_ts))
+
+    def _with_steps(self, row: Row | None) -> Run | None:
+        if row is None:
+            return None
+        steps = self._backend.steps(row["run_id"])
+        return rows.run_from(row, tuple(rows.step_from(step) for step in steps))
+
+    async def feedback_on(self, run_id: str) -> list[Feedback]:
+        """Oldest first."""
+        return [rows.feedback_from(row) for row in self._backend.feedback_on(run_id)]
+
+    # Messages
+
+    async def thread(self, channel_id: str, thread_ts: str, limit: int = 50) -> list[Message]:
+        """The newest `limit` messages of a thread, oldest first."""
+        found = self._backend.thread(channel_id, thread_ts, limit)
+        return [rows.message_from(row) for row in reversed(found)]
+
+    async def messages(self, channel_id: str, since: float, limit: int = 50) -> list[Message]:
+        """The newest `limit` messages of a channel since a moment, oldest first."""
+        found = self._backend.messages(channel_id, f"{since:.6f}", limit)
+        return [rows.message_from(row) for row in reversed(found)]
+
+    async def search_messages(self, words: str, reader: Reader, limit: int = 10) -> list[Message]:
+        """Best match first, only what the reader may see; deleted messages are never found.
+
+        Messages with all the words come first, else those with any of them.
+        """
+        terms = [f'"{word}"' for word in re.findall(r"\w+", words)[:_SEARCH_WORDS]]
+        if not terms:
+            return []
+
+        def read(connection: sqlite3.Connection) -> list[Message]:
+            for joint in (" AND ", " OR "):
+                match = joint.join(terms)
+                found = self._backend.search(connection, match, reader.audiences(), limit)
+                if found:
+                    return [rows.message_from(row) for row in found]
+            return []
+
+        return await self._backend.file.aside(read)
+
+    async def edit_message(self, channel_id: str, ts: str, text: str) -> bool:
+        """Replace what was remembered; False when the message was never heard or is deleted."""
+        return self._backend.edit_message(channel_id, ts, text)
+
+    async def delete_message(self, channel_id: str, ts: str) -> None:
+        """Forget the text, for good: a late delivery of the message does not bring it back."""
+        self._backend.delete_message(channel_id, ts)
+
+    async def latest_summary(self, channel_id: str, thread_ts: str) -> Summary | None:
+        """The summary that reaches furthest into the thread."""
+        row = self._backend.latest_summary(channel_id, thread_ts)
+        return None if row is None else rows.summary_from(row)
+
+    # Documents
+
+    async def documents(self, kind: DocumentKind) -> list[Document]:
+        """The active version of each, by name."""
+        return [rows.document_from(row) for row in self._backend.documents(kind)]
+
+    async def document(
+        self, kind: DocumentKind, name: str, version: str | None = None
+    ) -> Document | None:
+        """One version, or the active one."""
+        row = self._backend.document(kind, name, version)
+        return None if row is None else rows.document_from(row)
+
+    async def history(self, kind: DocumentKind, name: str) -> list[Document]:
+        """Every version, oldest first."""
+        return [rows.document_from(row) for row in self._backend.history(kind, name)]
+
+    async def create_document(
+        self,
+        kind: DocumentKind,
+        name: str,
+        body: Mapping[str, Any],
+        *,
+        origin: str,
+        author: str | None = None,
+        reason: str | None = None,
+        audience: str = PUBLIC,
+    ) -> Document:
+        """Version 1 of something new. Raises InputError when the name is taken."""
+        with self._backend.file.transaction() as connection:
+            if self._backend.document(kind, name) is not None:
+                raise InputError(f"There is already a {kind} called {name}; choose another name.")
+            made = Document(
+                kind, name, body, content_hash(body), origin=origin, author=author, reason=reason,
+                audience=audience,
+            )  # fmt: skip
+            return self._save_version(connection, made)
+
+    async def activate(
+        self,
+        kind: DocumentKind,
+        name: str,
+        body: Mapping[str, Any],
+        *,
+        base: str,
+        origin: str,
+        author: str | None,
+        reason: str | None,
+    ) -> Document:
+        """Make `body` the active version; a body that was active before is taken up again.
+
+        Raises UnknownName when there is no such document and StaleBase when its active version is
+        not `base` any more; then nothing was changed.
+        """
+        with self._backend.file.transaction() as connection:
+            current = self._backend.document(kind, name)
+            if current is None:
+                raise UnknownName(f"There is no {kind} called {name}; create it first.")
+            if current["version"] != base:
+                raise StaleBase(
+                    f"The {kind} {name} was changed in the meantime (version {current['number']}). "
+                    "Look at the new version and decide again."
+                )
+            made = Document(
+                kind, name, body, content_hash(body), base=base, origin=origin, author=author,
+                reason=reason, audience=current["audience"],
+            )  # fmt: skip
+            return self._save_version(connection, made)
+
+    def _save_version(self, connection: sqlite3.Connection, made: Document) -> Document:
+        history = self._backend.history(made.kind, made.name)
+        known = any(row["version"] == made.version for row in history)
+        number = max((row["number"] for row in history), default=0) + 1
+        values = rows.document_values(
+            self.workspace, replace(made, number=number, created_at=time.time())
+        )
+        change = self._backend.reactivate if known else self._backend.add_version
+        return rows.document_from(change(connection, values))
+
+    def documents_changed(self) -> int:
+        """A number that differs once any process has changed a document (about 5 microseconds)."""
+        return self._backend.document_changes()
+
+    # People and task types
+
+    async def person(self, user_id: str) -> Person | None:
+        """What is kept of a person."""
+        row = self._backend.person(user_id)
+        return None if row is None else rows.person_from(row)
+
+    async def save_person(self, person: Person) -> None:
+        """Add or replace."""
+        self._backend.save_person(rows.person_values(self.workspace, person))
+
+    async def people(self) -> list[Person]:
+        """Everybody known, by id."""
+        return [rows.person_from(row) for row in self._backend.people()]
+
+    async def task_types(self) -> list[TaskType]:
+        """Every task type, by name."""
+        return [rows.task_type_from(row) for row in self._backend.task_types()]
+
+    async def save_task_type(self, task_type: TaskType) -> None:
+        """Add or replace."""
+        self._backend.save_task_type(task_type.name, task_type.centroid, task_type.count)

@@ -21,7 +21,7 @@ ASK_PERSON = Tool(
     description="Asks the person one question and waits. Only when you cannot go on without "
     "something that only the person knows.",
     parameters=schema_of(Question),
-    effect="write",
+    effect="read",
     title="Asking you",
     call=checked(Question, _run),
     subject="question",

@@ -1,0 +1,93 @@
+// The left side: workspace, app connection, channels, the assistant, and who is using the page.
+
+import { fill, h, icon, iconButton } from "./dom.js";
+import { avatar } from "./parts.js";
+import { openMenu } from "./popover.js";
+
+/** Draws from the store; `route` says what is current. */
+export class Sidebar {
+  constructor(app) {
+    this.app = app;
+    this.store = app.store;
+    this.top = h("header", { class: "side-head" });
+    this.nav = h("nav", { class: "side-nav", "aria-label": "Conversations" });
+    this.person = h("div", { class: "side-person" });
+    this.node = h("div", { class: "sidebar", id: "sidebar" }, this.top, this.nav, this.person);
+    this.nav.addEventListener("keydown", (event) => this.onKey(event));
+  }
+
+  draw() {
+    this.drawTop();
+    this.drawNav();
+    this.drawPerson();
+  }
+
+  drawTop() {
+    const { store } = this;
+    const state = connection(store);
+    fill(this.top, h("div", { class: "side-title" }, h("strong", {}, store.team.name),
+      h("span", { class: `connection ${state.kind}`, role: "status", "data-testid": "connection" }, h("i", { "aria-hidden": "true" }), state.words)),
+    iconButton("close", "Close the sidebar", () => this.app.toggleDrawer(false), { class: "icon-button narrow-only" }));
+  }
+
+  drawNav() {
+    const focused = this.nav.contains(document.activeElement) ? document.activeElement.dataset.channel : null;
+    const { store } = this;
+    const dm = store.dm;
+    fill(this.nav,
+      h("h2", {}, "Channels"),
+      store.channels.filter((c) => c.kind !== "im").map((c) => this.entry(c)),
+      h("h2", {}, "Apps"),
+      dm && this.entry(dm));
+    if (focused) this.nav.querySelector(`[data-channel="${focused}"]`)?.focus();
+  }
+
+  entry(channel) {
+    const { store, app } = this;
+    const isDm = channel.kind === "im";
+    const current = app.route.channel === channel.id;
+    const unread = current ? 0 : channel.unread || 0;
+    return h("a", {
+      class: `side-entry${current ? " current" : ""}${unread ? " unread" : ""}`, href: app.hashOf({ channel: channel.id }),
+      "aria-current": current ? "page" : null, "data-testid": isDm ? "assistant-dm" : `channel-${channel.name}`, dataset: { channel: channel.id },
+      onclick: () => app.toggleDrawer(false),
+    }, isDm ? avatar({ color: "var(--accent)", isBot: true }, "tiny") : icon(channel.kind === "private" ? "lock" : "hash"),
+    h("span", { class: "side-name" }, store.channelTitle(channel)),
+    unread > 0 && h("span", { class: "unread-count", "aria-label": `${unread} unread` }, unread));
+  }
+
+  drawPerson() {
+    const { store } = this;
+    const { me } = store;
+    fill(this.person, h("button", {
+      type: "button", class: "person-switcher", "data-testid": "person-switcher", "aria-haspopup": "menu",
+      "aria-label": `You are ${me.real_name}. Switch person`, onclick: (e) => this.choosePerson(e.currentTarget),
+    }, avatar(me, "small"), h("span", { class: "person-words" }, h("strong", {}, me.real_name), h("small", {}, me.is_approver ? "Approver · switch person" : "Switch person")), icon("down")));
+  }
+
+  choosePerson(anchor) {
+    const people = [...this.store.users.values()].filter((u) => !u.is_bot);
+    openMenu(anchor, people.map((p) => ({
+      label: p.real_name || p.name,
+      hint: [p.is_approver && "approver", p.id === this.store.me.id && "you"].filter(Boolean).join(", "),
+      testid: `person-${p.name}`,
+      onpick: () => this.app.switchPerson(p.id),
+    })), "Use the workspace as");
+  }
+
+  onKey(event) {
+    const all = [...this.nav.querySelectorAll("a")];
+    const at = all.indexOf(document.activeElement);
+    const to = { ArrowDown: at + 1, ArrowUp: at - 1, Home: 0, End: all.length - 1 }[event.key];
+    if (at < 0 || to === undefined || !all[to]) return;
+    event.preventDefault();
+    all[to].focus();
+  }
+}
+
+function connection(store) {
+  if (!store.online) return { kind: "off", words: "Reconnecting…" };
+  if (store.appConnected === false) return { kind: "waiting", words: "App not connected" };
+  if (store.appConnected === true) return { kind: "on", words: "App connected" };
+  return { kind: "on", words: "Live" };
+}

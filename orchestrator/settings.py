@@ -82,6 +82,7 @@ class Settings(BaseSettings):
 
     slack_bot_token: Token | None = None
     slack_app_token: Token | None = None
+    slack_signing_secret: SecretStr | None = None
     slack_api_url: Address = "https://slack.com/api/"
     openai_api_key: SecretStr | None = None
     openai_base_url: Address | None = None

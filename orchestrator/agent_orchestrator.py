@@ -1,0 +1,292 @@
+"""From a request to a recorded reply: route, answer, fall back, record."""
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Callable, Iterator
+from contextlib import aclosing
+from dataclasses import replace
+
+import structlog
+from cachetools import LRUCache
+from database.privacy import Redactor
+
+from agents.errors import ModelRateLimited, ModelRefusedKey, ModelUnavailable
+from agents.ports import FilesPort, SpawnPort, ToolContext, WorkflowsPort
+from agents.turns import TextDelta, Turn
+from agents.universal_agent import AgentFinished, AgentStopped
+from database.errors import UnknownName, VirtuousError
+from database.records import Feedback, Message, Person, Run, RunQuery
+from database.store import Store
+from orchestrator.agent_pool import AgentPool, LiveAgent, fallback_order
+from orchestrator.answering import (
+    STOPPED,
+    Answer,
+    local_time,
+    question,
+    thread_reader,
+    words_for,
+)
+from orchestrator.event_bus import EventBus
+from orchestrator.memory import Memory
+from orchestrator.ports import ModelsPort
+from orchestrator.requests import ReplyEvent, ReplyFinished, ReplyStarted, Request
+from orchestrator.routing import Router
+from orchestrator.task_types import TaskTypes
+
+log = structlog.get_logger()
+
+_RECORD_SECONDS = 90 * 24 * 3600.0
+_MODEL_AWAY = (ModelUnavailable, ModelRefusedKey, ModelRateLimited)
+"""After these another agent on the same model would only make the person wait longer."""
+
+
+class AgentOrchestrator:
+    """Answers requests and keeps what was said and felt.
+
+    Everything on the reply's path is in memory or a single-row read; the rest is on the bus.
+    """
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        models: ModelsPort,
+        pool: AgentPool,
+        router: Router,
+        task_types: TaskTypes,
+        memory: Memory,
+        redactor: Redactor,
+        bus: EventBus,
+        workflows: WorkflowsPort,
+        spawn: SpawnPort | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._store = store
+        self._models = models
+        self._pool = pool
+        self._router = router
+        self._task_types = task_types
+        self._memory = memory
+        self._redactor = redactor
+        self._bus = bus
+        self._workflows = workflows
+        self._spawn = spawn
+        self._clock = clock
+        self._agent_of: LRUCache[tuple[str, str], str] = LRUCache(maxsize=10_000)
+        self._learning = False
+        bus.on("run_recorded", self._after_run)
+        bus.on("feedback_given", self._learn_what_worked)
+
+    async def start(self) -> None:
+        """Take up what was learned before."""
+        await self._task_types.load()
+        await self._learn_what_worked(None)
+
+    async def reply(self, request: Request, files: FilesPort) -> AsyncGenerator[ReplyEvent, None]:
+        """Answer; the last event is ReplyFinished, also on failure or when cancelled.
+
+        Cancelling keeps what was said: the run's error then says who stopped it.
+        """
+        answer = Answer(request, time.perf_counter())
+        try:
+            async with aclosing(self._answer(answer, files)) as events:
+                async for event in events:
+                    yield event
+        except asyncio.CancelledError:
+            yield answer.finished(error=STOPPED)
+        except VirtuousError as error:
+            yield self._failed(answer, error)
+        except Exception as error:
+            log.exception("reply_failed", run_id=request.run_id)
+            unexpected = VirtuousError("Something went wrong here; it is in the log. Try again.")
+            unexpected.__cause__ = error
+            yield self._failed(answer, unexpected)
+
+    async def record(self, finished: ReplyFinished, reply_ts: str | None) -> None:
+        """Keep the run and its messages, redacted, and announce the run.
+
+        `reply_ts` is where the answer can be seen; without one the answer is not remembered as
+        part of the conversation.
+        """
+        original = replace(finished.run, reply_ts=reply_ts)
+        run = self._redactor.redact_run(original)
+        # Messages mostly say what the run says: redacting that text twice would double the cost.
+        known = {original.request: run.request, original.reply: run.reply}
+        messages = [self._kept(message, known, reply_ts) for message in finished.messages]
+        self._store.append(run, *(message for message in messages if message.ts))
+        if run.channel_id and run.thread_ts and not run.error:
+            self._agent_of[run.channel_id, run.thread_ts] = run.agent
+        self._bus.emit("run_recorded", run)
+
+    async def heard(self, message: Message) -> None:
+        """Remember a message that needs no answer."""
+        self._store.append(self._redactor.redact_message(message))
+
+    async def edited(self, channel_id: str, ts: str, text: str) -> None:
+        """A remembered message now says something else."""
+        await self._store.edit_message(channel_id, ts, self._redactor.redact(text))
+
+    async def deleted(self, channel_id: str, ts: str) -> None:
+        """A remembered message is gone."""
+        await self._store.delete_message(channel_id, ts)
+
+    async def give_feedback(self, feedback: Feedback) -> None:
+        """Keep feedback; the same feedback_id twice is one feedback."""
+        text = self._redactor.redact(feedback.text) if feedback.text else feedback.text
+        self._store.append(replace(feedback, text=text))
+        self._bus.emit("feedback_given", feedback)
+
+    async def better_request(self, run: Run, wish: str, request_base: Request) -> Request:
+        """The request of `run` again, to be answered by the same agent with `wish` in mind."""
+        await self._pool.refresh()
+        agent = run.agent if run.agent in self._pool.definitions else None
+        return replace(
+            request_base,
+            text=run.request,
+            instruction=wish.strip() or "give a better answer",
+            parent_run_id=run.run_id,
+            agent=agent,
+        )
+
+    async def _answer(self, answer: Answer, files: FilesPort) -> AsyncGenerator[ReplyEvent, None]:
+        request = answer.request
+        await self._pool.refresh()
+        person = await self._store.person(request.user_id)
+        first = await self._routed(answer)
+        turns = await self._turns(request, person)
+        context = self._context(request, person, files)
+        stopped: AgentStopped | None = None
+        for name in self._order(first):
+            if stopped is not None and not self._worth_trying(name, stopped.cause, answer):
+                continue
+            try:
+                async with (
+                    self._pool.use(name) as live,
+                    aclosing(live.agent.run(turns, context)) as said,
+                ):
+                    yield self._started(answer, live)
+                    async for event in said:
+                        if isinstance(event, AgentFinished):
+                            for last in self._ended(answer, event):
+                                yield last
+                        else:
+                            if isinstance(event, TextDelta):
+                                answer.said(event.text)
+                            yield event
+                return
+            except AgentStopped as error:
+                stopped = error
+                answer.took(error.steps)
+        raise stopped.cause if stopped else UnknownName("There is no agent. Run `doctor`.")
+
+    def _ended(self, answer: Answer, event: AgentFinished) -> Iterator[ReplyEvent]:
+        """The last events of an agent's run: its question to the person, and the end."""
+        answer.took(event.steps, event.model)
+        if event.needs_person and event.needs_person not in event.reply:
+            text = TextDelta(f"\n\n{event.needs_person}" if event.reply else event.needs_person)
+            answer.said(text.text)
+            yield text
+        yield self._failed(answer, event.error) if event.error else answer.finished()
+
+    async def _routed(self, answer: Answer) -> str:
+        request = answer.request
+        vector = self._router.embed(request.text)
+        answer.task_type = self._task_types.assign(vector)
+        asked = request.agent
+        if asked and asked not in self._pool.definitions:
+            raise UnknownName(f"There is no agent called {asked}. See `agents list`.")
+        answer.route = await self._router.route(
+            request.text,
+            vector,
+            task_type=answer.task_type,
+            current=await self._current(request),
+            asked=asked,
+        )
+        return answer.route.agent
+
+    async def _current(self, request: Request) -> str | None:
+        """The agent that answered last in this thread."""
+        if request.message_ts == request.thread_ts:
+            return None
+        thread = (request.channel_id, request.thread_ts)
+        agent = self._agent_of.get(thread)
+        if agent is None:
+            query = RunQuery(channel_id=thread[0], thread_ts=thread[1], limit=1)
+            runs = await self._store.runs(query)
+            agent = runs[0].agent if runs else None
+        return agent if agent in self._pool.definitions else None
+
+    async def _turns(self, request: Request, person: Person | None) -> list[Turn]:
+        settings = person.settings if person else {}
+        parent = None
+        if request.instruction is not None and request.parent_run_id:
+            parent = await self._store.run(request.parent_run_id)
+        until = parent.message_ts if parent else None
+        before = await self._memory.before(request, until)
+        return [*before, *question(request, settings, parent)]
+
+    def _context(self, request: Request, person: Person | None, files: FilesPort) -> ToolContext:
+        return ToolContext(
+            user_id=request.user_id,
+            channel_id=request.channel_id,
+            thread_ts=request.thread_ts,
+            reader=thread_reader(request),
+            now=local_time(person.settings if person else {}),
+            recall=self._store,
+            files=files,
+            workflows=self._workflows,
+            spawn=self._spawn,
+        )
+
+    def _order(self, first: str) -> list[str]:
+        definitions = self._pool.definitions
+        if first not in definitions:
+            return [first]
+        return [first, *fallback_order(definitions[first], definitions)]
+
+    def _worth_trying(self, name: str, problem: VirtuousError, answer: Answer) -> bool:
+        if not isinstance(problem, _MODEL_AWAY):
+            return True
+        definitions = self._pool.definitions
+        tried = {self._models.resolve(definitions[n].model) for n in answer.tried}
+        return self._models.resolve(definitions[name].model) not in tried
+
+    def _started(self, answer: Answer, live: LiveAgent) -> ReplyStarted:
+        answer.serve(live)
+        name = live.definition.name
+        if len(answer.tried) > 1:
+            why = f"{answer.tried[-2]} could not answer, so {name} does."
+        else:
+            why = answer.route.sentence() if answer.route else ""
+        return ReplyStarted(name, name.replace("-", " ").capitalize(), why)
+
+    def _failed(self, answer: Answer, error: VirtuousError) -> ReplyFinished:
+        cause = error.__cause__ or error
+        return answer.finished(
+            error=f"{type(cause).__name__}: {cause}",
+            problem=words_for(error, bool(answer.pieces)),
+        )
+
+    def _kept(
+        self, message: Message, known: dict[str | None, str | None], reply_ts: str | None
+    ) -> Message:
+        if message.role == "assistant" and not message.ts:
+            message = replace(message, ts=reply_ts or "")
+        text = known.get(message.text)
+        if text is None:
+            return self._redactor.redact_message(message)
+        return replace(message, text=text)
+
+    async def _after_run(self, run: Run) -> None:
+        await self._task_types.save()
+        await self._memory.summarise(run)
+
+    async def _learn_what_worked(self, _: Feedback | None) -> None:
+        """Read what worked; while it is read, further feedback waits for the next time."""
+        if self._learning:
+            return
+        self._learning = True
+        try:
+            self._router.learn(await self._store.agent_record(self._clock() - _RECORD_SECONDS))
+        finally:
+            self._learning = False

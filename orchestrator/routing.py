@@ -1,0 +1,262 @@
+"""Which agent answers: by meaning, by what has worked, and only when unsure by asking a model."""
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+import numpy as np
+from cachetools import LRUCache
+
+from database.records import AgentRecord
+
+GENERALIST = "generalist"
+
+# Measured on CLINC150 (ten domains as agents, 8 to 30 examples each, 3,294 test requests): the
+# nearest example plus half the likeness to the agent's mean gives 70 to 83% right, 2 points more
+# than the nearest example alone. Below FLOOR lie 10% of what an agent is for and 60% of what no
+# agent is for. Margins below UNSURE are one in five, and 44 to 48% right; below TIE 34 to 39%.
+MEAN_WEIGHT = 0.5
+FLOOR = 0.35
+UNSURE = 0.06
+TIE = 0.02
+
+THREAD_BONUS = 0.15
+"""What the agent of the thread is ahead by: more than most second bests are behind."""
+
+WORKED_BONUS = 0.05
+"""At most this much for what has worked: enough to turn a close call, never a clear one."""
+
+_PRIOR_WEIGHT = 4.0
+_SHORT_FOLLOW_UP_WORDS = 4
+
+Vector = np.ndarray[tuple[int], np.dtype[np.float32]]
+Matrix = np.ndarray[tuple[int, int], np.dtype[np.float32]]
+RouteReason = Literal["asked", "thread", "meaning", "fast model", "no specialist", "tie"]
+
+
+class Embedder(Protocol):
+    """What turns texts into rows of length 1 whose products say how alike they are."""
+
+    def embed(self, texts: Sequence[str]) -> Matrix:
+        """One row a text."""
+
+
+@dataclass(frozen=True, slots=True)
+class Specialty:
+    """What routing knows of an agent; `version` changes whenever the rest does."""
+
+    name: str
+    version: str
+    specialty: str
+    examples: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """An agent that might answer, with how well it fits and its nearest example."""
+
+    name: str
+    specialty: str
+    score: float
+    example: str
+    bonus: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Who answers and why; `best` and `second` are what was weighed, best first."""
+
+    agent: str
+    reason: RouteReason
+    best: Candidate | None = None
+    second: Candidate | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """The route as a run keeps it: names and numbers, no text of anybody."""
+        kept: dict[str, Any] = {"reason": self.reason}
+        for key, candidate in (("best", self.best), ("second", self.second)):
+            if candidate:
+                kept[key] = {"agent": candidate.name, "score": round(candidate.score, 3)}
+                if candidate.bonus:
+                    kept[key]["worked"] = round(candidate.bonus, 3)
+        return kept
+
+    def sentence(self) -> str:
+        """The route in words for the person who asked."""
+        if self.reason == "asked":
+            return "You asked for this agent."
+        if self.reason == "thread":
+            return "This agent already answers in this thread."
+        if self.reason == "no specialist":
+            return "No specialist fits this request well."
+        second = f" ({self.second.name} came second)" if self.second else ""
+        if self.reason == "tie":
+            names = " and ".join(c.name for c in (self.best, self.second) if c)
+            return f"{names} fit equally well, so the generalist answers."
+        if self.reason == "fast model":
+            return f"It was close, and a fast model chose this agent{second}."
+        example = f': it is like "{self.best.example}"' if self.best else ""
+        return f"Your request fits this agent best{example}{second}."
+
+
+Chooser = Callable[[str, Sequence[Candidate]], Awaitable[str | None]]
+"""Asks which candidate should answer a text; None when it cannot say."""
+
+
+class Router:
+    """Chooses among any number of agents in well under a millisecond.
+
+    `choose`, where given, is asked about close calls; its recent answers are remembered.
+    """
+
+    def __init__(self, embedder: Embedder, choose: Chooser | None = None) -> None:
+        self._embedder = embedder
+        self._choose = choose
+        self._chosen: LRUCache[tuple[str, ...], str] = LRUCache(maxsize=512)
+        self._known: dict[str, Specialty] = {}
+        self._rows: dict[str, tuple[str, Matrix]] = {}
+        self._names: list[str] = []
+        self._position: dict[str, int] = {}
+        self._lines: list[str] = []
+        self._starts = np.zeros(0, dtype=np.intp)
+        self._matrix: Matrix = np.zeros((0, 0), dtype=np.float32)
+        self._means: Matrix = np.zeros((0, 0), dtype=np.float32)
+        self._worked: dict[str, dict[str, float]] = {}
+
+    def know(self, specialties: Iterable[Specialty]) -> None:
+        """Replace what may be routed to; only new and changed agents are embedded again.
+
+        The generalist is never matched by meaning: it answers where nobody else fits.
+        """
+        self._known = {s.name: s for s in specialties if s.name != GENERALIST}
+        self._rows = {name: self._embedded(s) for name, s in self._known.items()}
+        self._names = list(self._known)
+        self._position = {name: at for at, name in enumerate(self._names)}
+        self._lines = [line for s in self._known.values() for line in _lines(s)]
+        sizes = [len(rows) for _, rows in self._rows.values()]
+        self._starts = np.cumsum([0, *sizes[:-1]]) if sizes else np.zeros(0, dtype=np.intp)
+        if sizes:
+            blocks = [rows for _, rows in self._rows.values()]
+            self._matrix = np.concatenate(blocks)
+            self._means = np.stack([rows.mean(axis=0) for rows in blocks])
+        self._chosen.clear()
+
+    def learn(self, records: Iterable[AgentRecord]) -> None:
+        """Replace what has worked: judged runs of each agent and task type."""
+        self._worked = _bonuses(list(records))
+
+    def embed(self, text: str) -> Vector:
+        """The vector of one request, to be used for routing and task types alike."""
+        vector: Vector = self._embedder.embed([text])[0]
+        return vector
+
+    async def route(
+        self,
+        text: str,
+        vector: Vector,
+        *,
+        task_type: str | None = None,
+        current: str | None = None,
+        asked: str | None = None,
+    ) -> Route:
+        """Who answers `text`. `current` answers in the thread, `asked` was named by the person."""
+        if asked:
+            return Route(asked, "asked")
+        best, second = self._two_best(vector, task_type, current)
+        if current and (best is None or self._follows_up(text, best, current)):
+            return Route(current, "thread", best, second)
+        if best is None or best.score < FLOOR:
+            return Route(GENERALIST, "no specialist", best, second)
+        if second is None or best.score - second.score >= UNSURE:
+            return Route(best.name, "meaning", best, second)
+        return await self._close_call(text, best, second)
+
+    def _follows_up(self, text: str, best: Candidate, current: str) -> bool:
+        short = len(text.split()) <= _SHORT_FOLLOW_UP_WORDS
+        return best.name == current or best.score < FLOOR or short
+
+    async def _close_call(self, text: str, best: Candidate, second: Candidate) -> Route:
+        chosen = await self._ask(text, (best, second)) if self._choose else None
+        if chosen == second.name:
+            return Route(chosen, "fast model", second, best)
+        if chosen == best.name:
+            return Route(chosen, "fast model", best, second)
+        if best.score - second.score < TIE:
+            return Route(GENERALIST, "tie", best, second)
+        return Route(best.name, "meaning", best, second)
+
+    async def _ask(self, text: str, candidates: tuple[Candidate, Candidate]) -> str | None:
+        key = (" ".join(text.lower().split()), *(c.name for c in candidates))
+        known = self._chosen.get(key)
+        if known is None and self._choose is not None:
+            known = await self._choose(text, candidates)
+            if known is not None:
+                self._chosen[key] = known
+        return known
+
+    def _two_best(
+        self, vector: Vector, task_type: str | None, current: str | None
+    ) -> tuple[Candidate | None, Candidate | None]:
+        if not self._names:
+            return None, None
+        likeness = self._matrix @ vector
+        scores = np.maximum.reduceat(likeness, self._starts) + MEAN_WEIGHT * (self._means @ vector)
+        worked = self._worked.get(task_type, {}) if task_type else {}
+        for name, bonus in worked.items():
+            self._add(scores, name, bonus)
+        if current:
+            self._add(scores, current, THREAD_BONUS)
+        first = int(scores.argmax())
+        best = self._candidate(first, scores, likeness, worked)
+        if len(self._names) == 1:
+            return best, None
+        scores_without = scores.copy()
+        scores_without[first] = -np.inf
+        return best, self._candidate(int(scores_without.argmax()), scores, likeness, worked)
+
+    def _add(self, scores: Vector, name: str, bonus: float) -> None:
+        position = self._position.get(name)
+        if position is not None:
+            scores[position] += bonus
+
+    def _candidate(
+        self, at: int, scores: Vector, likeness: Vector, worked: Mapping[str, float]
+    ) -> Candidate:
+        name = self._names[at]
+        start = int(self._starts[at])
+        end = int(self._starts[at + 1]) if at + 1 < len(self._starts) else len(self._lines)
+        nearest = start + int(likeness[start:end].argmax())
+        return Candidate(
+            name,
+            self._known[name].specialty,
+            float(scores[at]),
+            self._lines[nearest],
+            worked.get(name, 0.0),
+        )
+
+    def _embedded(self, specialty: Specialty) -> tuple[str, Matrix]:
+        kept = self._rows.get(specialty.name)
+        if kept and kept[0] == specialty.version:
+            return kept
+        return specialty.version, self._embedder.embed(_lines(specialty))
+
+
+def _lines(specialty: Specialty) -> list[str]:
+    return [specialty.specialty, *specialty.examples]
+
+
+def _bonuses(records: Sequence[AgentRecord]) -> dict[str, dict[str, float]]:
+    """For each task type, how much better or worse than usual each agent did, smoothed.
+
+    With few judged runs an agent stays near the average of all, so that a cold start and a first
+    bad luck decide nothing.
+    """
+    judged = sum(r.judged for r in records)
+    usual = sum(r.succeeded for r in records) / judged if judged else 0.5
+    bonuses: dict[str, dict[str, float]] = {}
+    for record in records:
+        if record.task_type is None or not record.judged:
+            continue
+        rate = (record.succeeded + _PRIOR_WEIGHT * usual) / (record.judged + _PRIOR_WEIGHT)
+        bonuses.setdefault(record.task_type, {})[record.agent] = WORKED_BONUS * (rate - usual)
+    return bonuses

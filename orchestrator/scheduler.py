@@ -1,0 +1,45 @@
+"""The clock: what happens by itself, and when."""
+
+from collections.abc import Awaitable, Callable
+
+import structlog
+from apscheduler.schedulers.asyncio import AsyncIOScheduler
+from apscheduler.triggers.cron import CronTrigger
+
+log = structlog.get_logger()
+
+Job = Callable[[], Awaitable[None]]
+
+
+class Scheduler:
+    """Runs jobs on cron times (UTC) in this process; what was missed while down runs once."""
+
+    def __init__(self) -> None:
+        self._scheduler = AsyncIOScheduler(timezone="UTC")
+
+    def every(self, name: str, cron: str, job: Job) -> None:
+        """Run `job` at the times of a five-field cron line; a failure is logged."""
+
+        async def guarded() -> None:
+            try:
+                await job()
+            except Exception:
+                log.exception("job_failed", job=name)
+
+        self._scheduler.add_job(
+            guarded,
+            CronTrigger.from_crontab(cron, timezone="UTC"),
+            id=name,
+            coalesce=True,
+            max_instances=1,
+            misfire_grace_time=None,
+        )
+
+    def start(self) -> None:
+        """Begin; needs a running event loop."""
+        self._scheduler.start()
+
+    def stop(self) -> None:
+        """Stop; jobs that run are left to end with the loop."""
+        if self._scheduler.running:
+            self._scheduler.shutdown(wait=False)

@@ -1,0 +1,162 @@
+"""How a described specialty becomes a new agent, within a budget."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from agents.definition import AgentDefinition, parse_definition
+from agents.turns import Turn
+from database.errors import BudgetExceeded, InputError
+from database.records import Document
+from database.store import Store
+from orchestrator.agent_pool import AgentPool
+from orchestrator.ports import ModelsPort
+from orchestrator.routing import GENERALIST
+
+SPAWNS_A_DAY = 10
+SPAWNS_IN_TOTAL = 200
+MAX_DESCRIPTION = 1000
+
+_DAY_SECONDS = 24 * 3600.0
+_MAX_NAME = 40
+
+_DRAFTING = (
+    "You design assistants. From the described specialty, write one specialist: a short name in "
+    "small letters with hyphens; its specialty in one line; what it does in one or two sentences; "
+    "instructions to it, beginning with 'You are', that say how it works, what a good answer looks "
+    "like and when to ask back; and requests that people would send to it, in their own words."
+)
+
+
+class DraftAgent(BaseModel):
+    """What the model writes; every length is bounded, so that a small model finishes."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$", max_length=_MAX_NAME)]
+    specialty: Annotated[str, Field(min_length=5, max_length=100)]
+    description: Annotated[str, Field(min_length=10, max_length=300)]
+    instructions: Annotated[str, Field(min_length=40, max_length=1200)]
+    examples: Annotated[
+        list[Annotated[str, Field(min_length=5, max_length=120)]],
+        Field(min_length=3, max_length=6),
+    ]
+
+
+class Spawner:
+    """Makes new specialists: the strong model drafts, this checks, the store keeps version 1."""
+
+    def __init__(
+        self,
+        store: Store,
+        models: ModelsPort,
+        pool: AgentPool,
+        redact: Callable[[str], str],
+        *,
+        per_day: int = SPAWNS_A_DAY,
+        in_total: int = SPAWNS_IN_TOTAL,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._store = store
+        self._models = models
+        self._pool = pool
+        self._redact = redact
+        self._per_day = per_day
+        self._in_total = in_total
+        self._clock = clock
+        self._drafting = 0
+
+    async def spawn(self, description: str, author: str) -> str:
+        """Create an agent for a described specialty and return its name.
+
+        It answers from the next message on, with the generalist's tools.
+        Raises BudgetExceeded past the spawn budget, InputError when no agent can be made of the
+        description, ModelError when the model cannot draft one.
+        """
+        described = " ".join(self._redact(description).split())
+        if len(described) < 3:
+            raise InputError(
+                "Say what the new specialist is for, such as: a reviewer of contracts."
+            )
+        if len(described) > MAX_DESCRIPTION:
+            raise InputError(
+                f"Describe the specialist in at most {MAX_DESCRIPTION} characters "
+                f"(these are {len(described)})."
+            )
+        await self._within_budget()
+        self._drafting += 1
+        try:
+            document = await self._create(described, author)
+        finally:
+            self._drafting -= 1
+        await self._pool.refresh()
+        return document.name
+
+    async def _within_budget(self) -> None:
+        spawned = await self._spawned()
+        if len(spawned) + self._drafting >= self._in_total:
+            raise BudgetExceeded(
+                f"There are {len(spawned)} spawned specialists, the limit is {self._in_total}. "
+                "Improve one of them instead; whoever runs the assistant can raise the limit."
+            )
+        since = self._clock() - _DAY_SECONDS
+        today = sum(document.created_at > since for document in spawned)
+        if today + self._drafting >= self._per_day:
+            raise BudgetExceeded(
+                f"{today} specialists were created in the last 24 hours, the limit is "
+                f"{self._per_day}. Try again tomorrow; whoever runs the assistant can raise it."
+            )
+
+    async def _spawned(self) -> list[Document]:
+        """First versions that came from a spawn, also where later versions replaced them."""
+        firsts: list[Document] = []
+        for document in await self._store.documents("agent"):
+            first = document
+            if document.number > 1 and document.origin != "shipped":
+                history = await self._store.history("agent", document.name)
+                first = min(history, key=lambda d: d.number)
+            if first.origin == "spawn":
+                firsts.append(first)
+        return firsts
+
+    async def _create(self, described: str, author: str) -> Document:
+        turns = [Turn("system", _DRAFTING), Turn("user", f"The specialty: {described}")]
+        draft, _ = await self._models.structured(
+            turns, DraftAgent, model="strong", temperature=0.2, max_tokens=1200
+        )
+        definition = self._definition(draft)
+        return await self._store.create_document(
+            "agent",
+            definition.name,
+            definition.body(),
+            origin="spawn",
+            author=author,
+            reason=described,
+        )
+
+    def _definition(self, draft: DraftAgent) -> AgentDefinition:
+        known = self._pool.definitions
+        generalist = known.get(GENERALIST)
+        body = {
+            "name": free_name(draft.name, known),
+            "specialty": _one_line(draft.specialty),
+            "description": draft.description,
+            "examples": list(dict.fromkeys(_one_line(e) for e in draft.examples)),
+            "system_prompt": draft.instructions,
+            "tools": list(generalist.tools) if generalist else [],
+        }
+        return parse_definition(body, "the drafted specialist")
+
+
+def free_name(wanted: str, taken: Mapping[str, object] | Sequence[str]) -> str:
+    """`wanted`, or the first of `wanted-2`, `wanted-3`... that is not taken."""
+    name, number = wanted, 2
+    while name in taken:
+        name, number = f"{wanted}-{number}", number + 1
+    return name
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())

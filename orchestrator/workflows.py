@@ -1,0 +1,260 @@
+"""Saved workflows: a run or a thread, made replayable with new inputs."""
+
+import re
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+from database.privacy import Redactor
+
+from agents.ports import FileRef, ToolContext
+from agents.turns import Turn
+from agents.universal_agent import AgentFinished
+from database.errors import InputError, ModelError, UnknownName
+from database.records import (
+    PUBLIC,
+    Document,
+    Reader,
+    Run,
+    one_person,
+    private_channel,
+    random_run_id,
+    run_id_of,
+)
+from database.store import Store
+from orchestrator.agent_pool import AgentPool
+from orchestrator.generalising import WorkflowInput, filled, generalised
+from orchestrator.requests import Request
+from orchestrator.routing import GENERALIST
+
+MAX_STEPS = 20
+_SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+_MAX_NAME = 64
+
+
+class Workflows:
+    """Saved workflows, as their readers may see them.
+
+    A workflow is a Document of kind `runbook`: `{"description", "steps": [{"request", "agent"}],
+    "inputs": [{"name", "example"}]}`; a step's request names its inputs in braces.
+    """
+
+    def __init__(self, store: Store, pool: AgentPool, redactor: Redactor) -> None:
+        self._store = store
+        self._pool = pool
+        self._redactor = redactor
+
+    async def save(self, name: str, runs: Sequence[Run], author: str, audience: str) -> Document:
+        """Keep these runs (oldest first) as a workflow that whoever may read them all may use.
+
+        Raises InputError with what to do when the name cannot be used or is taken, or when there
+        is nothing to save.
+        """
+        slug = slug_of(name)
+        answered = [run for run in runs if run.reply and run.kind == "reply"]
+        if not answered:
+            raise InputError(
+                "There is no answer to save yet. Ask me something first, then save it."
+            )
+        if len(answered) > MAX_STEPS:
+            raise InputError(
+                f"A workflow has at most {MAX_STEPS} steps, this thread has {len(answered)}. "
+                "Save a single answer instead."
+            )
+        return await self._store.create_document(
+            "runbook",
+            slug,
+            _body(answered),
+            origin="person",
+            author=author,
+            audience=_narrowest(answered, author, audience),
+        )
+
+    async def names(self, reader: Reader) -> list[str]:
+        """Names of the workflows that `reader` may see, in order."""
+        allowed = reader.audiences()
+        documents = await self._store.documents("runbook")
+        return sorted(d.name for d in documents if d.audience in allowed)
+
+    async def inputs(self, name: str, reader: Reader) -> list[WorkflowInput]:
+        """The blanks of a workflow, in order of use. Raises UnknownName."""
+        return _inputs(await self._visible(name, reader))
+
+    async def requests(
+        self, name: str, inputs: Mapping[str, str], request_base: Request
+    ) -> list[Request]:
+        """The requests to answer one after the other; blanks not given keep their example.
+
+        Each continues the one before, whose answer it sees. Raises UnknownName, or InputError for
+        an input that the workflow does not have or that must be given.
+        """
+        document = await self._visible(name, request_base.reader)
+        made: list[Request] = []
+        previous = request_base.parent_run_id
+        for number, (text, agent) in enumerate(self._steps(document, inputs)):
+            run_id = run_id_of(request_base.run_id, "step", str(number))
+            made.append(
+                replace(request_base, run_id=run_id, text=text, agent=agent, parent_run_id=previous)
+            )
+            previous = run_id
+        return made
+
+    async def run_inline(self, name: str, inputs: Mapping[str, str], reader: Reader) -> str:
+        """Replay a workflow with new inputs and return its last answer.
+
+        Each step sees the answers before it and is recorded as a task. Raises UnknownName,
+        InputError as `requests` does, and ModelError when a step could not be answered.
+        """
+        document = await self._visible(name, reader)
+        turns: list[Turn] = []
+        for text, agent in self._steps(document, inputs):
+            turns.append(Turn("user", text))
+            reply = await self._answer(agent or GENERALIST, turns, reader)
+            turns.append(Turn("assistant", reply))
+        return turns[-1].text
+
+    async def _visible(self, name: str, reader: Reader) -> Document:
+        slug = name.strip().lower().replace(" ", "-")
+        document = await self._store.document("runbook", slug)
+        if document is not None and document.audience in reader.audiences():
+            return document
+        names = await self.names(reader)
+        there = f"There are: {', '.join(names)}." if names else "None is saved yet."
+        raise UnknownName(f"There is no workflow called {name}. {there}")
+
+    def _steps(self, document: Document, given: Mapping[str, str]) -> list[tuple[str, str | None]]:
+        """Each step's request, filled in, and its agent if that still exists."""
+        inputs = _inputs(document)
+        values = _values(document.name, inputs, given)
+        known = self._pool.definitions
+        return [
+            (filled(step["request"], values), step["agent"] if step["agent"] in known else None)
+            for step in document.body["steps"]
+        ]
+
+    async def _answer(self, agent: str, turns: Sequence[Turn], reader: Reader) -> str:
+        began, started_at = time.perf_counter(), time.time()
+        async with (
+            self._pool.use(agent) as live,
+            aclosing(live.agent.run(turns, self._context(reader))) as events,
+        ):
+            finished = [e async for e in events if isinstance(e, AgentFinished)][-1]
+        run = Run(
+            random_run_id(),
+            turns[-1].text,
+            agent,
+            kind="task",
+            started_at=started_at,
+            duration_ms=(time.perf_counter() - began) * 1000,
+            user_id=reader.user_id or None,
+            audience=_audience_of(reader),
+            agent_version=live.document.version,
+            model=finished.model,
+            reply=finished.reply,
+            error=str(finished.error) if finished.error else None,
+            input_tokens=finished.input_tokens,
+            output_tokens=finished.output_tokens,
+            cost_usd=finished.cost_usd,
+            steps=finished.steps,
+        )
+        self._store.append(self._redactor.redact_run(run))
+        if finished.error is not None:
+            raise ModelError(f"A step of the workflow broke off. {finished.error}")
+        return finished.reply
+
+    def _context(self, reader: Reader) -> ToolContext:
+        return ToolContext(
+            user_id=reader.user_id,
+            channel_id="",
+            thread_ts="",
+            reader=reader,
+            now=datetime.now(UTC),
+            recall=self._store,
+            files=_NoFiles(),
+            workflows=_NoWorkflows(),
+        )
+
+
+def slug_of(name: str) -> str:
+    """The name as documents are called. Raises InputError that says what a name may hold."""
+    slug = re.sub(r"[\s_]+", "-", name.strip().lower())
+    if not slug:
+        raise InputError("Give the workflow a name, such as: weekly-report.")
+    if len(slug) > _MAX_NAME or not _SLUG.fullmatch(slug):
+        raise InputError(
+            f"Name the workflow with up to {_MAX_NAME} letters a-z, digits and single hyphens, "
+            "such as: weekly-report."
+        )
+    return slug
+
+
+def _body(runs: Sequence[Run]) -> dict[str, Any]:
+    templates, inputs = generalised([run.request for run in runs])
+    steps = [
+        {"request": template, "agent": run.agent}
+        for template, run in zip(templates, runs, strict=True)
+    ]
+    first = " ".join(templates[0].split())
+    return {
+        "description": first if len(first) <= 120 else first[:119] + "…",
+        "steps": steps,
+        "inputs": [{"name": i.name, "example": i.example} for i in inputs],
+    }
+
+
+def _inputs(document: Document) -> list[WorkflowInput]:
+    return [WorkflowInput(i["name"], i["example"]) for i in document.body["inputs"]]
+
+
+def _values(name: str, inputs: Sequence[WorkflowInput], given: Mapping[str, str]) -> dict[str, str]:
+    known = [i.name for i in inputs]
+    unknown = [key for key in given if key not in known]
+    if unknown:
+        has = f"Its inputs are: {', '.join(known)}." if known else "It has no inputs."
+        raise InputError(f"The workflow {name} has no input called {unknown[0]}. {has}")
+    values = {i.name: given.get(i.name) or i.example for i in inputs}
+    missing = [key for key, value in values.items() if not value]
+    if missing:
+        raise InputError(
+            f"Give {' and '.join(missing)}, such as: run {name} {missing[0]}=... "
+            "What stood there was private and is not kept."
+        )
+    return values
+
+
+def _narrowest(runs: Sequence[Run], author: str, audience: str) -> str:
+    """Who may read all of the runs: one shared private audience, or else the author alone."""
+    private = ({run.audience for run in runs} | {audience}) - {PUBLIC}
+    if not private:
+        return PUBLIC
+    return private.pop() if len(private) == 1 else one_person(author)
+
+
+def _audience_of(reader: Reader) -> str:
+    if reader.user_id:
+        return one_person(reader.user_id)
+    channels = sorted(reader.channels)
+    return private_channel(channels[0]) if channels else PUBLIC
+
+
+class _NoFiles:
+    """A replayed workflow has no thread, and so no files."""
+
+    def files(self) -> Sequence[FileRef]:
+        return ()
+
+    async def read(self, file_id: str) -> bytes:
+        raise UnknownName("No files are shared here.")
+
+
+class _NoWorkflows:
+    """A workflow starts no workflow: it could be itself."""
+
+    async def names(self, reader: Reader) -> Sequence[str]:
+        return ()
+
+    async def run_inline(self, name: str, inputs: Mapping[str, str], reader: Reader) -> str:
+        raise UnknownName("A workflow cannot run another workflow.")

@@ -28,7 +28,7 @@ async def _run(arguments: Search, context: ToolContext) -> str:
     if not found:
         return f"No message was found for '{words}'. Fewer or other words may find some."
     lines = [_line(number, message, context) for number, message in enumerate(found, start=1)]
-    return f"{len(found)} messages, best match first:\n" + "\n".join(lines)
+    return "Best match first:\n" + "\n".join(lines)
 
 
 def _line(number: int, message: Message, context: ToolContext) -> str:

@@ -1,12 +1,32 @@
 """The one way to talk to a model."""
 
+import re
+import uuid
 from collections.abc import AsyncGenerator, Sequence
-from typing import Any
+from contextlib import aclosing
+from dataclasses import replace
+from typing import Any, TypeVar
 
+from pydantic import BaseModel, ValidationError
+
+from agents import tool_schema
+from agents.errors import ModelAnswerMalformed, ModelRefusedRequest
 from agents.model_settings import ModelSettings
-from agents.turns import ModelEvent, ToolSpec, Turn
+from agents.turns import (
+    ModelEvent,
+    ModelFinished,
+    TextDelta,
+    ToolCall,
+    ToolCallsRequested,
+    ToolSpec,
+    Turn,
+)
 
 __all__ = ["ModelSettings", "Models"]
+
+Answered = TypeVar("Answered", bound=BaseModel)
+
+_PROBLEMS_SHOWN = 5
 
 
 class Models:
@@ -17,10 +37,11 @@ class Models:
 
     def __init__(self, settings: ModelSettings) -> None:
         # these imports take about 2 s: here, so that `--help` and `doctor` start at once
-        from agents.provider import Provider  # noqa: PLC0415
+        from agents.provider import Provider, strict_schema  # noqa: PLC0415
 
         self.settings = settings
         self._provider = Provider(settings)
+        self._strict_schema = strict_schema
 
     def resolve(self, model: str) -> str:
         """The provider's name of "strong", "fast" or a model named outright."""
@@ -35,26 +56,128 @@ class Models:
         max_tokens: int | None = None,
         tools: Sequence[ToolSpec] = (),
     ) -> AsyncGenerator[ModelEvent, None]:
-        """Text as it comes, tools asked for, and last what the call took.
+        """Text as it comes, then the tools asked for, and last what the call took.
 
-        Closing the generator hangs up. Temperature None leaves it to the provider.
+        Closing the generator (`contextlib.aclosing`) hangs up at once. Temperature None leaves it
+        to the provider. A refusal is text, with "refusal" as its finish reason.
 
         Raises:
             ModelFailure: see `agents.errors`; retried only before the first token.
         """
-        options = self._options(temperature, max_tokens)
-        if tools:
+        name, options = self.resolve(model), self._options(temperature, max_tokens)
+        if not self.settings.native_tools:
+            if tools:
+                return self._with_schema_tools(turns, name, options, tools)
+            turns = tool_schema.as_text(turns)
+        elif tools:
             options["tools"] = [_function(tool) for tool in tools]
-        return self._provider.stream(turns, self.resolve(model), options)
+        return self._provider.stream(turns, name, options)
+
+    async def structured(
+        self,
+        turns: Sequence[Turn],
+        schema: type[Answered],
+        *,
+        model: str = "strong",
+        temperature: float | None = 0.0,
+        max_tokens: int | None = None,
+    ) -> tuple[Answered, ModelFinished]:
+        """An answer of the given shape, and what it took; asked a second time if it does not fit.
+
+        Raises:
+            ModelAnswerMalformed: the second answer does not fit either.
+            ModelRefusedRequest: the model declines to answer.
+            ModelFailure: as `stream`.
+        """
+        name, options = self.resolve(model), self._options(temperature, max_tokens)
+        options["response_format"] = self._format(schema)
+        conversation = list(turns)
+        if not self.settings.native_tools:
+            conversation = tool_schema.as_text(turns)
+        took: ModelFinished | None = None
+        problem = ""
+        for _ in range(2):
+            text, finished = await self._complete(conversation, name, options)
+            took = _together(took, finished)
+            try:
+                return schema.model_validate_json(tool_schema.unfenced(text)), took
+            except ValidationError as error:
+                problem = _problem(error, finished)
+            conversation += [Turn("assistant", text), Turn("user", _repair(problem))]
+        raise ModelAnswerMalformed(
+            f"{name} did not answer in the form asked for ({problem}). Ask again, allow more "
+            "tokens, or use a stronger model."
+        )
 
     async def aclose(self) -> None:
         """Close the connections."""
         await self._provider.aclose()
 
+    async def _with_schema_tools(
+        self,
+        turns: Sequence[Turn],
+        model: str,
+        options: dict[str, Any],
+        tools: Sequence[ToolSpec],
+    ) -> AsyncGenerator[ModelEvent, None]:
+        told = tool_schema.with_tools(turns, tools)
+        call, took = await self._choose(told, model, tools)
+        if call is not None and not tool_schema.already_made(call, turns):
+            yield ToolCallsRequested((call,))
+            yield replace(took, finish_reason="tool_calls")
+            return
+        async with aclosing(self._provider.stream(told, model, options)) as events:
+            async for event in events:
+                yield _together(took, event) if isinstance(event, ModelFinished) else event
+
+    async def _choose(
+        self, told: list[Turn], model: str, tools: Sequence[ToolSpec]
+    ) -> tuple[ToolCall | None, ModelFinished]:
+        question, answer_format = tool_schema.choice(tools)
+        options = {"temperature": 0.0, "response_format": answer_format}
+        limit = {"max_tokens": tool_schema.DECISION_TOKENS}
+        text, took = await self._complete([*told, question], model, options | limit)
+        tool = tool_schema.chosen(text, tools)
+        if tool is None:
+            return None, took
+        arguments: dict[str, Any] = {}
+        if tool.parameters.get("properties"):
+            question, options["response_format"] = tool_schema.filling(tool)
+            limit = {"max_tokens": tool_schema.ARGUMENT_TOKENS}
+            text, finished = await self._complete([*told, question], model, options | limit)
+            took = _together(took, finished)
+            arguments = tool_schema.json_object(text, f"the arguments of {tool.name}")
+        return ToolCall(f"call_{uuid.uuid4().hex[:12]}", tool.name, arguments), took
+
+    async def _complete(
+        self, turns: Sequence[Turn], model: str, options: dict[str, Any]
+    ) -> tuple[str, ModelFinished]:
+        text: list[str] = []
+        finished: ModelFinished | None = None
+        async with aclosing(self._provider.stream(turns, model, options)) as events:
+            async for event in events:
+                if isinstance(event, TextDelta):
+                    text.append(event.text)
+                elif isinstance(event, ModelFinished):
+                    finished = event
+        if finished is None:
+            raise AssertionError("a stream ends with ModelFinished or raises")
+        if finished.finish_reason == "refusal":
+            raise ModelRefusedRequest(f"{model} declines to answer: {''.join(text)}")
+        return "".join(text), finished
+
     def _options(self, temperature: float | None, max_tokens: int | None) -> dict[str, Any]:
         limit = max_tokens or self.settings.answer_tokens
         options = {"temperature": temperature, "max_tokens": limit}
         return {name: value for name, value in options.items() if value is not None}
+
+    def _format(self, schema: type[BaseModel]) -> dict[str, Any]:
+        name = re.sub(r"\W", "_", schema.__name__)
+        # a grammar may leave optional fields out, which saves a small model's time; the providers
+        # that check strictly insist on every field
+        strict = self._strict_schema(schema) if self.settings.native_tools else None
+        body = strict or schema.model_json_schema()
+        return tool_schema.json_answer(name, body, strict=strict is not None)
 
 
 def _function(tool: ToolSpec) -> dict[str, Any]:
@@ -66,3 +189,39 @@ def _function(tool: ToolSpec) -> dict[str, Any]:
             "parameters": dict(tool.parameters),
         },
     }
+
+
+def _together(before: ModelFinished | None, after: ModelFinished) -> ModelFinished:
+    """Two calls as one: sums, unknown where one is unknown; the first token is the second's."""
+    if before is None:
+        return after
+    first = after.first_token_ms
+    return replace(
+        after,
+        input_tokens=_sum(before.input_tokens, after.input_tokens),
+        output_tokens=_sum(before.output_tokens, after.output_tokens),
+        cost_usd=_sum(before.cost_usd, after.cost_usd),
+        duration_ms=before.duration_ms + after.duration_ms,
+        first_token_ms=None if first is None else before.duration_ms + first,
+    )
+
+
+Number = TypeVar("Number", int, float)
+
+
+def _sum(one: Number | None, other: Number | None) -> Number | None:
+    return None if one is None or other is None else one + other
+
+
+def _problem(error: ValidationError, finished: ModelFinished) -> str:
+    if finished.finish_reason == "length":
+        return "it was cut off by its token limit"
+    places = [
+        f"{'.'.join(str(part) for part in one['loc']) or 'answer'}: {one['msg']}"
+        for one in error.errors(include_url=False, include_input=False)
+    ]
+    return "; ".join(places[:_PROBLEMS_SHOWN])
+
+
+def _repair(problem: str) -> str:
+    return f"That does not fit: {problem}. Answer again with the corrected JSON and nothing else."

@@ -10,11 +10,12 @@ from typing import Any
 
 import genai_prices.data_snapshot
 import httpx2
+import openai
 import stamina
 import structlog
 from purgatory import AsyncCircuitBreakerFactory
 from purgatory.domain.model import OpenedState
-from pydantic import SecretStr
+from pydantic import BaseModel, SecretStr
 
 from agents.chat import DirectChat, OpenAnswer, http_client
 from agents.errors import ModelFailure, ModelPaused, ModelRateLimited
@@ -166,3 +167,16 @@ def _blameless(error: BaseException) -> bool:
 
 def _since(started: float) -> float:
     return (time.monotonic() - started) * 1000
+
+
+def strict_schema(schema: type[BaseModel]) -> dict[str, Any] | None:
+    """The JSON schema as OpenAI checks it strictly, or None where it cannot (open objects)."""
+    body = openai.pydantic_function_tool(schema)["function"].get("parameters", {})
+    return dict(body) if _closed(body) else None
+
+
+def _closed(schema: object) -> bool:
+    if isinstance(schema, Mapping):
+        is_open = schema.get("type") == "object" and schema.get("additionalProperties") is not False
+        return not is_open and all(_closed(value) for value in schema.values())
+    return not isinstance(schema, list) or all(_closed(value) for value in schema)

@@ -76,7 +76,8 @@ class SqliteBackend:
     def runs(self, connection: sqlite3.Connection, query: RunQuery) -> list[Row]:
         """Newest first; runs without a time come last."""
         where, values = matching(self.workspace, query)
-        sql = f"SELECT * FROM runs WHERE {where} ORDER BY started_at DESC, seq DESC LIMIT ?"
+        sql = f"""SELECT * FROM runs WHERE {where}
+            ORDER BY day DESC, started_at DESC, seq DESC LIMIT ?"""
         return connection.execute(sql, (*values, query.limit)).fetchall()
 
     def steps_of(self, connection: sqlite3.Connection, run_ids: Sequence[str]) -> list[Row]:
@@ -251,25 +252,41 @@ class SqliteBackend:
             _put(connection, sql, (self.workspace, name, centroid, count))
 
 
-def matching(workspace: str, query: RunQuery) -> tuple[str, list[Any]]:
-    """The condition of a query over `runs`, and its values (the limit is not part of it)."""
+def workspaces(path: Path) -> list[str]:
+    """The workspaces that have rows in a record."""
+    tables = ("runs", "messages", "documents", "people", "feedback")
+    sql = " UNION ".join(f"SELECT workspace FROM {table}" for table in tables)
+    file = SqliteFile(path, "record")
+    try:
+        return [row["workspace"] for row in file.rows(f"{sql} ORDER BY workspace")]
+    finally:
+        file.close()
+
+
+def matching(workspace: str, query: RunQuery, of: str = "") -> tuple[str, list[Any]]:
+    """The condition of a query over `runs`, and its values (the limit is not part of it).
+
+    `of` leads each column where several tables have them ("runs.").
+    """
     kinds = ", ".join("?" for _ in query.kinds)
-    parts = ["workspace = ?", f"kind IN ({kinds})"]
+    parts = [f"{of}workspace = ?", f"{of}kind IN ({kinds})"]
     values: list[Any] = [workspace, *query.kinds]
     wanted = (
         ("user_id = ?", query.user_id),
         ("channel_id = ?", query.channel_id),
         ("thread_ts = ?", query.thread_ts),
         ("agent = ?", query.agent),
+        ("day >= ?", None if query.since is None else query.since // 86400),
         ("started_at >= ?", query.since),
+        ("day <= ?", None if query.until is None else query.until // 86400),
         ("started_at < ?", query.until),
     )
     for part, value in wanted:
         if value is not None:
-            parts.append(part)
+            parts.append(of + part)
             values.append(value)
     if query.audiences is not None:
-        parts.append("audience IN (SELECT value FROM json_each(?))")
+        parts.append(f"{of}audience IN (SELECT value FROM json_each(?))")
         values.append(json.dumps(sorted(query.audiences)))
     return " AND ".join(parts), values
 

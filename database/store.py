@@ -3,20 +3,22 @@
 import re
 import sqlite3
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
 from typing import Any, Self
 
-from database import rows
+from database import metrics, rows
 from database.errors import InputError, StaleBase, UnknownName
 from database.records import (
     PUBLIC,
+    AgentRecord,
     Document,
     DocumentKind,
     Feedback,
     Message,
+    Metrics,
     Person,
     Reader,
     Run,
@@ -26,7 +28,8 @@ from database.records import (
     TaskType,
     content_hash,
 )
-from database.sqlite_backend import Fact, Row, SqliteBackend
+from database.rows import Row
+from database.sqlite_backend import Fact, SqliteBackend, workspaces
 
 RECORD = "record.db"
 _SEARCH_WORDS = 32
@@ -52,6 +55,11 @@ class Store:
         if not workspace:
             raise InputError("A store needs a workspace: give its id, for example T0123ABCD.")
         return cls(SqliteBackend(home / RECORD, workspace))
+
+    @staticmethod
+    def workspaces(home: Path) -> list[str]:
+        """The ids that have anything in this folder's record; none when there is no record yet."""
+        return workspaces(home / RECORD) if (home / RECORD).exists() else []
 
     @property
     def workspace(self) -> str:
@@ -87,7 +95,7 @@ class Store:
         return await self._backend.file.aside(read)
 
     def _steps(
-        self, connection: sqlite3.Connection, runs: list[Row]
+        self, connection: sqlite3.Connection, runs: Sequence[Row]
     ) -> dict[str, tuple[Step, ...]]:
         found = self._backend.steps_of(connection, [row["run_id"] for row in runs])
         return {
@@ -114,6 +122,16 @@ class Store:
     async def feedback_on(self, run_id: str) -> list[Feedback]:
         """Oldest first."""
         return [rows.feedback_from(row) for row in self._backend.feedback_on(run_id)]
+
+    async def metrics(self, query: RunQuery) -> Metrics:
+        """Success, speed, cost and feedback of all runs that the query matches."""
+        return await self._backend.file.aside(lambda c: metrics.metrics(c, self.workspace, query))
+
+    async def agent_record(self, since: float) -> list[AgentRecord]:
+        """How each agent did with each type of task since a moment: what routing learns from."""
+        return await self._backend.file.aside(
+            lambda c: metrics.agent_records(c, self.workspace, since)
+        )
 
     # Messages
 

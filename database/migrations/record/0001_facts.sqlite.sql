@@ -30,12 +30,13 @@ CREATE TABLE runs (
     input_tokens INTEGER,
     output_tokens INTEGER,
     cost_usd REAL,
+    day INTEGER GENERATED ALWAYS AS (CAST(started_at / 86400 AS INTEGER)) VIRTUAL,
     UNIQUE (workspace, run_id)
 ) STRICT;
 
--- Holds every column that metrics reads, so that they never touch the texts.
-CREATE INDEX runs_by_time ON runs (
-    workspace, kind, started_at, agent, audience, outcome_source, outcome_success,
+-- Holds every column that metrics read, in the order of their groups: neither texts nor sorting.
+CREATE INDEX runs_by_day ON runs (
+    workspace, kind, day, agent, started_at, audience, outcome_source, outcome_success,
     duration_ms, input_tokens, output_tokens, cost_usd
 );
 CREATE INDEX runs_by_person ON runs (workspace, user_id, started_at) WHERE user_id IS NOT NULL;
@@ -108,6 +109,9 @@ CREATE INDEX messages_by_age ON messages (workspace, created_at);
 CREATE VIRTUAL TABLE message_words USING fts5 (
     text, content = 'messages', content_rowid = 'seq', tokenize = 'porter unicode61'
 );
+
+-- Merging 16 word lists at a time instead of 4 keeps an append under a millisecond.
+INSERT INTO message_words (message_words, rank) VALUES ('automerge', 16);
 
 CREATE TRIGGER messages_added AFTER INSERT ON messages BEGIN
     INSERT INTO message_words (rowid, text) VALUES (new.seq, new.text);

@@ -1,0 +1,174 @@
+"""Asking the orchestrator and showing what it says: one request, one visible answer, one record."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import structlog
+from slack_sdk.web.async_client import AsyncWebClient
+
+from agents.ports import FilesPort
+from agents.turns import StepFinished, StepStarted, TextDelta
+from database.records import Message, Run
+from orchestrator.requests import ReplyEvent, ReplyFinished, ReplyStarted, Request
+from slack_interface.cards import feedback_buttons
+from slack_interface.incoming import Incoming, Json
+from slack_interface.places import Places
+from slack_interface.ports import Orchestrator
+from slack_interface.reply_stream import Destination, Pace, ReplyStream
+from slack_interface.running import RunningReplies, RunningReply
+
+log = structlog.get_logger()
+
+STOPPED = "stopped by the person"
+STOPPED_WORDS = "_Stopped. What I had said is kept above._"
+STOPPED_EARLY = "_Stopped before I had said anything._"
+BROKEN = (
+    "Something went wrong on my side, and I could not answer. Please ask again in a moment; if it "
+    "happens again, tell whoever runs me to look at the log for run `{run_id}`."
+)
+NOTHING = "I have no answer to that. Please ask again in other words."
+
+
+@dataclass(slots=True)
+class _Draft:
+    """What has been heard of an answer so far."""
+
+    request: Request
+    agent: str = ""
+    said: list[str] = field(default_factory=list)
+    finished: ReplyFinished | None = None
+
+    def stopped(self) -> ReplyFinished:
+        """The end of an answer whose events were cut off."""
+        return self._made_here(STOPPED, None)
+
+    def broken(self) -> ReplyFinished:
+        """The end of an answer that failed where it must not."""
+        return self._made_here("internal error", BROKEN.format(run_id=self.request.run_id))
+
+    def _made_here(self, error: str, problem: str | None) -> ReplyFinished:
+        request, reply = self.request, "".join(self.said)
+        run = Run(
+            run_id=request.run_id,
+            request=request.text,
+            agent=self.agent or "none",
+            parent_run_id=request.parent_run_id,
+            started_at=request.received_at,
+            user_id=request.user_id,
+            channel_id=request.channel_id,
+            thread_ts=request.thread_ts,
+            message_ts=request.message_ts,
+            audience=request.audience,
+            reply=reply or None,
+            error=error,
+        )
+        question = Message(
+            channel_id=request.channel_id,
+            ts=request.message_ts,
+            thread_ts=request.thread_ts,
+            role="person",
+            text=request.text,
+            user_id=request.user_id,
+            run_id=request.run_id,
+            audience=request.audience,
+            created_at=request.received_at,
+        )
+        return ReplyFinished(run, (question,), problem)
+
+
+@dataclass(slots=True)
+class Answering:
+    """Answers requests in their threads."""
+
+    client: AsyncWebClient
+    orchestrator: Orchestrator
+    places: Places
+    pace: Pace
+    running: RunningReplies
+
+    def request(self, item: Incoming, text: str, *, message_ts: str = "") -> Request:
+        """What the orchestrator is asked for `item`, whose channel type is known."""
+        return Request(
+            run_id=item.key,
+            user_id=item.user_id,
+            channel_id=item.channel_id,
+            thread_ts=item.thread_ts,
+            message_ts=message_ts or item.ts,
+            text=text,
+            reader=self.places.reader_here(item.user_id, item.channel_id, item.channel_type),
+            received_at=item.received_at,
+            audience=item.audience,
+        )
+
+    async def answer(self, request: Request, item: Incoming, files: FilesPort) -> ReplyFinished:
+        """Answer and record; returns when the answer can be seen and is kept."""
+        to = Destination(
+            item.channel_id, request.thread_ts, item.team_id, item.user_id, direct=item.direct
+        )
+        stream = ReplyStream(self.client, to, request.run_id, self.pace)
+        running = self.running.start(
+            request.run_id, request.user_id, request.channel_id, request.thread_ts
+        )
+        try:
+            finished = await self._listen(request, files, stream, running)
+        except asyncio.CancelledError:
+            stream.abandon()
+            raise
+        finally:
+            self.running.end(running)
+        said = stream.spoke
+        if running.stopped:
+            stream.say(f"\n\n{STOPPED_WORDS}" if said else STOPPED_EARLY)
+        elif finished.problem:
+            stream.say(("\n\n" if said else "") + f":warning: {finished.problem}")
+        elif not said:
+            stream.say(finished.run.reply or NOTHING)
+        shown = await stream.finish(_closing_blocks(finished))
+        await self.orchestrator.record(finished, shown)
+        return finished
+
+    async def answer_all(
+        self, requests: Sequence[Request], item: Incoming, files: FilesPort
+    ) -> None:
+        """Answer one after the other; the first that fails or is stopped is the last."""
+        for request in requests:
+            finished = await self.answer(request, replace(item, thread_ts=request.thread_ts), files)
+            if finished.run.error:
+                return
+
+    async def _listen(
+        self, request: Request, files: FilesPort, stream: ReplyStream, running: RunningReply
+    ) -> ReplyFinished:
+        """Pass on what the orchestrator says, until it ends or is stopped."""
+        draft = _Draft(request)
+        try:
+            async for event in self.orchestrator.reply(request, files):
+                _pass_on(event, stream, draft)
+        except asyncio.CancelledError:
+            pass
+        except Exception:
+            log.exception("reply_broken", run_id=request.run_id)
+        if running.cut_short():
+            return draft.finished or draft.stopped()
+        return draft.finished or draft.broken()
+
+
+def _pass_on(event: ReplyEvent, stream: ReplyStream, draft: _Draft) -> None:
+    match event:
+        case TextDelta(text):
+            draft.said.append(text)
+            stream.say(text)
+        case StepStarted(step_id, title):
+            stream.step(step_id, title, "in_progress")
+        case StepFinished(step_id, title, ok, detail):
+            stream.step(step_id, title, "complete" if ok else "error", detail)
+        case ReplyStarted(agent):
+            draft.agent = agent
+        case ReplyFinished():
+            draft.finished = event
+
+
+def _closing_blocks(finished: ReplyFinished) -> list[Json]:
+    """Feedback buttons below whatever can be judged."""
+    return feedback_buttons(finished.run.run_id) if finished.run.reply else []

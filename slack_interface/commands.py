@@ -1,0 +1,249 @@
+"""The commands a person can give, by slash, by words in a thread, by button or by shortcut."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from database.errors import InputError, NotAllowed, UnknownName
+from database.records import PUBLIC, Reader, Run, RunQuery
+from slack_interface.answering import Answering
+from slack_interface.blocks import escaped, section, shortened
+from slack_interface.cards import ABILITIES, metrics_card, workflow_card
+from slack_interface.feedback_handler import FeedbackHandler
+from slack_interface.files import SharedFiles
+from slack_interface.incoming import Incoming
+from slack_interface.metrics_request import MetricsRequest, now_in, parse_metrics
+from slack_interface.places import Places
+from slack_interface.ports import Record, Workflows
+from slack_interface.typed import TypedCommand, inputs_from
+from slack_interface.voice import Voice
+
+SAVE_USAGE = "Say `save-workflow NAME`, for example `/save-workflow weekly-report`."
+NO_ANSWER = (
+    "I have not answered you here yet. Ask me something first; or go to the thread with the "
+    "answer and say it there."
+)
+MAX_WORKFLOW_RUNS = 50
+
+
+@dataclass(slots=True)
+class Commands:
+    """Obeys; every refusal is an InputError whose words the person sees."""
+
+    answering: Answering
+    workflows: Workflows
+    record: Record
+    feedback: FeedbackHandler
+    places: Places
+    files: SharedFiles
+    voice: Voice
+
+    async def obey(self, item: Incoming) -> None:
+        """A slash command, a button or a shortcut."""
+        match item.kind, item.command:
+            case "improve", _:
+                await self.improve(item, await self._known_run(item.subject), item.text)
+            case "run_workflow", _:
+                await self.run_workflow(item, item.subject, item.inputs or {})
+            case "save_workflow", _:
+                run = await self._known_run(item.subject)
+                await self.save_workflow(item, item.text, run)
+            case _, "/better":
+                await self.better(item, item.text)
+            case _, "/save-workflow":
+                await self.save_workflow(item, item.text, None)
+            case _, "/metrics":
+                await self.metrics(item, item.text)
+            case _:
+                raise UnknownName(f"I do not know {item.command}.\n{ABILITIES}")
+
+    async def obey_typed(self, item: Incoming, command: TypedCommand) -> bool:
+        """A command in plain words; False where it turns out to be an ordinary sentence."""
+        match command.name:
+            case "help":
+                await self.voice.tell(item, ABILITIES, [section(ABILITIES)])
+            case "better":
+                await self.better(item, command.rest)
+            case "save-workflow":
+                await self.save_workflow(item, command.rest, None)
+            case "metrics":
+                return await self._typed_metrics(item, command)
+            case "run":
+                return await self._typed_run(item, command)
+        return True
+
+    # /better
+
+    async def better(self, item: Incoming, wish: str) -> None:
+        """Answer the person's last question here again, with `wish` in mind."""
+        run = await self._last_run(item)
+        if not wish:
+            raise InputError(
+                "Say what should be better, for example `/better shorter` or `better: in French`."
+            )
+        await self.improve(item, run, wish)
+
+    async def improve(self, item: Incoming, run: Run, wish: str) -> None:
+        """Answer `run`'s question again in its thread."""
+        await self.feedback.better(run.run_id, item.user_id, wish, item.key)
+        thread_ts = run.thread_ts or run.message_ts or item.thread_ts
+        item = replace(item, thread_ts=thread_ts)
+        opener = item.ts or await self._announce_better(item, wish)
+        base = self.answering.request(item, wish, message_ts=opener or "")
+        request = await self.answering.orchestrator.better_request(run, wish, base)
+        await self.answering.answer(request, item, self.files.of(item))
+
+    async def _announce_better(self, item: Incoming, wish: str) -> str | None:
+        """A command or button leaves no message: say in the thread what was asked for."""
+        asked = f"<@{item.user_id}> asked for a better answer"
+        text = f"{asked}: _{escaped(shortened(wish, 300))}_" if wish else asked
+        return await self.voice.post(item.channel_id, text, thread_ts=item.thread_ts)
+
+    async def _last_run(self, item: Incoming) -> Run:
+        """The answer meant by 'the last one': in this thread, else here."""
+        thread_ts = item.thread_ts if item.in_thread else None
+        run = await self.record.last_reply(item.channel_id, item.user_id, thread_ts)
+        if run is None and thread_ts:
+            query = RunQuery(channel_id=item.channel_id, thread_ts=thread_ts, limit=1)
+            run = next(iter(await self.record.runs(query)), None)
+        if run is None:
+            raise InputError(NO_ANSWER)
+        return run
+
+    async def _known_run(self, run_id: str) -> Run:
+        run = await self.record.run(run_id)
+        if run is None:
+            raise InputError("I no longer have that answer. Please ask again.")
+        return run
+
+    # Workflows
+
+    async def save_workflow(self, item: Incoming, name: str, run: Run | None) -> None:
+        """Keep the thread of `run` (else of the last answer) as a workflow."""
+        run = run or await self._last_run(item)
+        name = name.strip()
+        if not name:
+            raise InputError(SAVE_USAGE)
+        runs = await self._thread_runs(run)
+        document = await self.workflows.save(name, runs, item.user_id, run.audience)
+        reader = await self.places.reader(item.user_id)
+        inputs = await self.workflows.inputs(document.name, reader)
+        text, blocks = workflow_card(document.name, inputs, saved=True)
+        await self.voice.tell(item, text, blocks)
+
+    async def _thread_runs(self, run: Run) -> list[Run]:
+        """All answers of the thread, oldest first."""
+        if not run.thread_ts or not run.channel_id:
+            return [run]
+        query = RunQuery(
+            channel_id=run.channel_id, thread_ts=run.thread_ts, limit=MAX_WORKFLOW_RUNS
+        )
+        found = [entry for entry in await self.record.runs(query) if not entry.error]
+        return found[::-1] or [run]
+
+    async def run_workflow(self, item: Incoming, name: str, inputs: Mapping[str, str]) -> None:
+        """Do a saved workflow again, in the thread or in a new one."""
+        reader = await self.places.reader(item.user_id)
+        if name not in await self.workflows.names(reader):
+            raise UnknownName(await self._unknown_workflow(name, reader))
+        opener = item.ts
+        if not item.ts:
+            values = ", ".join(f"{key} = {value}" for key, value in inputs.items())
+            said = f"<@{item.user_id}> runs *{escaped(name)}*" + (
+                f" with {escaped(shortened(values, 500))}" if values else ""
+            )
+            opener = await self.voice.post(item.channel_id, said, thread_ts=item.thread_ts) or ""
+            item = replace(item, thread_ts=item.thread_ts or opener)
+        base = self.answering.request(item, f"run {name}", message_ts=opener)
+        requests = await self.workflows.requests(name, inputs, base)
+        await self.answering.answer_all(requests, item, self.files.of(item))
+
+    async def _typed_run(self, item: Incoming, command: TypedCommand) -> bool:
+        reader = await self.places.reader(item.user_id)
+        known = command.workflow in await self.workflows.names(reader)
+        if not known and not command.sure:
+            return False
+        await self.run_workflow(item, command.workflow, inputs_from(command.rest))
+        return True
+
+    async def _unknown_workflow(self, name: str, reader: Reader) -> str:
+        names = list(await self.workflows.names(reader))
+        if not names:
+            return f"There is no workflow “{name}”, nor any other yet. {SAVE_USAGE}"
+        close = get_close_matches(name, names, 1)
+        hint = f" Did you mean `run {close[0]}`?" if close else ""
+        listed = ", ".join(f"`{entry}`" for entry in names[:20])
+        return f"There is no workflow “{name}”.{hint} There are: {listed}."
+
+    # /metrics
+
+    async def metrics(self, item: Incoming, text: str) -> None:
+        """Figures, seen by the person who asked."""
+        await self._show_metrics(item, parse_metrics(text, item.direct))
+
+    async def _typed_metrics(self, item: Incoming, command: TypedCommand) -> bool:
+        try:
+            asked = parse_metrics(command.rest, item.direct)
+        except InputError:
+            if command.sure:
+                raise
+            return False
+        await self._show_metrics(item, asked)
+        return True
+
+    async def _show_metrics(self, item: Incoming, asked: MetricsRequest) -> None:
+        person = await self.record.person(item.user_id)
+        since = asked.since(now_in(_zone(str((person and person.settings.get("time_zone")) or ""))))
+        reader = await self.places.reader(item.user_id)
+        if asked.scope == "channel":
+            _require_member(reader, asked.who, await self.places.channel_type(asked.who))
+        query, counts_only = _metrics_query(asked, reader, since)
+        title = await self._metrics_title(asked)
+        text, blocks = metrics_card(await self.record.metrics(query), title, counts_only)
+        await self.voice.tell(item, text, blocks)
+
+    async def _metrics_title(self, asked: MetricsRequest) -> str:
+        match asked.scope:
+            case "me":
+                whose = "You"
+            case "person":
+                whose = await self.places.name(asked.who)
+            case "channel":
+                whose = f"#{await self.places.channel_name(asked.who)}"
+            case "agent":
+                whose = f"Agent {asked.who}"
+            case _:
+                whose = "Everyone"
+        return f"{whose}, {asked.period}"
+
+
+def _metrics_query(asked: MetricsRequest, reader: Reader, since: float) -> tuple[RunQuery, bool]:
+    """The query that shows only what `reader` may see, and whether only counts may be shown."""
+    base = RunQuery(since=since, audiences=reader.audiences())
+    match asked.scope:
+        case "me":
+            return replace(base, user_id=reader.user_id, audiences=None), False
+        case "person" if asked.who != reader.user_id:
+            return replace(base, user_id=asked.who, audiences=frozenset({PUBLIC})), True
+        case "person":
+            return replace(base, user_id=asked.who, audiences=None), False
+        case "channel":
+            return replace(base, channel_id=asked.who), False
+        case "agent":
+            return replace(base, agent=asked.who), False
+        case _:
+            return base, False
+
+
+def _require_member(reader: Reader, channel_id: str, channel_type: str) -> None:
+    """Raises NotAllowed where `channel_id` is private and `reader` is not in it."""
+    if channel_type != "channel" and channel_id not in reader.channels:
+        raise NotAllowed("Only members of a private channel see its figures: join it first.")
+
+
+def _zone(name: str) -> ZoneInfo:
+    try:
+        return ZoneInfo(name or "UTC")
+    except (ZoneInfoNotFoundError, ValueError):
+        return ZoneInfo("UTC")

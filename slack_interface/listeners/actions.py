@@ -1,0 +1,250 @@
+"""Clicks, modals, shortcuts and reactions."""
+
+import re
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+from slack_bolt.async_app import AsyncApp
+from slack_bolt.context.ack.async_ack import AsyncAck
+
+from database.errors import VirtuousError
+from database.records import run_id_of
+from slack_interface.background import Background
+from slack_interface.blocks import section
+from slack_interface.cards import (
+    FEEDBACK,
+    IMPROVE,
+    REASONS,
+    RUN_WORKFLOW,
+    SAVE_WORKFLOW,
+    WHY,
+    about,
+    improve_modal,
+    improve_offer,
+    save_modal,
+    why_modal,
+    workflow_modal,
+)
+from slack_interface.commands import Commands
+from slack_interface.inbox import Inbox
+from slack_interface.incoming import Incoming, Json, Kind, channel_type_of
+
+THANKS = "Thank you, that helps me do better."
+SORRY = "Thank you for telling me. I can try again with what you would like better."
+NOT_MINE = "That is not one of my answers. Use this on a message in which I answered."
+TOO_LATE = "That took too long and Slack did not let me ask. Please press it again."
+
+
+@dataclass(slots=True)
+class Actions:
+    """What people press; each listener returns when it is kept, modals open in the background."""
+
+    inbox: Inbox
+    commands: Commands
+    background: Background
+
+    def register(self, app: AsyncApp) -> None:
+        """Listen."""
+        app.action(FEEDBACK)(self.on_rating)
+        app.action(IMPROVE)(self.on_improve)
+        app.action(RUN_WORKFLOW)(self.on_run_workflow)
+        app.view(WHY)(self.on_why)
+        app.view(IMPROVE)(self.on_improve_words)
+        app.view(SAVE_WORKFLOW)(self.on_save_words)
+        app.view(RUN_WORKFLOW)(self.on_workflow_inputs)
+        app.shortcut(IMPROVE)(self.on_message_shortcut)
+        app.shortcut(SAVE_WORKFLOW)(self.on_message_shortcut)
+        app.event("reaction_added")(self.on_reaction)
+        app.action(re.compile(".*"))(self.on_other)
+
+    # Feedback
+
+    async def on_rating(self, ack: AsyncAck, body: Json, action: Json) -> None:
+        """A feedback button: good is thanked for, bad is asked about."""
+        verdict, _, run_id = str(action.get("value") or "").partition(":")
+        if verdict in ("up", "down") and run_id:
+            user_id, stamp = body["user"]["id"], str(action.get("action_ts") or body["trigger_id"])
+            await self.commands.feedback.rating(run_id, user_id, verdict == "up", stamp)
+            if verdict == "up":
+                self.background.spawn(self._whisper(body, THANKS))
+            else:
+                self.background.spawn(self._ask_why(body, run_id))
+        await ack()
+
+    async def _ask_why(self, body: Json, run_id: str) -> None:
+        view = why_modal(about(run_id=run_id, **_place(body)))
+        if not await self.commands.voice.open_view(body["trigger_id"], view):
+            await self._whisper(body, SORRY, improve_offer(run_id))
+
+    async def on_why(self, ack: AsyncAck, body: Json, view: Json) -> None:
+        """The reasons for a bad rating, and perhaps the wish for another answer."""
+        subject, values = _about(view), view["state"]["values"]
+        reasons, words = _chosen(values, "reasons"), _words(values)
+        user_id = body["user"]["id"]
+        feedback = self.commands.feedback
+        await feedback.reason(subject["run_id"], user_id, reasons, words, view["id"])
+        if _chosen(values, "again"):
+            labels = [REASONS[key] for key in reasons if key in REASONS]
+            wish = ". ".join(part for part in (*labels, words) if part)
+            await self._accept("improve", body, view, subject["run_id"], wish)
+        else:
+            self.background.spawn(self._thank(user_id, subject))
+        await ack()
+
+    async def _thank(self, user_id: str, subject: Json) -> None:
+        if subject.get("channel"):
+            await self.commands.voice.whisper(
+                subject["channel"],
+                user_id,
+                SORRY,
+                [section(SORRY), *improve_offer(subject["run_id"])],
+                thread_ts=subject.get("thread_ts", ""),
+            )
+
+    async def on_reaction(self, event: Json) -> None:
+        """An emoji, perhaps on one of our answers."""
+        await self.commands.feedback.reaction(event)
+
+    # Better answers
+
+    async def on_improve(self, ack: AsyncAck, body: Json, action: Json) -> None:
+        """The button "Improve this answer": asks how."""
+        run_id = orjson.loads(action["value"])["run_id"]
+        view = improve_modal(about(run_id=run_id, **_place(body)))
+        self.background.spawn(self._open(body, view))
+        await ack()
+
+    async def on_improve_words(self, ack: AsyncAck, body: Json, view: Json) -> None:
+        """How an answer should be better."""
+        words = _words(view["state"]["values"])
+        await self._accept("improve", body, view, _about(view)["run_id"], words)
+        await ack()
+
+    async def on_message_shortcut(self, ack: AsyncAck, body: Json) -> None:
+        """ "Improve this answer" or "Save as workflow" in a message's menu."""
+        run = await self.commands.record.run_of_message(
+            body["channel"]["id"], body["message"]["ts"]
+        )
+        if run is None:
+            self.background.spawn(self._whisper(body, NOT_MINE))
+        else:
+            make = improve_modal if body["callback_id"] == IMPROVE else save_modal
+            view = make(about(run_id=run.run_id, **_place(body)))
+            self.background.spawn(self._open(body, view))
+        await ack()
+
+    async def on_save_words(self, ack: AsyncAck, body: Json, view: Json) -> None:
+        """The name for a workflow."""
+        words = _words(view["state"]["values"])
+        await self._accept("save_workflow", body, view, _about(view)["run_id"], words)
+        await ack()
+
+    # Workflows
+
+    async def on_run_workflow(self, ack: AsyncAck, body: Json, action: Json) -> None:
+        """A workflow's Run button: asks for its inputs."""
+        name = orjson.loads(action["value"])["name"]
+        self.background.spawn(self._ask_inputs(body, name))
+        await ack()
+
+    async def _ask_inputs(self, body: Json, name: str) -> None:
+        try:
+            reader = await self.commands.places.reader(body["user"]["id"])
+            inputs = await self.commands.workflows.inputs(name, reader)
+        except VirtuousError as error:
+            await self._whisper(body, str(error))
+            return
+        await self._open(body, workflow_modal(name, inputs, about(name=name, **_place(body))))
+
+    async def on_workflow_inputs(self, ack: AsyncAck, body: Json, view: Json) -> None:
+        """A workflow's inputs are filled in: run it."""
+        inputs = {
+            block_id.removeprefix("input:"): str((field.get("text") or {}).get("value") or "")
+            for block_id, field in view["state"]["values"].items()
+        }
+        await self._accept("run_workflow", body, view, _about(view)["name"], "", inputs)
+        await ack()
+
+    async def on_other(self, ack: AsyncAck) -> None:
+        """A link or a menu that needs nothing done."""
+        await ack()
+
+    # Shared
+
+    async def _accept(
+        self,
+        kind: Kind,
+        body: Json,
+        view: Json,
+        subject: str,
+        text: str,
+        inputs: dict[str, str] | None = None,
+    ) -> None:
+        """Keep what a modal asked for; from App Home it is done in the direct message."""
+        where, user_id = _about(view), body["user"]["id"]
+        channel = where.get("channel") or await self.commands.voice.direct_channel(user_id)
+        if not channel:
+            return
+        app_id, team_id = body.get("api_app_id") or "", (body.get("team") or {}).get("id") or ""
+        await self.inbox.accept(
+            Incoming(
+                kind=kind,
+                key=run_id_of(app_id, team_id, "view", view["id"]),
+                app_id=app_id,
+                team_id=team_id,
+                channel_id=channel,
+                channel_type=channel_type_of(channel, where.get("channel_name")),
+                user_id=user_id,
+                text=text,
+                thread_ts=where.get("thread_ts", ""),
+                in_thread=bool(where.get("thread_ts")),
+                subject=subject,
+                inputs=inputs,
+                received_at=time.time(),
+            )
+        )
+
+    async def _open(self, body: Json, view: Json) -> None:
+        if not await self.commands.voice.open_view(body["trigger_id"], view):
+            await self._whisper(body, TOO_LATE)
+
+    async def _whisper(self, body: Json, text: str, blocks: list[Json] | None = None) -> None:
+        place = _place(body)
+        user_id = body["user"]["id"]
+        channel = place.get("channel")
+        voice = self.commands.voice
+        if channel:
+            thread_ts = place.get("thread_ts", "")
+            await voice.whisper(channel, user_id, text, blocks, thread_ts=thread_ts)
+        elif direct := await voice.direct_channel(user_id):
+            await voice.post(direct, text, blocks)
+
+
+def _place(body: Json) -> dict[str, str]:
+    """Where something was pressed; nothing in App Home."""
+    channel = body.get("channel") or {}
+    container, message = body.get("container") or {}, body.get("message") or {}
+    found = {
+        "channel": channel.get("id") or container.get("channel_id"),
+        "channel_name": channel.get("name"),
+        "thread_ts": message.get("thread_ts") or container.get("thread_ts"),
+    }
+    return {key: str(value) for key, value in found.items() if value}
+
+
+def _about(view: Json) -> dict[str, Any]:
+    """What a modal of ours is about."""
+    subject = orjson.loads(view.get("private_metadata") or "{}")
+    return subject if isinstance(subject, dict) else {}
+
+
+def _words(values: Json) -> str:
+    field = (values.get("words") or {}).get("text") or {}
+    return str(field.get("value") or "").strip()
+
+
+def _chosen(values: Json, block_id: str) -> list[str]:
+    field = (values.get(block_id) or {}).get("chosen") or {}
+    return [str(entry["value"]) for entry in field.get("selected_options") or ()]

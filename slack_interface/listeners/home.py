@@ -1,0 +1,104 @@
+"""App Home: what a person sees of themselves, and their settings."""
+
+import re
+import time
+from dataclasses import dataclass, replace
+from typing import Any
+
+import structlog
+from slack_bolt.async_app import AsyncApp
+from slack_bolt.context.ack.async_ack import AsyncAck
+
+from database.errors import VirtuousError
+from database.records import Person, RunQuery
+from slack_interface.background import Background
+from slack_interface.cards import (
+    LENGTHS,
+    PROMPTS,
+    SETTINGS,
+    TIME_ZONES,
+    HomeFacts,
+    home_view,
+)
+from slack_interface.commands import Commands
+from slack_interface.incoming import Json
+from slack_interface.reply_stream import TRANSPORT_ERRORS
+
+log = structlog.get_logger()
+
+FIGURES_DAYS = 30
+RECENT_RUNS = 8
+ALLOWED = {"answer_length": frozenset(LENGTHS), "time_zone": frozenset(TIME_ZONES)}
+
+
+@dataclass(slots=True)
+class Home:
+    """Shows the Home tab and the prompts of the Messages tab; keeps settings."""
+
+    commands: Commands
+    background: Background
+
+    def register(self, app: AsyncApp) -> None:
+        """Listen."""
+        app.event("app_home_opened")(self.on_opened)
+        app.event("app_context_changed")(self.on_context)
+        app.action(re.compile(f"^{SETTINGS}:"))(self.on_setting)
+
+    async def on_opened(self, event: Json) -> None:
+        """The person looks at one of our tabs."""
+        if event.get("tab") == "messages":
+            self.background.spawn(self._suggest(event["channel"]))
+        else:
+            self.background.spawn(self.publish(event["user"]))
+
+    async def on_context(self) -> None:
+        """What the person looks at changed; nothing is made of that yet."""
+
+    async def on_setting(self, ack: AsyncAck, body: Json, action: Json) -> None:
+        """A menu of the settings: kept at once."""
+        name = str(action["action_id"]).partition(":")[2]
+        value = (action.get("selected_option") or {}).get("value")
+        if value in ALLOWED.get(name, ()):
+            person = await self._person(body["user"]["id"])
+            settings = {**person.settings, name: value}
+            await self.commands.record.save_person(replace(person, settings=settings))
+        await ack()
+
+    async def publish(self, user_id: str) -> None:
+        """Show a person their Home as it is now."""
+        view = home_view(await self._facts(user_id))
+        try:
+            await self.commands.voice.client.api_call(
+                "views.publish", json={"user_id": user_id, "view": view}
+            )
+        except TRANSPORT_ERRORS as error:
+            log.warning("home_not_published", user=user_id, error=str(error))
+
+    async def _facts(self, user_id: str) -> HomeFacts:
+        commands = self.commands
+        person = await self._person(user_id)
+        reader = await commands.places.reader(user_id)
+        since = time.time() - FIGURES_DAYS * 86_400
+        facts: dict[str, Any] = {}
+        try:
+            facts["runs"] = await commands.record.runs(
+                RunQuery(user_id=user_id, audiences=reader.audiences(), limit=RECENT_RUNS)
+            )
+            facts["metrics"] = await commands.record.metrics(RunQuery(user_id=user_id, since=since))
+            facts["workflows"] = await commands.workflows.names(reader)
+        except VirtuousError as error:
+            facts["notes"] = [f"Not everything could be read: {error}"]
+        return HomeFacts(name=person.name, settings=person.settings, **facts)
+
+    async def _person(self, user_id: str) -> Person:
+        person = await self.commands.record.person(user_id)
+        return person or Person(user_id, await self.commands.places.name(user_id))
+
+    async def _suggest(self, channel_id: str) -> None:
+        prompts = [{"title": title, "message": message} for title, message in PROMPTS]
+        try:
+            await self.commands.voice.client.assistant_threads_setSuggestedPrompts(
+                channel_id=channel_id, title="What can I do for you?", prompts=prompts
+            )
+        except TRANSPORT_ERRORS as error:
+            log.info("no_suggested_prompts", error=str(error))

@@ -1,0 +1,110 @@
+"""What the Slack side needs from the rest of the house; bootstrap hands in the real parts."""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from agents.ports import FilesPort
+from database.records import (
+    Document,
+    Feedback,
+    Message,
+    Metrics,
+    Person,
+    Reader,
+    Run,
+    RunQuery,
+)
+from orchestrator.requests import ReplyEvent, ReplyFinished, Request
+
+
+class Orchestrator(Protocol):
+    """Answers requests and keeps what was said and felt."""
+
+    def reply(self, request: Request, files: FilesPort) -> AsyncIterator[ReplyEvent]:
+        """Answer; the last event is ReplyFinished, also on failure.
+
+        A stop cancels the task that iterates: a generator that catches the CancelledError may
+        still yield its ReplyFinished; otherwise one is made here of what was said so far.
+        """
+
+    async def record(self, finished: ReplyFinished, reply_ts: str | None) -> None:
+        """Keep the run and its messages; `reply_ts` is where the answer can be seen."""
+
+    async def heard(self, message: Message) -> None:
+        """Remember a message that needs no answer."""
+
+    async def edited(self, channel_id: str, ts: str, text: str) -> None:
+        """A remembered message now says something else."""
+
+    async def deleted(self, channel_id: str, ts: str) -> None:
+        """A remembered message is gone."""
+
+    async def give_feedback(self, feedback: Feedback) -> None:
+        """Keep feedback; the same feedback_id twice is one feedback."""
+
+    async def better_request(self, run: Run, wish: str, request_base: Request) -> Request:
+        """The request of `run` again, to be answered with `wish` in mind."""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkflowInput:
+    """One blank of a workflow; `example` is what it was when the workflow was saved."""
+
+    name: str
+    example: str
+
+
+class Workflows(Protocol):
+    """Saved workflows, as their readers may see them."""
+
+    async def save(self, name: str, runs: Sequence[Run], author: str, audience: str) -> Document:
+        """Keep these runs (oldest first) as a workflow. Raises InputError with what to do."""
+
+    async def names(self, reader: Reader) -> Sequence[str]:
+        """Names of the workflows that `reader` may see."""
+
+    async def inputs(self, name: str, reader: Reader) -> Sequence[WorkflowInput]:
+        """The blanks of a workflow. Raises UnknownName."""
+
+    async def requests(
+        self, name: str, inputs: Mapping[str, str], request_base: Request
+    ) -> Sequence[Request]:
+        """The requests to answer one after the other; blanks not given keep their example.
+
+        Raises UnknownName, or InputError for an input that the workflow does not have.
+        """
+
+
+class MetricsSource(Protocol):
+    """Figures over runs."""
+
+    async def metrics(self, query: RunQuery) -> Metrics:
+        """Success, speed, cost and feedback of the runs that `query` matches."""
+
+
+class Record(MetricsSource, Protocol):
+    """The part of the Store that the Slack side reads and writes."""
+
+    async def run(self, run_id: str) -> Run | None:
+        """The run with its steps."""
+
+    async def runs(self, query: RunQuery) -> list[Run]:
+        """Newest first."""
+
+    async def run_of_message(self, channel_id: str, ts: str) -> Run | None:
+        """The run whose reply or request is this message."""
+
+    async def last_reply(
+        self, channel_id: str, user_id: str, thread_ts: str | None = None
+    ) -> Run | None:
+        """The person's newest answered run there."""
+
+    async def thread(self, channel_id: str, thread_ts: str, limit: int = 50) -> list[Message]:
+        """What was said in the thread, oldest first."""
+
+    async def person(self, user_id: str) -> Person | None:
+        """What we keep of a person."""
+
+    async def save_person(self, person: Person) -> None:
+        """Keep or replace it."""

@@ -1,0 +1,74 @@
+"""Commands as people type them: after a slash, or as plain words in a thread."""
+
+import re
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+Name = Literal["better", "save-workflow", "metrics", "run", "help"]
+
+STOP_WORDS = frozenset(
+    {"stop", "stop it", "stop please", "please stop", "cancel", "abort", "halt", "never mind"}
+)
+
+_BETTER = re.compile(r"^(?:/better\b\s*:?|better\s*:)\s*(.*)$", re.IGNORECASE | re.DOTALL)
+_SAVE = re.compile(r"^/?save-workflow\b\s*:?\s*(.*)$", re.IGNORECASE | re.DOTALL)
+_METRICS = re.compile(r"^/?metrics\b(\s*:)?\s*(.*)$", re.IGNORECASE | re.DOTALL)
+_RUN = re.compile(r"^/?run\s+(?:workflow\s+)?[\"'`]?([\w.-]+)[\"'`]?(\s.*)?$", re.DOTALL)
+_HELP = frozenset({"help", "/help", "what can you do", "commands"})
+_PAIR = re.compile(r"^([\w.-]+)\s*=\s*(.*)$", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class TypedCommand:
+    """A command; `sure` is False where the words might also be an ordinary sentence."""
+
+    name: Name
+    rest: str
+    sure: bool = True
+    workflow: str = ""
+
+
+def is_stop(text: str) -> bool:
+    """Whether these words ask to stop, and nothing else."""
+    return len(text) <= 20 and text.strip(" .!?,\n").lower() in STOP_WORDS
+
+
+def typed_command(text: str) -> TypedCommand | None:
+    """The command in a message, if it is one."""
+    if text.strip(" ?!.").lower() in _HELP:
+        return TypedCommand("help", "")
+    if match := _BETTER.match(text):
+        return TypedCommand("better", match.group(1).strip())
+    if match := _SAVE.match(text):
+        return TypedCommand("save-workflow", match.group(1).strip())
+    if match := _METRICS.match(text):
+        rest = match.group(2).strip()
+        sure = bool(match.group(1)) or text.startswith("/") or not rest
+        return TypedCommand("metrics", rest, sure)
+    if match := _RUN.match(text):
+        rest = (match.group(2) or "").strip()
+        sure = text.startswith("/") or "=" in rest or not rest
+        return TypedCommand("run", rest, sure, match.group(1))
+    return None
+
+
+def inputs_from(text: str) -> Mapping[str, str]:
+    """`key=value key="two words"` as a mapping.
+
+    Words after a value belong to it: `topic=our new office` needs no quotes.
+    """
+    try:
+        words = shlex.split(text)
+    except ValueError:
+        words = text.split()
+    found: dict[str, str] = {}
+    last = ""
+    for word in words:
+        if match := _PAIR.match(word):
+            last = match.group(1)
+            found[last] = match.group(2)
+        elif last:
+            found[last] += f" {word}"
+    return found

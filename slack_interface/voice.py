@@ -1,0 +1,113 @@
+"""Saying things that are not answers: notes, cards and refusals, in the right place."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+from slack_sdk.errors import SlackApiError
+from slack_sdk.web.async_client import AsyncWebClient
+from slack_sdk.webhook.async_client import AsyncWebhookClient
+
+from slack_interface.incoming import Incoming, Json
+from slack_interface.reply_stream import TRANSPORT_ERRORS
+
+log = structlog.get_logger()
+
+_REFUSED_BLOCKS = frozenset({"invalid_blocks", "msg_blocks_too_long", "invalid_blocks_format"})
+
+
+@dataclass(slots=True)
+class Voice:
+    """Speaks to a person where they spoke to us; failures are logged and hurt nobody."""
+
+    client: AsyncWebClient
+
+    async def tell(
+        self, item: Incoming, text: str, blocks: list[Json] | None = None, *, openly: bool = False
+    ) -> str | None:
+        """Tell the person of `item`: unseen by others, unless `openly` or in a direct message.
+
+        Returns the message's `ts` where it was an ordinary message.
+        """
+        if item.response_url and not openly:
+            await self._respond(item, text, blocks)
+            return None
+        if openly or (item.direct and item.thread_ts):
+            return await self.post(item.channel_id, text, blocks, thread_ts=item.thread_ts)
+        await self.whisper(item.channel_id, item.user_id, text, blocks, thread_ts=item.thread_ts)
+        return None
+
+    async def post(
+        self, channel_id: str, text: str, blocks: list[Json] | None = None, thread_ts: str = ""
+    ) -> str | None:
+        """An ordinary message."""
+        arguments: Json = {"channel": channel_id}
+        if thread_ts:
+            arguments["thread_ts"] = thread_ts
+        answer = await self._call("chat.postMessage", arguments, text, blocks)
+        return str(answer["ts"]) if answer else None
+
+    async def whisper(
+        self,
+        channel_id: str,
+        user_id: str,
+        text: str,
+        blocks: list[Json] | None = None,
+        thread_ts: str = "",
+    ) -> None:
+        """A message that only this person sees."""
+        arguments: Json = {"channel": channel_id, "user": user_id}
+        if thread_ts:
+            arguments["thread_ts"] = thread_ts
+        await self._call("chat.postEphemeral", arguments, text, blocks)
+
+    async def direct_channel(self, user_id: str) -> str | None:
+        """The direct message with a person."""
+        try:
+            answer = await self.client.conversations_open(users=user_id)
+        except TRANSPORT_ERRORS as error:
+            log.warning("no_direct_message", user=user_id, error=str(error))
+            return None
+        return str(answer["channel"]["id"])
+
+    async def open_view(self, trigger_id: str, view: Json) -> bool:
+        """Open a modal; False where the trigger was too old or Slack refused it."""
+        try:
+            await self.client.api_call("views.open", json={"trigger_id": trigger_id, "view": view})
+        except TRANSPORT_ERRORS as error:
+            log.warning("view_not_opened", error=str(error))
+            return False
+        return True
+
+    async def _respond(self, item: Incoming, text: str, blocks: list[Json] | None) -> None:
+        webhook = AsyncWebhookClient(item.response_url, session=self.client.session)
+        try:
+            answer = await webhook.send_dict(_body(text, blocks))
+            if answer.status_code != 200 and blocks:
+                log.warning("blocks_refused", answer=answer.body)
+                answer = await webhook.send_dict(_body(text, None))
+        except TRANSPORT_ERRORS as error:
+            log.warning("response_url_failed", error=str(error))
+        else:
+            if answer.status_code == 200:
+                return
+        await self.whisper(item.channel_id, item.user_id, text, blocks)
+
+    async def _call(
+        self, method: str, arguments: Json, text: str, blocks: list[Json] | None
+    ) -> Any:
+        try:
+            return await self.client.api_call(method, json=arguments | _body(text, blocks))
+        except SlackApiError as error:
+            if blocks and error.response["error"] in _REFUSED_BLOCKS:
+                log.warning("blocks_refused", method=method, answer=str(error.response.data))
+                return await self._call(method, arguments, text, None)
+            log.warning("not_said", method=method, error=error.response["error"])
+        except TRANSPORT_ERRORS as error:
+            log.warning("not_said", method=method, error=str(error))
+        return None
+
+
+def _body(text: str, blocks: list[Json] | None) -> Json:
+    """`text` stands for the blocks where those cannot be seen or read."""
+    return {"text": text, "blocks": blocks} if blocks else {"text": text}

@@ -8,13 +8,13 @@ from dataclasses import replace
 
 import structlog
 from cachetools import LRUCache
-from database.privacy import Redactor
 
 from agents.errors import ModelRateLimited, ModelRefusedKey, ModelUnavailable
 from agents.ports import FilesPort, SpawnPort, ToolContext, WorkflowsPort
 from agents.turns import TextDelta, Turn
 from agents.universal_agent import AgentFinished, AgentStopped
 from database.errors import UnknownName, VirtuousError
+from database.privacy import Redactor
 from database.records import Feedback, Message, Person, Run, RunQuery
 from database.store import Store
 from orchestrator.agent_pool import AgentPool, LiveAgent, fallback_order
@@ -132,9 +132,9 @@ class AgentOrchestrator:
 
     async def give_feedback(self, feedback: Feedback) -> None:
         """Keep feedback; the same feedback_id twice is one feedback."""
-        text = self._redactor.redact(feedback.text) if feedback.text else feedback.text
-        self._store.append(replace(feedback, text=text))
-        self._bus.emit("feedback_given", feedback)
+        kept = self._redactor.redact_feedback(feedback)
+        self._store.append(kept)
+        self._bus.emit("feedback_given", kept)
 
     async def better_request(self, run: Run, wish: str, request_base: Request) -> Request:
         """The request of `run` again, to be answered by the same agent with `wish` in mind."""

@@ -79,17 +79,6 @@ class AgentPool:
         """How many agents are built at the moment."""
         return len(self._live)
 
-    async def start(self, shipped: Sequence[AgentDefinition]) -> None:
-        """Register what is shipped, then read what there is.
-
-        A shipped definition becomes version 1. One that changed becomes a new version, unless
-        somebody has changed the agent since: people's own stay.
-        """
-        known = {d.name: d for d in await self._store.documents("agent")}
-        for definition in shipped:
-            await self._register(definition, known.get(definition.name))
-        await self.refresh()
-
     async def refresh(self) -> None:
         """Take over changed documents; costs one number read where nothing changed."""
         if self._store.documents_changed() == self._seen_change:
@@ -120,22 +109,6 @@ class AgentPool:
         if idle:
             self._serve_waiting()
         return len(idle)
-
-    async def _register(self, shipped: AgentDefinition, known: Document | None) -> None:
-        if known is None:
-            await self._store.create_document(
-                "agent", shipped.name, shipped.body(), origin="shipped"
-            )
-        elif known.origin == "shipped" and known.version != shipped.version:
-            await self._store.activate(
-                "agent",
-                shipped.name,
-                shipped.body(),
-                base=known.version,
-                origin="shipped",
-                author=None,
-                reason="The shipped definition changed.",
-            )
 
     async def _take_over(self, documents: dict[str, Document]) -> None:
         definitions: dict[str, AgentDefinition] = {}
@@ -228,6 +201,31 @@ class AgentPool:
                         return
                     future.set_result(live)
             self._waiting.popleft()
+
+
+async def register_shipped(store: Store, shipped: Sequence[AgentDefinition]) -> None:
+    """Put what is shipped into the store.
+
+    A shipped definition becomes version 1. One that changed becomes a new version, unless somebody
+    has changed the agent since: people's own stay.
+    """
+    known = {document.name: document for document in await store.documents("agent")}
+    for definition in shipped:
+        active = known.get(definition.name)
+        if active is None:
+            await store.create_document(
+                "agent", definition.name, definition.body(), origin="shipped"
+            )
+        elif active.origin == "shipped" and active.version != definition.version:
+            await store.activate(
+                "agent",
+                definition.name,
+                definition.body(),
+                base=active.version,
+                origin="shipped",
+                author=None,
+                reason="The shipped definition changed.",
+            )
 
 
 def _parsed(document: Document) -> AgentDefinition | None:

@@ -199,8 +199,9 @@ class Router:
     ) -> tuple[Candidate | None, Candidate | None]:
         if not self._names:
             return None, None
-        likeness = self._matrix @ vector
-        scores = np.maximum.reduceat(likeness, self._starts) + MEAN_WEIGHT * (self._means @ vector)
+        likeness = times(self._matrix, vector)
+        means = times(self._means, vector)
+        scores = np.maximum.reduceat(likeness, self._starts) + MEAN_WEIGHT * means
         worked = self._worked.get(task_type, {}) if task_type else {}
         for name, bonus in worked.items():
             self._add(scores, name, bonus)
@@ -239,6 +240,14 @@ class Router:
         if kept and kept[0] == specialty.version:
             return kept
         return specialty.version, self._embedder.embed(_lines(specialty))
+
+
+def times(rows: Matrix, vector: Vector) -> Vector:
+    """Each row's product with the vector."""
+    # Not `rows @ vector`: BLAS would use all cores, and waits 4 to 8 ms for one that is busy, as
+    # with the embedded model. Alone, einsum takes 0.2 ms for 9,000 rows where BLAS takes 0.1.
+    product: Vector = np.einsum("ij,j->i", rows, vector)
+    return product
 
 
 def _lines(specialty: Specialty) -> list[str]:

@@ -4,7 +4,7 @@ import numpy as np
 
 from database.records import TaskType
 from database.store import Store
-from orchestrator.routing import Matrix, Vector
+from orchestrator.routing import Matrix, Vector, times
 
 ALIKE = 0.45
 """Requests at least this alike are one kind. Measured with 256-dimensional word vectors: see
@@ -67,7 +67,7 @@ class TaskTypes:
     def _nearest(self, vector: Vector) -> int | None:
         if self._centroids is None:
             return None
-        likeness = self._centroids @ vector
+        likeness = times(self._centroids, vector)
         at = int(likeness.argmax())
         return at if likeness[at] >= ALIKE else None
 

@@ -1,0 +1,86 @@
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from agents.definition import AgentDefinition
+from agents.tools.base import Tool
+from agents.universal_agent import UniversalAgent
+from database.privacy import Redactor
+from database.store import Store
+from orchestrator.agent_orchestrator import AgentOrchestrator
+from orchestrator.agent_pool import AgentPool, register_shipped
+from orchestrator.choosing import fast_chooser
+from orchestrator.event_bus import EventBus
+from orchestrator.memory import Memory
+from orchestrator.requests import ReplyEvent, ReplyFinished, Request
+from orchestrator.routing import Router
+from orchestrator.spawning import Spawner
+from orchestrator.task_types import TaskTypes
+from orchestrator.workflows import Workflows
+from tests.orchestrator.fakes import GENERAL, NoFiles, ScriptedModels, WordEmbedder
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[Store]:
+    store = Store.open(tmp_path, "T1")
+    yield store
+    await store.close()
+
+
+@dataclass
+class House:
+    """Everything above the store, wired as bootstrap does it, on scripted models."""
+
+    store: Store
+    models: ScriptedModels
+    tools: dict[str, Tool] = field(default_factory=dict)
+    max_live: int = 50
+    budget_tokens: int = 2000
+    summarise_above: int = 1500
+
+    def __post_init__(self) -> None:
+        self.bus = EventBus()
+        self.redactor = Redactor()
+        self.router = Router(WordEmbedder(), fast_chooser(self.models))
+        self.pool = AgentPool(self.store, self.router, self.bus, self.built, max_live=self.max_live)
+        self.workflows = Workflows(self.store, self.pool, self.redactor)
+        self.spawner = Spawner(self.store, self.models, self.pool, self.redactor.redact)
+        self.orchestrator = AgentOrchestrator(
+            store=self.store,
+            models=self.models,
+            pool=self.pool,
+            router=self.router,
+            task_types=TaskTypes(self.store),
+            memory=Memory(
+                self.store,
+                self.models,
+                budget_tokens=self.budget_tokens,
+                summarise_above=self.summarise_above,
+            ),
+            redactor=self.redactor,
+            bus=self.bus,
+            workflows=self.workflows,
+            spawn=self.spawner,
+        )
+
+    def built(self, definition: AgentDefinition) -> UniversalAgent:
+        return UniversalAgent(definition, self.models, self.tools)
+
+    async def start(self, *definitions: AgentDefinition) -> "House":
+        await register_shipped(self.store, [GENERAL, *definitions])
+        await self.pool.refresh()
+        await self.orchestrator.start()
+        return self
+
+    async def ask(self, request: Request) -> list[ReplyEvent]:
+        return [event async for event in self.orchestrator.reply(request, NoFiles())]
+
+    async def answer(self, request: Request, reply_ts: str) -> ReplyFinished:
+        """Ask, and record the answer as the Slack side does."""
+        finished = (await self.ask(request))[-1]
+        assert isinstance(finished, ReplyFinished)
+        await self.orchestrator.record(finished, reply_ts)
+        assert await self.bus.drain()
+        return finished

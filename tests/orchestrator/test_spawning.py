@@ -1,0 +1,85 @@
+import pytest
+
+from agents.errors import ModelAnswerMalformed
+from database.errors import BudgetExceeded, InputError, ModelError
+from database.store import Store
+from orchestrator.spawning import Spawner
+from tests.orchestrator.conftest import House
+from tests.orchestrator.fakes import ScriptedModels, agent, request
+
+DRAFT = {
+    "name": "tax-helper",
+    "specialty": "taxes of small firms",
+    "description": "Answers questions about taxes.",
+    "instructions": "You are a careful helper with taxes. Ask for the country first.",
+    "examples": ["how do I file my taxes", "when is tax due", "what can I deduct"],
+}
+
+
+async def house_of(store: Store, *drafts: object) -> House:
+    models = ScriptedModels(lambda turns, model: "Answer.")
+    models.structured_answers = list(drafts)  # type: ignore[arg-type]
+    return await House(store, models).start(agent("cook", "how do I cook rice"))
+
+
+async def test_a_described_specialty_becomes_an_agent_that_answers(store: Store) -> None:
+    house = await house_of(store, DRAFT)
+    name = await house.spawner.spawn("Taxes, ask ann@example.org", "U1")
+    document = await store.document("agent", name)
+    assert document is not None
+    assert (name, document.origin, document.author, document.number) == (
+        "tax-helper", "spawn", "U1", 1,
+    )  # fmt: skip
+    assert document.reason == "Taxes, ask [email]"
+    finished = await house.answer(request("how do I file my taxes"), "2.0")
+    assert finished.run.agent == "tax-helper"
+
+
+async def test_a_taken_name_gets_a_number(store: Store) -> None:
+    house = await house_of(store, DRAFT | {"name": "cook"}, DRAFT | {"name": "cook"})
+    assert await house.spawner.spawn("Another cook", "U1") == "cook-2"
+    assert await house.spawner.spawn("A third cook", "U1") == "cook-3"
+
+
+@pytest.mark.parametrize(
+    ("limits", "word"), [({"per_day": 1}, "24 hours"), ({"in_total": 1}, "spawned")]
+)
+async def test_past_the_budget_nothing_is_made(
+    store: Store, limits: dict[str, int], word: str
+) -> None:
+    house = await house_of(store, DRAFT, DRAFT)
+    spawner = Spawner(store, house.models, house.pool, str, **limits)  # type: ignore[arg-type]
+    await spawner.spawn("Taxes of firms", "U1")
+    before = set(house.pool.definitions)
+    with pytest.raises(BudgetExceeded, match=word):
+        await spawner.spawn("Taxes of people", "U1")
+    assert set(house.pool.definitions) == before
+    assert len(house.models.structured_answers) == 1
+
+
+async def test_improving_a_spawned_agent_does_not_free_its_place(store: Store) -> None:
+    house = await house_of(store, DRAFT, DRAFT)
+    spawner = Spawner(store, house.models, house.pool, str, in_total=1)
+    name = await spawner.spawn("Taxes of firms", "U1")
+    document = await store.document("agent", name)
+    assert document is not None
+    await store.activate(
+        "agent", name, dict(document.body) | {"description": "Better."}, base=document.version,
+        origin="person", author="U1", reason=None,
+    )  # fmt: skip
+    with pytest.raises(BudgetExceeded):
+        await spawner.spawn("More taxes", "U1")
+
+
+@pytest.mark.parametrize("described", ["", " x ", "y" * 1001])
+async def test_what_cannot_be_drafted_is_said(store: Store, described: str) -> None:
+    house = await house_of(store)
+    with pytest.raises(InputError):
+        await house.spawner.spawn(described, "U1")
+
+
+async def test_a_model_that_cannot_draft_leaves_nothing(store: Store) -> None:
+    house = await house_of(store, ModelAnswerMalformed("No JSON. Try another model."))
+    with pytest.raises(ModelError):
+        await house.spawner.spawn("Taxes of firms", "U1")
+    assert set(house.pool.definitions) == {"generalist", "cook"}

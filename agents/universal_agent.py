@@ -14,6 +14,7 @@ from typing import Protocol
 import structlog
 
 from agents.definition import AgentDefinition
+from agents.errors import ModelAnswerEmpty
 from agents.ports import ToolContext
 from agents.tools.base import Tool
 from agents.tools.calling import Outcome, ToolCalling
@@ -219,7 +220,7 @@ class _Work:
                     return self._heard(event)
                 if isinstance(event, ToolCallsRequested):
                     # Without tools on offer a call is no answer, and nothing may be run.
-                    self.calls = () if self._last else event.calls
+                    self.calls = () if self._last else self.calling.told_apart(event.calls)
                 else:
                     self._count(event)
         except StopAsyncIteration:
@@ -326,7 +327,7 @@ class _Work:
     def _no_answer(self) -> VirtuousError:
         if self._last and any(step.kind == "tool" for step in self.steps):
             return self._used_up(f"the {self._model_calls} model calls")
-        return ModelError("The model gave an empty answer. Ask again.")
+        return ModelAnswerEmpty("The model gave an empty answer. Ask again.")
 
     def _used_up(self, limit: str) -> BudgetExceeded:
         return BudgetExceeded(

@@ -112,7 +112,7 @@ async def test_a_tool_is_called_shown_recorded_and_its_result_answered() -> None
     assert (end.input_tokens, end.output_tokens, end.cost_usd) == (20, 10, 0.002)
     call, result = model.asked[1].turns[-2:]
     assert call == Turn("assistant", "", (ToolCall("call-0", *SUM),))
-    assert result == Turn("tool", "Result of calculator: 6 * 7 = 42", tool_call_id="call-0")
+    assert result == Turn("tool", "6 * 7 = 42", tool_call_id="call-0")
 
 
 async def test_an_unknown_price_or_count_stays_unknown() -> None:
@@ -246,6 +246,17 @@ async def test_an_unknown_tool_is_told_with_the_known_ones() -> None:
     assert told(model) == (
         "There is no tool 'shell'. The tools are: calculator, search_messages, ask_person."
     )
+
+
+async def test_calls_that_a_server_gives_one_id_are_told_apart() -> None:
+    same = [ToolCall("call_calculator", "calculator", {"expression": f"{at}"}) for at in (1, 2, 3)]
+    model = ScriptedModel(Reply(calls=(same[0], same[1])), Reply(calls=(same[2],)), says("done"))
+    happened = await events(model)
+    ids = [event.step_id for event in happened if isinstance(event, StepStarted)]
+    assert len(set(ids)) == 3
+    made = [call.id for turn in model.asked[-1].turns for call in turn.tool_calls]
+    answered = [turn.tool_call_id for turn in model.asked[-1].turns if turn.role == "tool"]
+    assert made == answered == ids
 
 
 async def test_a_tool_of_the_house_that_the_definition_does_not_name_cannot_be_called() -> None:

@@ -7,13 +7,17 @@ what routing learns from (`agent_records`), with its weight.
 
 import sqlite3
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+import numpy as np
+import numpy.typing as npt
+
 from database.records import AgentRecord, Metrics, MetricsRow, RunQuery
 from database.sqlite_backend import matching
-from database.sqlite_file import Row
+
+Durations = npt.NDArray[np.float64]
 
 _EXPLICIT = "('rating', 'reason', 'better')"
 _JUDGED_ITSELF = "(outcome_source IN ('check', 'user') AND outcome_success IS NOT NULL)"
@@ -80,27 +84,25 @@ class _Group:
     unpriced_runs: int = 0
     feedback_up: int = 0
     feedback_down: int = 0
-    durations: list[float] = field(default_factory=list)
+    durations: list[Durations] = field(default_factory=list)
 
-    def add(self, row: Row) -> None:
-        """Count a row of any of the three questions."""
-        for name in row.keys():  # noqa: SIM118 (a row without keys() iterates over its values)
-            if name == "durations":
-                if row[name] is not None:
-                    self.durations.extend(map(float, row[name].split(",")))
-            elif name not in ("day", "agent"):
-                setattr(self, name, getattr(self, name) + row[name])
+    def add(self, counts: Mapping[str, float], durations: Durations | None) -> None:
+        """Count what one of the three questions found."""
+        for name, count in counts.items():
+            setattr(self, name, getattr(self, name) + count)
+        if durations is not None:
+            self.durations.append(durations)
 
     def row(self, label: str) -> MetricsRow:
         """The row that people see."""
-        self.durations.sort()
+        p50_ms, p95_ms = _percentiles(self.durations)
         return MetricsRow(
             label=label,
             runs=self.runs,
             succeeded=self.succeeded,
             judged=self.judged,
-            p50_ms=_percentile(self.durations, 0.50),
-            p95_ms=_percentile(self.durations, 0.95),
+            p50_ms=p50_ms,
+            p95_ms=p95_ms,
             input_tokens=self.input_tokens,
             output_tokens=self.output_tokens,
             cost_usd=self.cost_usd,
@@ -110,14 +112,12 @@ class _Group:
         )
 
 
-def _percentile(ordered: list[float], share: float) -> float | None:
-    """Linear between the two nearest values."""
-    if not ordered:
-        return None
-    place = (len(ordered) - 1) * share
-    low = int(place)
-    high = min(low + 1, len(ordered) - 1)
-    return ordered[low] + (ordered[high] - ordered[low]) * (place - low)
+def _percentiles(durations: Sequence[Durations]) -> tuple[float | None, float | None]:
+    """The median and the 95th percentile, linear between the two nearest values."""
+    if not durations:
+        return None, None
+    p50, p95 = np.percentile(np.concatenate(durations), (50, 95))
+    return float(p50), float(p95)
 
 
 def metrics(connection: sqlite3.Connection, workspace: str, query: RunQuery) -> Metrics:
@@ -129,10 +129,12 @@ def metrics(connection: sqlite3.Connection, workspace: str, query: RunQuery) -> 
     for sql, before in ((_SUMS, 0), (_WORDS, 2), (_RATINGS, 2)):
         parameters = [workspace] * before + values
         for row in connection.execute(sql.format(where=where), parameters):
-            total.add(row)
-            by_agent[row["agent"]].add(row)
-            if row["day"] is not None:
-                by_day[row["day"]].add(row)
+            counts = dict(row)
+            day, agent, texts = counts.pop("day"), counts.pop("agent"), counts.pop("durations", "")
+            durations = np.fromstring(texts, sep=",") if texts else None
+            groups = [total, by_agent[agent]] + ([] if day is None else [by_day[day]])
+            for group in groups:
+                group.add(counts, durations)
     return Metrics(
         query=query,
         total=total.row("total"),

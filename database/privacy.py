@@ -38,8 +38,8 @@ SECRET = "[secret]"
 
 _DETECTORS: tuple[RegexBasedDetector, ...] = (
     AWSKeyDetector(), AzureStorageKeyDetector(), DiscordBotTokenDetector(), GitLabTokenDetector(),
-    MailchimpDetector(), PypiTokenDetector(), SendGridDetector(), SlackDetector(), SquareOAuthDetector(),
-    StripeDetector(), TelegramBotTokenDetector(), TwilioKeyDetector(),
+    MailchimpDetector(), PypiTokenDetector(), SendGridDetector(), SlackDetector(),
+    SquareOAuthDetector(), StripeDetector(), TelegramBotTokenDetector(), TwilioKeyDetector(),
 )  # fmt: skip
 
 _OWN_SECRETS = (

@@ -20,7 +20,7 @@ RUN = (
     "workspace, run_id, parent_run_id, kind, audience, agent, agent_version, model, task_type, "
     "user_id, channel_id, thread_ts, message_ts, reply_ts, request, reply, error, route, "
     "outcome_success, outcome_score, outcome_source, started_at, duration_ms, first_token_ms, "
-    "input_tokens, output_tokens, cost_usd"
+    "input_tokens, output_tokens, cost_usd, day"
 )
 STEP = (
     "workspace, run_id, position, kind, name, arguments, ok, error, duration_ms, input_tokens, "
@@ -64,6 +64,7 @@ def run_values(workspace: str, run: Run) -> Values:
         run.message_ts, run.reply_ts, run.request, run.reply, run.error, _packed(run.route),
         run.outcome.success, run.outcome.score, run.outcome.source, run.started_at,
         run.duration_ms, run.first_token_ms, run.input_tokens, run.output_tokens, run.cost_usd,
+        None if run.started_at is None else int(run.started_at // 86400),
     )  # fmt: skip
 
 

@@ -27,6 +27,8 @@ BUSY_SECONDS = 30.0
 CHECKPOINT_EVERY = 1000
 """Transactions between two checkpoints; about 30 MB of write-ahead log at most."""
 
+_CACHE_KIB = 65536
+
 _log = structlog.get_logger(__name__)
 
 _CAUSES = (
@@ -152,6 +154,7 @@ class SqliteFile:
     def on_own_connection(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """What `aside` does, in this thread."""
         with explained(self.path), contextlib.closing(self._connect()) as connection:
+            connection.execute(f"PRAGMA cache_size = {-_CACHE_KIB}")
             return work(connection)
 
     def close(self) -> None:

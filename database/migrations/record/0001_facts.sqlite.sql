@@ -1,5 +1,6 @@
 -- Facts: append-only, keyed by the event that made them. `seq` is given when a fact reaches the
--- record; learners' watermarks run over it, so that a late worker's runs are not missed.
+-- record; learners' watermarks run over it, so that a late worker's runs are not missed. `day` is
+-- the UTC day of started_at, counted from the epoch.
 
 CREATE TABLE runs (
     seq INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -30,7 +31,7 @@ CREATE TABLE runs (
     input_tokens INTEGER,
     output_tokens INTEGER,
     cost_usd REAL,
-    day INTEGER GENERATED ALWAYS AS (CAST(started_at / 86400 AS INTEGER)) VIRTUAL,
+    day INTEGER,
     UNIQUE (workspace, run_id)
 ) STRICT;
 

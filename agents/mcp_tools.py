@@ -1,0 +1,214 @@
+"""Tools of MCP servers, named in a configuration file; off unless there is one.
+
+The file is YAML or JSON:
+
+    servers:
+      tracker:                          # its tools are called tracker_...
+        command: tracker-mcp            # a program on this machine, or
+        args: [--read-only]
+        env: {TRACKER_TOKEN: $TRACKER_TOKEN}
+      wiki:
+        url: https://wiki.example/mcp   # a server elsewhere
+        headers: {Authorization: Bearer $WIKI_TOKEN}
+        timeout_s: 20
+
+`$NAME` is taken from the environment, so that no secret stands in the file. A program gets only
+the variables written here and what any program needs (PATH, HOME ...), never our tokens.
+"""
+
+import asyncio
+import os
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+from string import Template
+from typing import Annotated, Any
+
+import structlog
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from agents.ports import ToolContext
+from agents.tools import TOOL_NAMES
+from agents.tools.base import Effect, Tool, ToolFailed
+from database.errors import ConfigurationError
+
+_START_SECONDS = 20.0
+_MAX_NAME = 64
+_MAX_DESCRIPTION = 400
+_NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9_-]+")
+
+_log = structlog.get_logger()
+
+ServerName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,30}$")]
+
+
+class McpServer(BaseModel):
+    """One server: a program to start (`command`) or an address (`url`)."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    command: str | None = None
+    args: tuple[str, ...] = ()
+    env: dict[str, str] = Field(default_factory=dict)
+    url: Annotated[str, Field(pattern=r"^https?://")] | None = None
+    headers: dict[str, str] = Field(default_factory=dict)
+    timeout_s: float = Field(default=30.0, gt=0, le=600)
+
+    @model_validator(mode="after")
+    def _one_way(self) -> "McpServer":
+        if (self.command is None) == (self.url is None):
+            raise ValueError("give either 'command' or 'url'")
+        return self
+
+
+class McpConfig(BaseModel):
+    """The servers by name."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    servers: dict[ServerName, McpServer]
+
+
+def read_mcp_config(path: Path) -> dict[str, Any]:
+    """What the file named by VIRTUOUS6_MCP_CONFIG says. Raises ConfigurationError."""
+    try:
+        read = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigurationError(
+            f"The MCP configuration {path} cannot be read ({error}). Correct it, or unset "
+            "VIRTUOUS6_MCP_CONFIG."
+        ) from None
+    if not isinstance(read, dict):
+        raise ConfigurationError(f"{path}: expected 'servers:' with one entry for each MCP server.")
+    return read
+
+
+async def load_mcp_tools(config: Mapping[str, Any]) -> list[Tool]:
+    """The tools of every configured server that answers, named SERVER_TOOL.
+
+    A server that is away is left out with a logged warning. A tool counts as writing unless its
+    server says that it only reads. Raises ConfigurationError when `config` is not valid.
+    """
+    try:
+        servers = McpConfig.model_validate(config).servers
+    except ValidationError as error:
+        problem = error.errors()[0]
+        where = ".".join(str(part) for part in problem["loc"])
+        raise ConfigurationError(
+            f"The MCP configuration is wrong at {where or 'the top'}: {problem['msg']}. "
+            "Correct the file named by VIRTUOUS6_MCP_CONFIG."
+        ) from None
+    connections = {name: _connection(name, server) for name, server in servers.items()}
+    found = await asyncio.gather(
+        *(_tools_of(name, connections[name], servers[name].timeout_s) for name in servers)
+    )
+    return _without_clashes([tool for tools in found for tool in tools])
+
+
+def _connection(name: str, server: McpServer) -> dict[str, Any]:
+    if server.command is not None:
+        return {
+            "transport": "stdio",
+            "command": server.command,
+            "args": list(server.args),
+            "env": _filled(name, server.env) or None,
+        }
+    return {
+        "transport": "streamable_http",
+        "url": server.url,
+        "headers": _filled(name, server.headers) or None,
+        "timeout": server.timeout_s,
+        "sse_read_timeout": server.timeout_s,
+    }
+
+
+def _filled(server: str, values: Mapping[str, str]) -> dict[str, str]:
+    try:
+        return {key: Template(value).substitute(os.environ) for key, value in values.items()}
+    except KeyError as missing:
+        raise ConfigurationError(
+            f"The MCP server '{server}' needs the environment variable {missing}. Set it."
+        ) from None
+    except ValueError:
+        raise ConfigurationError(
+            f"The MCP server '{server}' has a lone $ in a value. Write $$ for a dollar sign."
+        ) from None
+
+
+async def _tools_of(server: str, connection: dict[str, Any], timeout_s: float) -> list[Tool]:
+    # Takes about a second to import, and most houses configure no MCP server.
+    from langchain_mcp_adapters.tools import load_mcp_tools as load  # noqa: PLC0415
+
+    try:
+        async with asyncio.timeout(max(timeout_s, _START_SECONDS)):
+            found = await load(None, connection=connection, handle_tool_errors=False)  # type: ignore[arg-type]
+        return [_tool(server, each, timeout_s) for each in found]
+    except Exception as error:  # noqa: BLE001
+        # Somebody else's program or network: whatever it raises, the assistant goes on without.
+        _log.warning("mcp_server_away", server=server, reason=_first_reason(error))
+        return []
+
+
+def _tool(server: str, found: Any, timeout_s: float) -> Tool:
+    name = _NOT_IN_NAMES.sub("_", f"{server}_{found.name}")[:_MAX_NAME]
+    description = " ".join((found.description or found.name).split())
+    reads = (found.metadata or {}).get("readOnlyHint") is True
+    effect: Effect = "read" if reads else "write"
+    return Tool(
+        name=name,
+        description=description[:_MAX_DESCRIPTION],
+        parameters=found.args_schema,
+        effect=effect,
+        title=f"Using {server}: {found.name}",
+        call=_calling(name, found, timeout_s),
+    )
+
+
+def _calling(
+    name: str, found: Any, timeout_s: float
+) -> Callable[[Mapping[str, Any], ToolContext], Awaitable[str]]:
+    async def call(arguments: Mapping[str, Any], context: ToolContext) -> str:
+        try:
+            async with asyncio.timeout(timeout_s):
+                content = await found.ainvoke(dict(arguments))
+        except TimeoutError:
+            raise ToolFailed(f"{name} gave no answer within {timeout_s:g} seconds") from None
+        except Exception as error:  # noqa: BLE001
+            # Somebody else's program or network: its words go to the model, the reply goes on.
+            reason = _first_reason(error)
+            _log.warning("mcp_tool_failed", tool=name, reason=reason)
+            raise ToolFailed(f"{name} failed: {reason}") from None
+        return _text(content)
+
+    return call
+
+
+def _text(content: Any) -> str:
+    if isinstance(content, str):
+        return content
+    parts = [_part(block) for block in content]
+    return "\n".join(parts) or "(the tool returned nothing)"
+
+
+def _part(block: Any) -> str:
+    if isinstance(block, str):
+        return block
+    return str(block["text"]) if block.get("type") == "text" else f"({block.get('type')} left out)"
+
+
+def _without_clashes(tools: list[Tool]) -> list[Tool]:
+    kept: dict[str, Tool] = {}
+    for tool in tools:
+        if tool.name in TOOL_NAMES or tool.name in kept:
+            _log.warning("mcp_tool_name_taken", tool=tool.name)
+        else:
+            kept[tool.name] = tool
+    return list(kept.values())
+
+
+def _first_reason(error: BaseException) -> str:
+    """The innermost reason: task groups wrap what really happened."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return str(error) or type(error).__name__

@@ -170,7 +170,7 @@ class SlackBot:
     async def stop(self, grace_s: float = 5.0) -> None:
         """Take nothing new, let running answers end, close; the rest resumes with `start`."""
         if self._handler:
-            await self._handler.client.close()
+            await self._handler.client.close()  # type: ignore[no-untyped-call]
             self._handler = None
         if self._wired:
             await self._wired.inbox.close(grace_s)

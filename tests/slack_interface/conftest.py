@@ -1,0 +1,45 @@
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from database.store import Store
+from slack_interface.local_workspace import LocalWorkspace
+from slack_interface.reply_stream import Pace
+from tests.slack_interface.world import (
+    MANIFEST,
+    TEAM,
+    MemoryRows,
+    ScriptedOrchestrator,
+    ScriptedWorkflows,
+    World,
+)
+
+
+@pytest.fixture
+async def quiet_world(tmp_path: Path) -> AsyncIterator[World]:
+    """A workspace whose bot is not started yet."""
+    store = Store.open(tmp_path, TEAM)
+    async with LocalWorkspace(manifest=MANIFEST, pacing=False) as workspace:
+        async with httpx.AsyncClient(base_url=workspace.url) as http:
+            world = World(
+                workspace,
+                http,
+                store,
+                ScriptedOrchestrator(store),
+                ScriptedWorkflows(),
+                MemoryRows(),
+                Pace(interval_s=0.05, slow_s=5.0),
+            )
+            yield world
+            if world.bot:
+                await world.bot.stop()
+    await store.close()
+
+
+@pytest.fixture
+async def world(quiet_world: World) -> World:
+    """A workspace with the bot in it."""
+    await quiet_world.start()
+    return quiet_world

@@ -91,10 +91,7 @@ def state_value(element: Json, given: Any) -> Json:
     """
     kind = element["type"]
     key = CHOSEN.get(kind, "value")
-    if isinstance(given, dict):
-        value = given.get(key, given.get("value"))
-    else:
-        value = given
+    value = given.get(key, given.get("value")) if isinstance(given, dict) else given
     if key in OPTION_KEYS:
         value = _options(element, value)
     if kind in TEXT_INPUTS and key == "value" and value == "":

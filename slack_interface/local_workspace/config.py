@@ -14,16 +14,51 @@ BOT_USER_ID = "U0VIRTUOUS"
 TEAM_ID = "T0VIRTUOUS"
 
 DEFAULT_SCOPES = frozenset(
-    "app_mentions:read assistant:write channels:history channels:join channels:read chat:write "
-    "chat:write.customize chat:write.public commands files:read files:write groups:history "
-    "groups:read im:history im:read im:write mpim:history mpim:read pins:write reactions:read "
-    "reactions:write team:read users:read users:read.email".split()
+    [
+        "app_mentions:read",
+        "assistant:write",
+        "channels:history",
+        "channels:join",
+        "channels:read",
+        "chat:write",
+        "chat:write.customize",
+        "chat:write.public",
+        "commands",
+        "files:read",
+        "files:write",
+        "groups:history",
+        "groups:read",
+        "im:history",
+        "im:read",
+        "im:write",
+        "mpim:history",
+        "mpim:read",
+        "pins:write",
+        "reactions:read",
+        "reactions:write",
+        "team:read",
+        "users:read",
+        "users:read.email",
+    ]
 )
 
 DEFAULT_EVENTS = frozenset(
-    "agent_session_stopped app_context_changed app_home_opened app_mention app_uninstalled "
-    "file_shared member_joined_channel message.channels message.groups message.im message.mpim "
-    "reaction_added reaction_removed tokens_revoked".split()
+    [
+        "agent_session_stopped",
+        "app_context_changed",
+        "app_home_opened",
+        "app_mention",
+        "app_uninstalled",
+        "file_shared",
+        "member_joined_channel",
+        "message.channels",
+        "message.groups",
+        "message.im",
+        "message.mpim",
+        "reaction_added",
+        "reaction_removed",
+        "tokens_revoked",
+    ]
 )
 
 

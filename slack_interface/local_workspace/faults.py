@@ -61,9 +61,11 @@ def _check(name: str, value: Any) -> None:
     if name == "pacing":
         if not isinstance(value, bool):
             raise ControlError("invalid_fault", "pacing is true or false.")
-        return
-    if name == "seed" and value is None:
-        return
+    elif name != "seed" or value is not None:
+        _check_number(name, value)
+
+
+def _check_number(name: str, value: Any) -> None:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise ControlError("invalid_fault", f"{name} must be a number, not {value!r}.")
     if name in PROBABILITIES and not 0 <= value <= 1:

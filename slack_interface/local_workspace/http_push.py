@@ -111,6 +111,9 @@ def _payload(response: httpx.Response) -> Json | None:
     if not response.content:
         return None
     if response.headers.get("content-type", "").startswith("application/json"):
-        body = orjson.loads(response.content)
+        try:
+            body = orjson.loads(response.content)
+        except orjson.JSONDecodeError:
+            return None
         return body if isinstance(body, dict) else None
     return {"text": response.text}

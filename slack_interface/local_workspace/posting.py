@@ -157,8 +157,9 @@ def post_ephemeral(
 
 def clear_status(runtime: Runtime, channel: Channel, root_ts: str | None) -> None:
     """A reply of the app ends its "is thinking" status in that thread."""
-    workspace = runtime.workspace
-    if root_ts is not None and workspace.statuses.pop((channel.id, root_ts), None):
+    if root_ts is None:
+        return
+    if runtime.workspace.statuses.pop((channel.id, root_ts), None) is not None:
         show_status(runtime, channel, root_ts, "", [])
 
 
@@ -174,3 +175,12 @@ def show_status(
         "loading_messages": loading,
     }
     runtime.workspace.publish(event, runtime.workspace.viewers(channel))
+
+
+def sweep_statuses(runtime: Runtime) -> None:
+    """Slack drops a status nobody cleared after two minutes."""
+    now, workspace = runtime.clock.now(), runtime.workspace
+    old = [key for key, status in workspace.statuses.items() if status["expires"] <= now]
+    for channel_id, root_ts in old:
+        del workspace.statuses[channel_id, root_ts]
+        show_status(runtime, workspace.channels[channel_id], root_ts, "", [])

@@ -32,12 +32,15 @@ from slack_interface.local_workspace.control import Control
 from slack_interface.local_workspace.errors import ControlError, SlackError, WorkspaceError
 from slack_interface.local_workspace.interactions import answer_url
 from slack_interface.local_workspace.page_api import PageApi, file_response
+from slack_interface.local_workspace.posting import sweep_statuses
 from slack_interface.local_workspace.requests import guarded, reply
 from slack_interface.local_workspace.runtime import Runtime
 from slack_interface.local_workspace.web_api.endpoint import PREFIX, ApiEndpoint
 from slack_interface.local_workspace.web_api.oauth_misc import authorize
+from slack_interface.local_workspace.web_api.streams import sweep_streams
 
 PAGE = Path(__file__).parent / "page"
+SWEEP_S = 1.0
 LOOPBACK = frozenset(("127.0.0.1", "localhost", "[::1]", "::1"))
 POLICY = (
     b"default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; "
@@ -125,12 +128,21 @@ def _lifespan(config: WorkspaceConfig, runtime: Runtime) -> Any:
             workspace, keys = runtime.workspace, runtime.secrets
             snapshots = persistence.Snapshots(config.state_file, workspace, keys)
             workspace.on_change = snapshots.changed
+        sweeper = asyncio.create_task(_sweep(runtime))
         yield
+        sweeper.cancel()
         await runtime.close()
         if snapshots is not None:
             await snapshots.close()
 
     return run
+
+
+async def _sweep(runtime: Runtime) -> None:
+    while True:
+        await asyncio.sleep(SWEEP_S)
+        sweep_streams(runtime)
+        sweep_statuses(runtime)
 
 
 class Routes:

@@ -17,9 +17,9 @@ SCHEDULED_AHEAD_S = 120 * 24 * 3600
 def post_message(call: Call) -> Json:
     """Post to a channel, a thread or a person."""
     channel = call.channel()
-    if BOT_USER_ID not in channel.members:
-        if channel.kind != "channel" or "chat:write.public" not in call.runtime.config.app.scopes:
-            raise SlackError("not_in_channel")
+    is_open = channel.kind == "channel" and "chat:write.public" in call.runtime.config.app.scopes
+    if BOT_USER_ID not in channel.members and not is_open:
+        raise SlackError("not_in_channel")
     message = posting.post(call.runtime, channel, call.args)
     return {"channel": channel.id, "ts": message["ts"], "message": message}
 

@@ -89,7 +89,7 @@ def complete_upload(call: Call) -> Json:
         targets.append(call.required("channel_id"))
     for target in targets:
         _share(call, Call(call.runtime, {"channel": target}).member_channel(), found)
-    return {"files": [info for info in found]}
+    return {"files": list(found)}
 
 
 @method("files.info", scope="files:read", tier=4)

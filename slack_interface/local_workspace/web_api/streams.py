@@ -66,6 +66,19 @@ def stop_stream(call: Call) -> Json:
     return {"channel": channel.id, "ts": stream.ts, "message": message}
 
 
+def is_expired(runtime: Runtime, stream: OpenStream) -> bool:
+    """Whether Slack would have closed a stream by itself."""
+    return runtime.clock.now() - stream.opened_at > runtime.faults.stream_lifetime_s
+
+
+def sweep_streams(runtime: Runtime) -> None:
+    """Close the streams that nobody closed in time; the oldest stand first."""
+    for stream in list(runtime.workspace.streams.values()):
+        if not is_expired(runtime, stream):
+            return
+        finish_stream(runtime, runtime.workspace.channels[stream.channel], stream, [], {})
+
+
 def finish_stream(
     runtime: Runtime, channel: Channel, stream: OpenStream, blocks: list[Json], extra: Json
 ) -> Json:
@@ -115,8 +128,7 @@ def _open_stream(call: Call) -> tuple[Channel, OpenStream]:
         if key in call.workspace.stopped_streams:
             raise SlackError("stopped_by_user")
         raise SlackError("message_not_in_streaming_state")
-    age = call.runtime.clock.now() - stream.opened_at
-    if age > call.runtime.faults.stream_lifetime_s:
+    if is_expired(call.runtime, stream):
         finish_stream(call.runtime, channel, stream, [], {})
         raise SlackError("message_not_in_streaming_state")
     return channel, stream
@@ -125,26 +137,30 @@ def _open_stream(call: Call) -> tuple[Channel, OpenStream]:
 def _add(runtime: Runtime, stream: OpenStream, call: Call) -> None:
     """Apply the call's content, or nothing of it when any part is refused."""
     text, chunks = call.text("markdown_text"), _chunks(call)
-    if text and chunks:
-        raise SlackError("invalid_arguments", messages=["[ERROR] use markdown_text or chunks"])
     if not text and not chunks:
         return
-    if text and len(text) > rules.MARKDOWN_CHARS:
+    _check_addition(runtime, stream, text or "", chunks)
+    stream.mode = "text" if text else "chunks"
+    if text:
+        stream.add_text(text)
+    for chunk in chunks:
+        stream.add_chunk(chunk)
+
+
+def _check_addition(runtime: Runtime, stream: OpenStream, text: str, chunks: list[Json]) -> None:
+    if text and chunks:
+        raise SlackError("invalid_arguments", messages=["[ERROR] use markdown_text or chunks"])
+    if len(text) > rules.MARKDOWN_CHARS:
         raise SlackError("msg_too_long")
     mode: Mode = "text" if text else "chunks"
     if stream.mode not in (None, mode):
         raise SlackError("streaming_mode_mismatch")
-    more = len(text or "") + sum(len(c["text"]) for c in chunks if c["type"] == "markdown_text")
+    more = len(text) + sum(len(c["text"]) for c in chunks if c["type"] == "markdown_text")
     if stream.chars + more > runtime.config.limits.stream_chars:
         raise SlackError("msg_too_long")
     added = sum(len(c["blocks"]) for c in chunks if c["type"] == "blocks")
     if stream.blocks + added > MESSAGE_BLOCKS:
         raise SlackError("msg_blocks_too_long")
-    stream.mode = mode
-    if text:
-        stream.add_text(text)
-    for chunk in chunks:
-        stream.add_chunk(chunk)
 
 
 def _chunks(call: Call) -> list[Json]:

@@ -80,6 +80,15 @@ class SqliteBackend:
             ORDER BY day DESC, started_at DESC, seq DESC LIMIT ?"""
         return connection.execute(sql, (*values, query.limit)).fetchall()
 
+    def runs_after(
+        self, connection: sqlite3.Connection, seq: int, user_id: str | None
+    ) -> list[Row]:
+        """The next page of all runs, or of a person's, in the order they were recorded."""
+        whose = "" if user_id is None else "AND user_id = ?"
+        values = () if user_id is None else (user_id,)
+        sql = f"SELECT * FROM runs WHERE workspace = ? AND seq > ? {whose} ORDER BY seq LIMIT 500"
+        return connection.execute(sql, (self.workspace, seq, *values)).fetchall()
+
     def steps_of(self, connection: sqlite3.Connection, run_ids: Sequence[str]) -> list[Row]:
         """The steps of several runs, run by run in order."""
         sql = """SELECT * FROM steps WHERE workspace = ?

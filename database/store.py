@@ -1,15 +1,16 @@
 """The one Store: everything that happened and was decided in one workspace."""
 
+import asyncio
 import re
 import sqlite3
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
 from typing import Any, Self
 
-from database import metrics, rows
+from database import forgetting, metrics, rows
 from database.errors import InputError, StaleBase, UnknownName
 from database.records import (
     PUBLIC,
@@ -17,6 +18,7 @@ from database.records import (
     Document,
     DocumentKind,
     Feedback,
+    ForgetReport,
     Message,
     Metrics,
     Person,
@@ -93,6 +95,22 @@ class Store:
             return [rows.run_from(row, steps.get(row["run_id"], ())) for row in found]
 
         return await self._backend.file.aside(read)
+
+    async def pages_of_runs(self, user_id: str | None = None) -> AsyncIterator[list[Run]]:
+        """Every run with its steps, or every run of a person, in the order they were recorded."""
+        seq = 0
+
+        def read(connection: sqlite3.Connection) -> tuple[int, list[Run]]:
+            found = self._backend.runs_after(connection, seq, user_id)
+            steps = self._steps(connection, found)
+            runs = [rows.run_from(row, steps.get(row["run_id"], ())) for row in found]
+            return (found[-1]["seq"] if found else seq), runs
+
+        while True:
+            seq, runs = await self._backend.file.aside(read)
+            if not runs:
+                return
+            yield runs
 
     def _steps(
         self, connection: sqlite3.Connection, runs: Sequence[Row]
@@ -282,3 +300,18 @@ class Store:
     async def save_task_type(self, task_type: TaskType) -> None:
         """Add or replace."""
         self._backend.save_task_type(task_type.name, task_type.centroid, task_type.count)
+
+    # Privacy
+
+    async def forget(self, user_id: str) -> ForgetReport:
+        """Empty or delete everything about a person by FORGET_RULES, down to the bytes on disk.
+
+        Numbers stay, without the person. Takes seconds on a large record; appends wait meanwhile.
+        """
+        return await asyncio.to_thread(
+            forgetting.forget, self._backend.file, self.workspace, user_id
+        )
+
+    async def purge(self, before: float) -> Mapping[str, int]:
+        """Delete texts from before a moment (retention); numbers stay. Rows by table."""
+        return await asyncio.to_thread(forgetting.purge, self._backend.file, self.workspace, before)

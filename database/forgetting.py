@@ -1,0 +1,222 @@
+"""What becomes of each text when a person asks to be forgotten, or when it grows old."""
+
+import re
+import sqlite3
+from collections.abc import Mapping
+from enum import StrEnum
+
+from database.records import ForgetReport, one_person
+from database.sqlite_file import SqliteFile, wipe
+
+FORGOTTEN = "[forgotten]"
+
+
+class ForgetRule(StrEnum):
+    """What a text column holds, and so what forgetting a person does to it."""
+
+    KEEP = "our own ids, names and labels: stays"
+    PERSON = "a person's id: emptied in their rows"
+    PLACE = "where they said something: emptied in their rows"
+    WORDS = "words: emptied in their rows; in others' words their id is replaced"
+    LABEL = "may carry their id (who may read, the key of an event): the id is replaced"
+    WORK = "made for the team: emptied where only they could read it or it replays their words"
+    ROW = "part of a row that is deleted when it is theirs; their id is replaced in others' rows"
+    PASSING = "encrypted or short-lived: deleted when its work is done, and where it names them"
+
+
+_R = ForgetRule
+
+FORGET_RULES: Mapping[str, Mapping[str, ForgetRule]] = {
+    "runs": {
+        "workspace": _R.KEEP, "run_id": _R.KEEP, "parent_run_id": _R.KEEP, "kind": _R.KEEP,
+        "agent": _R.KEEP, "agent_version": _R.KEEP, "model": _R.KEEP, "task_type": _R.KEEP,
+        "outcome_source": _R.KEEP, "audience": _R.LABEL, "user_id": _R.PERSON,
+        "channel_id": _R.PLACE, "thread_ts": _R.PLACE, "message_ts": _R.PLACE,
+        "reply_ts": _R.PLACE, "request": _R.WORDS, "reply": _R.WORDS, "error": _R.WORDS,
+        "route": _R.WORDS,
+    },
+    "steps": {
+        "workspace": _R.KEEP, "run_id": _R.KEEP, "kind": _R.KEEP, "name": _R.KEEP,
+        "arguments": _R.WORDS, "error": _R.WORDS,
+    },
+    "feedback": {
+        "workspace": _R.KEEP, "feedback_id": _R.LABEL, "run_id": _R.KEEP, "kind": _R.KEEP,
+        "text": _R.WORDS, "user_id": _R.PERSON,
+    },
+    "messages": {
+        "workspace": _R.KEEP, "channel_id": _R.ROW, "ts": _R.KEEP, "thread_ts": _R.KEEP,
+        "role": _R.KEEP, "audience": _R.LABEL, "text": _R.ROW, "user_id": _R.ROW,
+        "run_id": _R.KEEP,
+    },
+    "summaries": {
+        "workspace": _R.KEEP, "channel_id": _R.ROW, "thread_ts": _R.KEEP, "until_ts": _R.KEEP,
+        "audience": _R.LABEL, "text": _R.ROW,
+    },
+    "documents": {
+        "workspace": _R.KEEP, "kind": _R.KEEP, "name": _R.KEEP, "version": _R.KEEP,
+        "audience": _R.LABEL, "body": _R.WORK, "base": _R.KEEP, "origin": _R.KEEP,
+        "author": _R.PERSON, "reason": _R.WORDS,
+    },
+    "document_changes": {"workspace": _R.KEEP},
+    "people": {
+        "workspace": _R.KEEP, "user_id": _R.ROW, "name": _R.ROW, "settings": _R.ROW,
+    },
+    "task_types": {"workspace": _R.KEEP, "name": _R.KEEP, "centroid": _R.KEEP},
+    "schema_migrations": {"name": _R.KEEP},
+    "inbox": {
+        "workspace": _R.KEEP, "event_key": _R.PASSING, "thread_key": _R.PASSING,
+        "payload": _R.PASSING,
+    },
+    "sends": {
+        "workspace": _R.KEEP, "run_id": _R.KEEP, "state": _R.KEEP, "ts": _R.PASSING,
+    },
+    "outgoing": {
+        "workspace": _R.KEEP, "post_id": _R.PASSING, "channel_id": _R.PASSING,
+        "body": _R.PASSING, "state": _R.KEEP, "ts": _R.PASSING,
+    },
+    "claims": {"workspace": _R.KEEP, "name": _R.PASSING},
+}  # fmt: skip
+
+_EMPTIED = (_R.PERSON, _R.PLACE, _R.WORDS)
+_SCRUBBED = (_R.LABEL, _R.WORDS, _R.WORK, _R.ROW)
+
+# Runs made by a run (a shadow, a goal's task) repeat its words.
+_THEIR_RUNS = """CREATE TEMP TABLE their_runs AS
+    WITH RECURSIVE theirs (run_id) AS (
+        SELECT run_id FROM runs
+        WHERE workspace = :workspace AND (user_id = :user OR audience = :own)
+        UNION
+        SELECT runs.run_id FROM runs JOIN theirs ON runs.parent_run_id = theirs.run_id
+        WHERE runs.workspace = :workspace
+    ) SELECT run_id FROM theirs"""
+
+_IN_THEIR_RUNS = "run_id IN (SELECT run_id FROM temp.their_runs)"
+_THEIRS = {
+    "runs": _IN_THEIR_RUNS,
+    "steps": _IN_THEIR_RUNS,
+    "feedback": "user_id = :user",
+    "documents": "(author = :user OR audience = :own)",
+    "summaries": """(audience = :own OR (channel_id, thread_ts) IN (
+        SELECT channel_id, thread_ts FROM messages WHERE workspace = :workspace
+        AND (user_id = :user OR audience = :own OR run_id IN (SELECT run_id FROM temp.their_runs))
+    ))""",
+    "messages": f"(user_id = :user OR audience = :own OR {_IN_THEIR_RUNS})",
+    "people": "user_id = :user",
+}
+"""Which rows are theirs. In this order: what is asked about others must still be there."""
+
+_RETIRE = """UPDATE documents SET body = NULL, active = 0 WHERE workspace = :workspace
+    AND (audience = :own OR (author = :user AND kind = 'runbook')) AND body IS NOT NULL"""
+
+
+def forget(file: SqliteFile, workspace: str, user_id: str) -> ForgetReport:
+    """Apply the rules in one transaction, then leave no byte in the file. Takes seconds."""
+    return file.on_own_connection(lambda connection: _forget(connection, workspace, user_id))
+
+
+def _forget(connection: sqlite3.Connection, workspace: str, user_id: str) -> ForgetReport:
+    values = {"workspace": workspace, "user": user_id, "own": one_person(user_id)}
+    whole_id = re.compile(rf"(?<![A-Za-z0-9]){re.escape(user_id)}(?![A-Za-z0-9])")
+    connection.create_function("scrub", 1, lambda text: whole_id.sub(FORGOTTEN, text))
+    connection.execute("BEGIN IMMEDIATE")
+    connection.execute(_THEIR_RUNS, values)
+    retired = connection.execute(_RETIRE, values).rowcount
+    if retired:
+        connection.execute(
+            "UPDATE document_changes SET changes = changes + 1 WHERE workspace = :workspace", values
+        )
+    rows = {
+        table: connection.execute(_change(connection, table, theirs), values).rowcount
+        for table, theirs in _THEIRS.items()
+    }
+    for sql in _scrubs():
+        connection.execute(sql, values)
+    connection.execute("INSERT INTO message_words (message_words) VALUES ('rebuild')")
+    connection.execute("COMMIT")
+    connection.execute("DROP TABLE temp.their_runs")
+    wipe(connection)
+    return ForgetReport(user_id, rows)
+
+
+def _change(connection: sqlite3.Connection, table: str, theirs: str) -> str:
+    """Delete their rows of a table, or empty the columns that the rules name."""
+    where = f"WHERE workspace = :workspace AND {theirs}"
+    rules = FORGET_RULES[table]
+    if _R.ROW in rules.values():
+        return f"DELETE FROM {table} {where}"
+    emptied = [column for column, rule in rules.items() if rule in _EMPTIED]
+    return f"UPDATE {table} SET {_emptying(connection, table, emptied)} {where}"
+
+
+def _emptying(connection: sqlite3.Connection, table: str, columns: list[str]) -> str:
+    required = {
+        row["name"] for row in connection.execute(f"PRAGMA table_info({table})") if row["notnull"]
+    }
+    return ", ".join(f"{name} = {repr('') if name in required else 'NULL'}" for name in columns)
+
+
+def _scrubs() -> list[str]:
+    """Their id goes from other people's rows too."""
+    return [
+        f"UPDATE {table} SET {column} = scrub({column}) "
+        f"WHERE workspace = :workspace AND instr({column}, :user)"
+        for table in _THEIRS
+        for column, rule in FORGET_RULES[table].items()
+        if rule in _SCRUBBED
+    ]
+
+
+_BATCH = 500
+
+
+def purge(file: SqliteFile, workspace: str, before: float) -> Mapping[str, int]:
+    """Empty the words of runs and feedback from before a moment, and delete messages and summaries.
+
+    In small transactions, so that nobody waits; numbers and ids stay. Returns rows by table.
+    """
+    return file.on_own_connection(lambda connection: _purge(connection, workspace, before))
+
+
+def _purge(connection: sqlite3.Connection, workspace: str, before: float) -> Mapping[str, int]:
+    values = {"workspace": workspace, "before": before, "limit": _BATCH}
+    deleted = {
+        table: _repeat(connection, _delete_old(table), values)
+        for table in ("messages", "summaries")
+    }
+    emptied = _purge_runs(connection, workspace, before)
+    text = """UPDATE feedback SET text = NULL WHERE seq IN (SELECT seq FROM feedback
+        WHERE workspace = :workspace AND created_at < :before AND text IS NOT NULL LIMIT :limit)"""
+    feedback = _repeat(connection, text, values)
+    connection.execute("INSERT INTO message_words (message_words) VALUES ('optimize')")
+    return {**deleted, "runs": emptied, "feedback": feedback}
+
+
+def _delete_old(table: str) -> str:
+    at = {"messages": "ts", "summaries": "until_ts"}[table]
+    return f"""DELETE FROM {table} WHERE workspace = :workspace AND rowid IN (
+        SELECT rowid FROM {table} WHERE workspace = :workspace
+        AND CAST({at} AS REAL) < :before AND created_at < :before LIMIT :limit)"""
+
+
+def _repeat(connection: sqlite3.Connection, sql: str, values: Mapping[str, object]) -> int:
+    total = 0
+    while count := connection.execute(sql, values).rowcount:
+        total += count
+    return total
+
+
+def _purge_runs(connection: sqlite3.Connection, workspace: str, before: float) -> int:
+    """Once through the runs, by the order in which they came."""
+    sql = """SELECT seq, run_id FROM runs WHERE workspace = ? AND seq > ? AND started_at < ?
+        AND (request <> '' OR reply IS NOT NULL) ORDER BY seq LIMIT ?"""
+    seq, total = 0, 0
+    while old := connection.execute(sql, (workspace, seq, before, _BATCH)).fetchall():
+        connection.execute("BEGIN IMMEDIATE")
+        for table in ("runs", "steps"):
+            words = [name for name, rule in FORGET_RULES[table].items() if rule is _R.WORDS]
+            empty = _emptying(connection, table, words)
+            change = f"UPDATE {table} SET {empty} WHERE workspace = ? AND run_id = ?"
+            connection.executemany(change, [(workspace, row["run_id"]) for row in old])
+        connection.execute("COMMIT")
+        seq, total = old[-1]["seq"], total + len(old)
+    return total

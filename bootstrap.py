@@ -1,0 +1,346 @@
+"""The composition root: which part runs, every part replaceable by keyword."""
+
+import asyncio
+import json
+import signal
+import webbrowser
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import aiohttp
+import structlog
+from agents.similarity import Similarity, surface_similarity
+from agents.tools.catalogue import builtin_tools
+from database.coordination import Coordination
+from filelock import FileLock, Timeout
+from pydantic import SecretStr
+
+from agents.definition import AgentDefinition, shipped_definitions
+from agents.errors import ModelUnavailable
+from agents.local_model import EmbeddedModel
+from agents.model_settings import ModelSettings
+from agents.models import Models
+from agents.tools.base import Tool
+from agents.turns import ModelEvent, ModelFinished, ToolSpec, Turn
+from agents.universal_agent import UniversalAgent
+from agents.weights import installed, path_of
+from database.errors import ConfigurationError
+from database.privacy import Redactor
+from database.store import Store
+from orchestrator.agent_orchestrator import AgentOrchestrator
+from orchestrator.agent_pool import AgentPool, register_shipped
+from orchestrator.choosing import fast_chooser
+from orchestrator.event_bus import EventBus
+from orchestrator.memory import Memory
+from orchestrator.ports import Answered, ModelsPort
+from orchestrator.routing import Embedder, Router
+from orchestrator.scheduler import Scheduler
+from orchestrator.settings import Settings
+from orchestrator.spawning import Spawner
+from orchestrator.task_types import TaskTypes
+from orchestrator.workflows import Workflows
+from slack_interface.local_workspace import LocalWorkspace
+from slack_interface.local_workspace.errors import WorkspaceError
+from slack_interface.slack_bot import SlackBot, identify, web_client
+
+Say = Callable[[str], None]
+"""Takes one line of progress for the person at the command line."""
+
+log = structlog.get_logger()
+
+DEMO_PORT = 3456
+MANIFEST = Path(__file__).parent / "slack_interface" / "manifest.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Assistant:
+    """The wired parts of a running assistant."""
+
+    settings: Settings
+    store: Store
+    coordination: Coordination
+    models: ModelsPort
+    bus: EventBus
+    router: Router
+    pool: AgentPool
+    spawner: Spawner
+    workflows: Workflows
+    orchestrator: AgentOrchestrator
+    slack: SlackBot
+
+
+@asynccontextmanager
+async def assistant(
+    settings: Settings,
+    *,
+    workspace: str | None = None,
+    models: ModelsPort | None = None,
+    embedder: Embedder | None = None,
+    store: Store | None = None,
+    coordination: Coordination | None = None,
+    tools: Mapping[str, Tool] | None = None,
+    shipped: list[AgentDefinition] | None = None,
+    weights: str | None = None,
+) -> AsyncIterator[Assistant]:
+    """The assistant, connected and answering for as long as the block runs.
+
+    `workspace` is asked of Slack unless given, `weights` names the embedded model's. Every part
+    given is used as it is and left open; the others are made here and closed in the end.
+    Raises ConfigurationError that says what to set.
+    """
+    async with AsyncExitStack() as stack:
+        if models is None:
+            models = await _models(settings, weights, stack)
+        workspace = workspace or await workspace_of(settings)
+        if store is None:
+            store = Store.open(settings.home, workspace)
+            stack.push_async_callback(store.close)
+        if coordination is None:
+            key = settings.virtuous6_secret_key
+            coordination = Coordination.open(settings.home, key.get_secret_value() if key else None)
+            stack.push_async_callback(coordination.close)
+        parts = await _house(
+            settings, store, coordination, models, embedder or Similarity.load(), tools, shipped
+        )
+        stack.push_async_callback(parts.bus.drain)
+        scheduler = Scheduler()
+        scheduler.every("drop idle agents", "17 * * * *", _sweep(parts.pool))
+        scheduler.start()
+        stack.callback(scheduler.stop)
+        await parts.slack.start()
+        stack.push_async_callback(parts.slack.stop)
+        log.info("assistant_started", workspace=workspace, agents=len(parts.pool.definitions))
+        yield parts
+
+
+async def _house(
+    settings: Settings,
+    store: Store,
+    coordination: Coordination,
+    models: ModelsPort,
+    embedder: Embedder,
+    tools: Mapping[str, Tool] | None,
+    shipped: list[AgentDefinition] | None,
+) -> Assistant:
+    """Everything above the store and the models, wired but not yet connected."""
+    catalogue = builtin_tools() if tools is None else tools
+    bus = EventBus()
+    redactor = Redactor()
+    # Asking is cheap where there is a fast model of its own; else it doubles the wait.
+    cheap = models.resolve("fast") != models.resolve("strong")
+    router = Router(embedder, fast_chooser(models) if cheap else None)
+    pool = AgentPool(store, router, bus, lambda d: UniversalAgent(d, models, catalogue))
+    await register_shipped(store, shipped_definitions() if shipped is None else shipped)
+    await pool.refresh()
+    spawner = Spawner(store, models, pool, redactor.redact)
+    workflows = Workflows(store, pool, redactor)
+    orchestrator = AgentOrchestrator(
+        store=store,
+        models=models,
+        pool=pool,
+        router=router,
+        task_types=TaskTypes(store),
+        memory=Memory(store, models),
+        redactor=redactor,
+        bus=bus,
+        workflows=workflows,
+        spawn=spawner,
+    )
+    await orchestrator.start()
+    slack = SlackBot(
+        settings=settings,
+        orchestrator=orchestrator,
+        workflows=workflows,
+        store=store,
+        inbox=coordination.inbox,
+        outgoing=coordination.outgoing,
+        likeness=surface_similarity,
+    )
+    return Assistant(
+        settings,
+        store,
+        coordination,
+        models,
+        bus,
+        router,
+        pool,
+        spawner,
+        workflows,
+        orchestrator,
+        slack,
+    )
+
+
+def _sweep(pool: AgentPool) -> Callable[[], Awaitable[None]]:
+    async def sweep() -> None:
+        pool.sweep()
+
+    return sweep
+
+
+async def _models(settings: Settings, weights: str | None, stack: AsyncExitStack) -> Models:
+    """The configured provider's models, or else the embedded one, started."""
+    if settings.embedded:
+        name = weights or _best_installed(settings)
+        embedded = EmbeddedModel(path_of(name, settings.models_dir), name)
+        await stack.enter_async_context(embedded)
+        models = Models(embedded.settings)
+    else:
+        models = Models(
+            ModelSettings(
+                base_url=settings.openai_base_url,
+                api_key=settings.openai_api_key,
+                strong=settings.strong_model,
+                fast=settings.fast_model,
+            )
+        )
+    stack.push_async_callback(models.aclose)
+    return models
+
+
+async def workspace_of(settings: Settings) -> str:
+    """The id of the workspace that the bot token belongs to. Raises ConfigurationError."""
+    if settings.slack_bot_token is None:
+        raise ConfigurationError(
+            "Set SLACK_BOT_TOKEN and SLACK_APP_TOKEN to connect a workspace (see the README), or "
+            "try `virtuous6 demo`, which needs neither."
+        )
+    token = settings.slack_bot_token.get_secret_value()
+    async with aiohttp.ClientSession() as session:
+        return (await identify(web_client(token, settings.slack_api_url, session))).team_id
+
+
+async def serve(settings: Settings, say: Say) -> None:
+    """The assistant in the configured workspace, until Ctrl-C."""
+    stop = _until_stopped()
+    async with assistant(settings) as running:
+        identity = running.slack.identity
+        name = identity.team_name if identity else running.store.workspace
+        say(f"Connected to {name}. Ctrl-C stops.")
+        await stop.wait()
+        say("Stopping ...")
+
+
+async def demo(
+    settings: Settings, *, port: int | None, model: str, browser: bool, say: Say
+) -> None:
+    """A local workspace and the assistant in it, until Ctrl-C; a second start remembers.
+
+    `model` names the embedded model's weights, or is "none": then everything works but answers.
+    """
+    stop = _until_stopped()
+    async with AsyncExitStack() as stack:
+        stack.enter_context(_only_one(settings.home))
+        workspace = await stack.enter_async_context(_local_workspace(settings, port))
+        models: ModelsPort | None = None
+        if settings.embedded and model == "none":
+            models = _NoModel()
+        elif settings.embedded:
+            say(f"Starting the embedded model ({model}) ...")
+        local = settings.model_copy(
+            update={
+                "slack_api_url": workspace.api_url,
+                "slack_bot_token": SecretStr(workspace.bot_token),
+                "slack_app_token": SecretStr(workspace.app_token),
+            }
+        )
+        await stack.enter_async_context(assistant(local, models=models, weights=model))
+        say(f"Open {workspace.url}")
+        say("Ctrl-C stops.")
+        if browser:
+            await asyncio.to_thread(webbrowser.open, workspace.url)
+        await stop.wait()
+        say("Stopping ...")
+
+
+def _local_workspace(settings: Settings, port: int | None) -> LocalWorkspace:
+    manifest = json.loads(MANIFEST.read_text(encoding="utf-8"))
+    state = settings.home / "local_workspace.json"
+    try:
+        try:
+            return LocalWorkspace(DEMO_PORT if port is None else port, state, manifest=manifest)
+        except WorkspaceError:
+            if port is not None:
+                raise
+            return LocalWorkspace(0, state, manifest=manifest)
+    except WorkspaceError as error:
+        raise ConfigurationError(str(error)) from error
+
+
+@contextmanager
+def _only_one(home: Path) -> Iterator[None]:
+    """Two demos on one home would write over each other's workspace. Raises ConfigurationError."""
+    home.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(home / "demo.lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise ConfigurationError(
+            f"A demo is already running on {home}: use its page, stop it, or set VIRTUOUS6_HOME."
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _until_stopped() -> asyncio.Event:
+    """Set by the first Ctrl-C or SIGTERM; a second one ends the process at once."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def stopped(number: signal.Signals) -> None:
+        stop.set()
+        loop.remove_signal_handler(number)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stopped, number)
+    return stop
+
+
+def _best_installed(settings: Settings) -> str:
+    """The weights to use when none are named. Raises ConfigurationError when there are none."""
+    there = installed(settings.models_dir)
+    for name in ("small", "tiny"):
+        if name in there:
+            return name
+    raise ConfigurationError(
+        "There is no model to answer with: set OPENAI_API_KEY or OPENAI_BASE_URL, or fetch the "
+        "embedded model with `virtuous6 model pull small`."
+    )
+
+
+class _NoModel:
+    """Stands where a model would: says what to do to get one."""
+
+    _WHAT_TO_DO = (
+        "The demo runs without a model. Start it without `--model none`, or set OPENAI_API_KEY."
+    )
+
+    def resolve(self, model: str) -> str:
+        return "none"
+
+    async def stream(
+        self,
+        turns: Sequence[Turn],
+        *,
+        model: str = "strong",
+        temperature: float | None = None,
+        max_tokens: int | None = None,
+        tools: Sequence[ToolSpec] = (),
+    ) -> AsyncIterator[ModelEvent]:
+        raise ModelUnavailable(self._WHAT_TO_DO)
+        yield  # makes it the generator that it stands for
+
+    async def structured(
+        self,
+        turns: Sequence[Turn],
+        schema: type[Answered],
+        *,
+        model: str = "strong",
+        temperature: float | None = 0.0,
+        max_tokens: int | None = None,
+    ) -> tuple[Answered, ModelFinished]:
+        raise ModelUnavailable(self._WHAT_TO_DO)

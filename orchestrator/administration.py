@@ -1,0 +1,190 @@
+"""What the command line does to the record, without an assistant running."""
+
+import sqlite3
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, closing
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from agents.definition import (
+    AgentDefinition,
+    DefinitionError,
+    parse_definition,
+    shipped_definitions,
+)
+from database import migrations
+from database.errors import ConfigurationError, InputError, UnknownName
+from database.records import Document, Metrics, MetricsRow
+from database.store import RECORD, Store
+from orchestrator.agent_pool import register_shipped
+from orchestrator.settings import Settings
+
+ENGINE = "engine.db"
+FIRST_WORKSPACE = "T0VIRTUOUS"
+"""Where there is no workspace yet: the demo's, so that what is imported shows there."""
+
+_FILES: tuple[tuple[migrations.Family, str], ...] = (("record", RECORD), ("engine", ENGINE))
+
+
+@dataclass(frozen=True, slots=True)
+class FileState:
+    """A database file: the steps it has had, those it lacks, and what is wrong with it."""
+
+    file: str
+    applied: list[str]
+    missing: list[str]
+    problem: str | None = None
+
+
+@asynccontextmanager
+async def opened(settings: Settings, workspace: str | None) -> AsyncIterator[Store]:
+    """The store of one workspace: the named one, or else the only one there is.
+
+    Raises ConfigurationError when there are several and none is named.
+    """
+    store = Store.open(settings.home, workspace or _only_workspace(settings.home))
+    try:
+        yield store
+    finally:
+        await store.close()
+
+
+def workspaces(home: Path) -> list[str]:
+    """The ids of the workspaces that the record knows, in order."""
+    path = home / RECORD
+    if not path.is_file():
+        return []
+    query = "SELECT workspace FROM runs UNION SELECT workspace FROM documents ORDER BY 1"
+    with closing(sqlite3.connect(path)) as connection:
+        try:
+            return [row[0] for row in connection.execute(query)]
+        except sqlite3.OperationalError:  # a file that was never migrated
+            return []
+
+
+def migrate(home: Path) -> dict[str, list[str]]:
+    """Bring every database file up to date, making those that are not there; steps by file."""
+    home.mkdir(parents=True, exist_ok=True)
+    done: dict[str, list[str]] = {}
+    for family, name in _FILES:
+        path = home / name
+        with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+            done[str(path)] = migrations.migrate(connection, family, path)
+    return done
+
+
+def check(home: Path) -> list[FileState]:
+    """Whether each database file is whole and up to date; changes nothing."""
+    return [_checked(home / name, family) for family, name in _FILES]
+
+
+def describe_record(home: Path) -> str:
+    """One line on the database. Raises ValueError that says what is wrong."""
+    states = check(home)
+    wrong = [state.problem for state in states if state.problem]
+    if wrong:
+        raise ValueError(wrong[0])
+    if not (home / RECORD).is_file():
+        return f"none yet; it will be made in {home}"
+    behind = any(state.missing for state in states if state.applied)
+    return f"{home / RECORD}, {'will be migrated at the next start' if behind else 'up to date'}"
+
+
+async def agents(store: Store) -> list[Document]:
+    """The active version of every agent, what is shipped included."""
+    await register_shipped(store, shipped_definitions())
+    return await store.documents("agent")
+
+
+async def agent(store: Store, name: str) -> tuple[Document, list[Document]]:
+    """An agent's active version, and all of them, oldest first. Raises UnknownName."""
+    documents = {document.name: document for document in await agents(store)}
+    if name not in documents:
+        raise UnknownName(f"There is no agent called {name}. See `virtuous6 agents list`.")
+    return documents[name], await store.history("agent", name)
+
+
+async def export_agents(store: Store, folder: Path) -> list[Path]:
+    """Write every active agent as `NAME.yaml` into a folder, for Git; returns the files.
+
+    Raises InputError when the folder cannot be written.
+    """
+    return _written(await agents(store), folder)
+
+
+def specialty(document: Document) -> str:
+    """What an agent is for, in a line."""
+    return str(document.body.get("specialty", ""))
+
+
+def metrics_json(metrics: Metrics) -> dict[str, Any]:
+    """The figures as JSON, rates included."""
+
+    def row(row: MetricsRow) -> dict[str, Any]:
+        rates = {"success_rate": row.success_rate, "satisfaction": row.satisfaction}
+        return asdict(row) | rates
+
+    return {
+        "total": row(metrics.total),
+        "by_agent": [row(r) for r in metrics.by_agent],
+        "by_day": [row(r) for r in metrics.by_day],
+    }
+
+
+def _only_workspace(home: Path) -> str:
+    known = workspaces(home)
+    if len(known) > 1:
+        raise ConfigurationError(
+            f"There are several workspaces ({', '.join(known)}): name one with --workspace."
+        )
+    return known[0] if known else FIRST_WORKSPACE
+
+
+def _checked(path: Path, family: migrations.Family) -> FileState:
+    known = list(migrations.steps(family))
+    if not path.is_file():
+        return FileState(str(path), [], known)
+    try:
+        with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:
+            applied = migrations.applied(connection)
+            (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+    except sqlite3.DatabaseError as error:
+        return FileState(
+            str(path), [], known, f"{path} cannot be read ({error}): put back a copy of it."
+        )
+    unknown = [name for name in applied if name not in known]
+    problem = None
+    if verdict != "ok":
+        problem = f"{path} is damaged ({verdict}): put back a copy of it."
+    elif unknown:
+        problem = f"{path} was written by a newer version (step {unknown[-1]}): update first."
+    return FileState(str(path), applied, [n for n in known if n not in applied], problem)
+
+
+def _written(documents: Sequence[Document], folder: Path) -> list[Path]:
+    files = [folder / f"{document.name}.yaml" for document in documents]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for file, document in zip(files, documents, strict=True):
+            file.write_text(_yaml(document), encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"{folder} cannot be written: {error.strerror}. Name another.") from None
+    return files
+
+
+def _yaml(document: Document) -> str:
+    body = _ordered(document)
+    return yaml.safe_dump(body, sort_keys=False, allow_unicode=True, width=100)
+
+
+def _ordered(document: Document) -> dict[str, Any]:
+    """The body as a person would write it: fields in order, those left at their default out."""
+    try:
+        definition = parse_definition(document.body, f"agent {document.name}")
+    except DefinitionError:
+        return dict(document.body)
+    body = definition.model_dump(mode="json", exclude_defaults=True)
+    return {key: body[key] for key in AgentDefinition.model_fields if key in body}

@@ -1,0 +1,188 @@
+"""What is configured, what can be reached, and what to do about the rest."""
+
+import importlib.util
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import httpx
+
+from agents.weights import installed
+from orchestrator.settings import Settings
+
+Status = Literal["ok", "missing", "failed"]
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+PACKAGES = ("agents", "database", "goals", "orchestrator", "slack_interface")
+
+_TIMEOUT = httpx.Timeout(5.0)
+_ENOUGH_BYTES = 500_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing that was looked at; `advice` says what to do where it is not ok.
+
+    `needed` tells whether the assistant cannot run without it.
+    """
+
+    name: str
+    status: Status
+    detail: str
+    advice: str = ""
+    needed: bool = True
+
+
+def shadowed(find: Callable[[str], Path | None] | None = None) -> list[Check]:
+    """Packages of this checkout in whose place Python finds another one of the same name."""
+    found = [(name, (find or _origin)(name)) for name in PACKAGES]
+    return [
+        Check(
+            f"package {name}",
+            "failed",
+            f"Python finds {path or 'nothing'} instead of {CHECKOUT / name}",
+            f"Uninstall the package called {name}, or use the checkout's own .venv.",
+        )
+        for name, path in found
+        if path is None or not path.is_relative_to(CHECKOUT)
+    ]
+
+
+async def examine(settings: Settings, record: Callable[[Path], str]) -> list[Check]:
+    """Look at everything; asks Slack and the model's provider, changes nothing.
+
+    `record` describes the database under the home, or raises OSError or ValueError.
+    """
+    async with httpx.AsyncClient(timeout=_TIMEOUT) as client:
+        return [
+            *(shadowed() or [Check("packages", "ok", f"all from {CHECKOUT}")]),
+            await _slack(settings, client),
+            _app_token(settings),
+            await _model(settings, client),
+            _weights(settings),
+            _disk(settings),
+            _record(settings, record),
+        ]
+
+
+async def _slack(settings: Settings, client: httpx.AsyncClient) -> Check:
+    name = "Slack"
+    if settings.slack_bot_token is None:
+        return Check(
+            name,
+            "missing",
+            "SLACK_BOT_TOKEN is not set",
+            "Connect a workspace as the README says, or run `virtuous6 demo`.",
+            needed=False,
+        )
+    token = settings.slack_bot_token.get_secret_value()
+    url = settings.slack_api_url.rstrip("/") + "/auth.test"
+    try:
+        answer = (await client.post(url, headers={"Authorization": f"Bearer {token}"})).json()
+    except (httpx.HTTPError, ValueError) as error:
+        return Check(
+            name,
+            "failed",
+            f"{settings.slack_api_url} does not answer ({type(error).__name__})",
+            "Check the network, a proxy, or SLACK_API_URL.",
+        )
+    if answer.get("ok"):
+        return Check(name, "ok", f"{answer.get('team')} ({answer.get('team_id')})")
+    return Check(
+        name,
+        "failed",
+        f"Slack refuses the token: {answer.get('error')}",
+        "Copy the bot token again (OAuth & Permissions) into SLACK_BOT_TOKEN.",
+    )
+
+
+def _app_token(settings: Settings) -> Check:
+    name = "Socket Mode"
+    if settings.slack_app_token is not None:
+        return Check(name, "ok", "SLACK_APP_TOKEN is set")
+    return Check(
+        name,
+        "missing",
+        "SLACK_APP_TOKEN is not set",
+        "Make an app-level token with connections:write (Basic Information).",
+        needed=settings.slack_bot_token is not None,
+    )
+
+
+async def _model(settings: Settings, client: httpx.AsyncClient) -> Check:
+    name = "model"
+    if settings.embedded:
+        there = installed(settings.models_dir)
+        if there:
+            return Check(name, "ok", f"embedded ({there[0]})")
+        return Check(
+            name,
+            "missing",
+            "no model is configured and no weights are installed",
+            "Run `virtuous6 model pull small`, or set OPENAI_API_KEY.",
+        )
+    base = (settings.openai_base_url or "https://api.openai.com/v1").rstrip("/")
+    key = settings.openai_api_key
+    headers = {"Authorization": f"Bearer {key.get_secret_value()}"} if key else {}
+    try:
+        status = (await client.get(f"{base}/models", headers=headers)).status_code
+    except httpx.HTTPError as error:
+        return Check(
+            name,
+            "failed",
+            f"{base} does not answer ({type(error).__name__})",
+            "Check the network, or OPENAI_BASE_URL (unset it for the embedded model).",
+        )
+    if status in (401, 403):
+        return Check(
+            name, "failed", f"{base} refuses the key ({status})", "Set OPENAI_API_KEY again."
+        )
+    return Check(name, "ok", f"{settings.strong_model} and {settings.fast_model} at {base}")
+
+
+def _weights(settings: Settings) -> Check:
+    there = installed(settings.models_dir)
+    if there:
+        return Check("weights", "ok", f"{', '.join(there)} in {settings.models_dir}")
+    return Check(
+        "weights",
+        "missing",
+        f"none in {settings.models_dir}",
+        "Run `virtuous6 model pull small` (1.1 GB) or `model pull tiny` (0.1 GB).",
+        needed=False,
+    )
+
+
+def _disk(settings: Settings) -> Check:
+    place = settings.home
+    while not place.exists():
+        place = place.parent
+    free = shutil.disk_usage(place).free
+    detail = f"{free / 1e9:.1f} GB free at {place}"
+    if free >= _ENOUGH_BYTES:
+        return Check("disk", "ok", detail)
+    return Check("disk", "failed", detail, "Free some space, or set VIRTUOUS6_HOME.")
+
+
+def _record(settings: Settings, record: Callable[[Path], str]) -> Check:
+    try:
+        return Check("database", "ok", record(settings.home))
+    except (OSError, ValueError) as error:
+        return Check("database", "failed", str(error), "Run `virtuous6 db check`.")
+
+
+def ready(checks: Sequence[Check]) -> bool:
+    """Whether nothing that is needed is wrong."""
+    return all(check.status == "ok" or not check.needed for check in checks)
+
+
+def _origin(name: str) -> Path | None:
+    spec = importlib.util.find_spec(name)
+    if spec is None:
+        return None
+    if spec.origin:
+        return Path(spec.origin).resolve()
+    places = list(spec.submodule_search_locations or [])
+    return Path(places[0]).resolve() if places else None

@@ -1,0 +1,493 @@
+"""The front door: the command line, parsing and printing only.
+
+The imports inside the commands are measured: `--help` takes 0.2 s with them and 3 s without, as
+langchain, openai and slack_bolt are slow to load. `doctor` needs none of these either.
+"""
+# ruff: noqa: PLC0415
+
+import asyncio
+import json as json_module
+import logging
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+
+import typer
+
+from database.errors import ConfigurationError, VirtuousError
+
+if TYPE_CHECKING:
+    from database.records import MetricsRow
+    from orchestrator.settings import Settings
+
+T = TypeVar("T")
+
+
+class Weights(StrEnum):
+    """The embedded models there are."""
+
+    small = "small"
+    tiny = "tiny"
+
+
+class DemoModel(StrEnum):
+    """What answers in the demo."""
+
+    small = "small"
+    tiny = "tiny"
+    none = "none"
+
+
+class Mode(StrEnum):
+    """How Slack's events come in."""
+
+    socket = "socket"
+
+
+@dataclass(frozen=True, slots=True)
+class Global:
+    """The options that stand before the command."""
+
+    workspace: str | None
+    acting: str | None
+
+
+app = typer.Typer(
+    name="virtuous6",
+    help="An assistant for Slack that answers with specialists it creates itself.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+model_app = typer.Typer(no_args_is_help=True, help="Weights of the embedded model.")
+db_app = typer.Typer(no_args_is_help=True, help="The database files.")
+runs_app = typer.Typer(no_args_is_help=True, help="Recorded runs.")
+agents_app = typer.Typer(no_args_is_help=True, help="The agents there are.")
+for name, group in (
+    ("model", model_app), ("db", db_app), ("runs", runs_app), ("agents", agents_app),
+):  # fmt: skip
+    app.add_typer(group, name=name)
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
+
+
+@app.callback()
+def everywhere(
+    context: typer.Context,
+    workspace: Annotated[
+        str | None, typer.Option("--workspace", metavar="ID", help="Needed when there are several.")
+    ] = None,
+    acting: Annotated[
+        str | None, typer.Option("--as", metavar="USER", help="Who acts, for decisions.")
+    ] = None,
+) -> None:
+    """An assistant for Slack that answers with specialists it creates itself."""
+    context.obj = Global(workspace, acting)
+
+
+@app.command()
+def demo(
+    port: Annotated[int | None, typer.Option(min=0, max=65535, help="Default 3456.")] = None,
+    model: Annotated[DemoModel, typer.Option(help="The embedded model.")] = DemoModel.small,
+    no_browser: Annotated[
+        bool, typer.Option("--no-browser", help="Only print the address.")
+    ] = False,
+) -> None:
+    """A local workspace with the assistant in it, in your browser."""
+    with _reported():
+        _logging(logging.WARNING)
+        settings = _settings()
+        _say("Setting up ...")
+        if settings.embedded and model is not DemoModel.none:
+            _pull(model.value, settings.models_dir)
+        from bootstrap import demo as run
+
+        asyncio.run(run(settings, port=port, model=model.value, browser=not no_browser, say=_say))
+
+
+@app.command()
+def serve(
+    mode: Annotated[Mode, typer.Option(help="How Slack's events come in.")] = Mode.socket,
+) -> None:
+    """The assistant in the workspace that the environment names."""
+    with _reported():
+        _logging(logging.INFO)
+        settings = _settings()
+        from bootstrap import serve as run
+
+        asyncio.run(run(settings, _say))
+
+
+@app.command()
+def doctor(json: Json = False) -> None:
+    """What is configured, what can be reached, what is missing and how to get it."""
+    with _reported(json):
+        from orchestrator.administration import describe_record
+        from orchestrator.health import examine, ready
+
+        checks = asyncio.run(examine(_settings(), describe_record))
+        is_ready = ready(checks)
+        if json:
+            _print_json({"ready": is_ready, "checks": [asdict(check) for check in checks]})
+        else:
+            _table(
+                ("what", "state", "details", "what to do"),
+                [(c.name, c.status, c.detail, c.advice) for c in checks],
+            )
+        raise typer.Exit(0 if is_ready else 1)
+
+
+@model_app.command("pull")
+def model_pull(
+    name: Annotated[Weights, typer.Argument(help="small answers well, tiny is quick.")] = (
+        Weights.small
+    ),
+) -> None:
+    """Fetch weights, verify them, go on where a broken download stopped."""
+    with _reported():
+        settings = _settings()
+        _say(str(_pull(name.value, settings.models_dir)))
+
+
+@model_app.command("list")
+def model_list(json: Json = False) -> None:
+    """Which weights there are, and which are installed."""
+    with _reported(json):
+        from agents.catalogue import CATALOGUE
+        from agents.weights import installed
+
+        folder = _settings().models_dir
+        there = installed(folder)
+        rows: list[dict[str, Any]] = [
+            {"name": name, "bytes": weights.size, "installed": name in there}
+            for name, weights in CATALOGUE.items()
+        ]
+        if json:
+            _print_json({"folder": str(folder), "models": rows})
+        else:
+            _table(
+                ("model", "size", "installed"),
+                [
+                    (
+                        str(r["name"]),
+                        f"{r['bytes'] / 1e6:,.0f} MB",
+                        "yes" if r["installed"] else "no",
+                    )
+                    for r in rows
+                ],
+            )
+
+
+@db_app.command("migrate")
+def db_migrate(json: Json = False) -> None:
+    """Bring the database files up to date."""
+    with _reported(json):
+        from orchestrator.administration import migrate
+
+        done = migrate(_settings().home)
+        if json:
+            _print_json({"applied": done})
+        else:
+            for path, steps in done.items():
+                _say(f"{path}: {', '.join(steps) if steps else 'up to date'}")
+
+
+@db_app.command("check")
+def db_check(json: Json = False) -> None:
+    """Whether the database files are whole and up to date; changes nothing."""
+    with _reported(json):
+        from orchestrator.administration import check
+
+        states = check(_settings().home)
+        fine = all(state.problem is None and not state.missing for state in states)
+        if json:
+            _print_json({"ok": fine, "files": [asdict(state) for state in states]})
+        else:
+            for state in states:
+                behind = f"lacks {', '.join(state.missing)}: run `virtuous6 db migrate`"
+                _say(f"{state.file}: {state.problem or (behind if state.missing else 'ok')}")
+        raise typer.Exit(0 if fine else 1)
+
+
+@runs_app.command("import")
+def runs_import(context: typer.Context, file: Path, json: Json = False) -> None:
+    """Read recorded runs from a .jsonl or .jsonl.gz file; all of it, or nothing."""
+    with _reported(json):
+
+        async def work() -> dict[str, Any]:
+            from database.run_files import import_runs
+            from orchestrator.administration import opened
+
+            async with opened(_settings(), context.obj.workspace) as store:
+                return asdict(await import_runs(store, file))
+
+        report = asyncio.run(work())
+        if json:
+            _print_json(report)
+        else:
+            _say(f"{report['added']} runs added, {report['known']} were known.")
+
+
+@runs_app.command("export")
+def runs_export(
+    context: typer.Context,
+    file: Path,
+    user: Annotated[str | None, typer.Option(help="Only this person's.")] = None,
+    json: Json = False,
+) -> None:
+    """Write recorded runs to a .jsonl or .jsonl.gz file."""
+    with _reported(json):
+
+        async def work() -> int:
+            from database.run_files import export_runs
+            from orchestrator.administration import opened
+
+            async with opened(_settings(), context.obj.workspace) as store:
+                return await export_runs(store, file, user)
+
+        count = asyncio.run(work())
+        if json:
+            _print_json({"file": str(file), "runs": count})
+        else:
+            _say(f"{count} runs written to {file}.")
+
+
+@runs_app.command("forget")
+def runs_forget(
+    context: typer.Context,
+    user: Annotated[str, typer.Option(help="The person to forget, by id.")],
+    json: Json = False,
+) -> None:
+    """Forget everything that is kept of a person."""
+    with _reported(json):
+
+        async def work() -> dict[str, Any]:
+            from orchestrator.administration import opened
+
+            async with opened(_settings(), context.obj.workspace) as store:
+                return asdict(await store.forget(user))
+
+        report = asyncio.run(work())
+        if json:
+            _print_json(report)
+        else:
+            _table(("table", "rows"), [(k, str(n)) for k, n in report["rows"].items()])
+
+
+@app.command()
+def metrics(
+    context: typer.Context,
+    days: Annotated[int, typer.Option(min=1, max=3650, help="How far to look back.")] = 7,
+    json: Json = False,
+) -> None:
+    """Success, speed, cost and feedback."""
+    with _reported(json):
+
+        async def work() -> Any:
+            import time
+
+            from database.records import RunQuery
+            from orchestrator.administration import opened
+
+            async with opened(_settings(), context.obj.workspace) as store:
+                return await store.metrics(RunQuery(since=time.time() - days * 86_400.0))
+
+        found = asyncio.run(work())
+        if json:
+            from orchestrator.administration import metrics_json
+
+            _print_json({"days": days, **metrics_json(found)})
+        else:
+            _table(
+                ("agent", "runs", "success", "p50", "p95", "tokens", "cost", "feedback"),
+                [_metrics_cells(row) for row in (*found.by_agent, found.total)],
+            )
+
+
+@agents_app.command("list")
+def agents_list(context: typer.Context, json: Json = False) -> None:
+    """Every agent, with the version that answers."""
+    with _reported(json):
+
+        async def work() -> list[dict[str, Any]]:
+            from orchestrator.administration import agents, opened, specialty
+
+            async with opened(_settings(), context.obj.workspace) as store:
+                return [
+                    {"name": d.name, "version": d.version, "number": d.number,
+                     "origin": d.origin, "specialty": specialty(d)}
+                    for d in await agents(store)
+                ]  # fmt: skip
+
+        rows = asyncio.run(work())
+        if json:
+            _print_json({"agents": rows})
+        else:
+            _table(
+                ("agent", "version", "origin", "specialty"),
+                [(r["name"], f"{r['number']} ({r['version'][:8]})", r["origin"], r["specialty"])
+                 for r in rows],
+            )  # fmt: skip
+
+
+@agents_app.command("show")
+def agents_show(context: typer.Context, name: str, json: Json = False) -> None:
+    """One agent as it answers now."""
+    document, _ = _one_agent(context, name, json)
+    if json:
+        _print_json(document)
+    else:
+        import yaml
+
+        _say(yaml.safe_dump(document["body"], sort_keys=False, allow_unicode=True).rstrip())
+
+
+@agents_app.command("history")
+def agents_history(context: typer.Context, name: str, json: Json = False) -> None:
+    """Every version of an agent, oldest first."""
+    _, history = _one_agent(context, name, json)
+    if json:
+        _print_json({"name": name, "versions": history})
+    else:
+        _table(
+            ("number", "version", "active", "origin", "author", "reason"),
+            [
+                (str(d["number"]), d["version"], "yes" if d["active"] else "", d["origin"],
+                 d["author"] or "", d["reason"] or "")
+                for d in history
+            ],
+        )  # fmt: skip
+
+
+@agents_app.command("export")
+def agents_export(context: typer.Context, folder: Path, json: Json = False) -> None:
+    """Write every active agent as YAML into a folder, for Git."""
+    with _reported(json):
+
+        async def work() -> list[Path]:
+            from orchestrator.administration import export_agents, opened
+
+            async with opened(_settings(), context.obj.workspace) as store:
+                return await export_agents(store, folder)
+
+        files = asyncio.run(work())
+        if json:
+            _print_json({"files": [str(file) for file in files]})
+        else:
+            _say(f"{len(files)} agents written to {folder}.")
+
+
+def _one_agent(
+    context: typer.Context, name: str, json: bool
+) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    with _reported(json):
+
+        async def work() -> tuple[dict[str, Any], list[dict[str, Any]]]:
+            from orchestrator.administration import agent, opened
+
+            async with opened(_settings(), context.obj.workspace) as store:
+                document, history = await agent(store, name)
+                return asdict(document), [asdict(version) for version in history]
+
+        return asyncio.run(work())
+
+
+def _settings() -> "Settings":
+    from orchestrator.settings import load_settings
+
+    return load_settings()
+
+
+def _pull(name: str, models_dir: Path) -> Path:
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+
+    from agents.weights import PullProgress, pull
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
+        task = bars.add_task(f"model {name}", total=None)
+
+        def show(progress: PullProgress) -> None:
+            shown = f"model {progress.name} ({progress.phase})"
+            bars.update(task, description=shown, completed=progress.done, total=progress.total)
+
+        return pull(name, models_dir, show)
+
+
+@contextmanager
+def _reported(json: bool = False) -> Iterator[None]:
+    """Errors in one line and as exit status: 2 for what must be set, 1 for what failed."""
+    try:
+        yield
+    except VirtuousError as error:
+        if json:
+            _print_json({"error": str(error)})
+        else:
+            typer.echo(" ".join(str(error).split()), err=True)
+        raise typer.Exit(2 if isinstance(error, ConfigurationError) else 1) from None
+    except KeyboardInterrupt:
+        raise typer.Exit(130) from None
+
+
+def _logging(level: int) -> None:
+    """Logs go to standard error: standard output is for what was asked."""
+    import structlog
+
+    logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
+    structlog.configure(
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+
+
+def _metrics_cells(row: "MetricsRow") -> tuple[str, ...]:
+    rate = row.success_rate
+    unpriced = f" + {row.unpriced_runs} unpriced" if row.unpriced_runs else ""
+    return (
+        row.label,
+        str(row.runs),
+        f"{rate:.0%} of {row.judged}" if rate is not None else "not judged",
+        _seconds(row.p50_ms),
+        _seconds(row.p95_ms),
+        f"{row.input_tokens + row.output_tokens:,}",
+        f"${row.cost_usd:.4f}{unpriced}",
+        f"+{row.feedback_up} -{row.feedback_down}",
+    )
+
+
+def _seconds(ms: float | None) -> str:
+    return "" if ms is None else f"{ms / 1000:.1f} s"
+
+
+def _say(line: str) -> None:
+    typer.echo(line)
+
+
+def _print_json(value: dict[str, Any]) -> None:
+    typer.echo(json_module.dumps(value, ensure_ascii=False, default=str))
+
+
+def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(*heads, box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for row in rows:
+        table.add_row(*(Text(cell) for cell in row))
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    app()

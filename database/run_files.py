@@ -6,6 +6,8 @@ The format is the one the README gives; others script against it.
 import asyncio
 import gzip
 import os
+import pickle
+import tempfile
 import zlib
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -85,16 +87,19 @@ async def import_runs(
     Raises InputError with the number of the line and what is wrong with it.
     """
     redactor = redactor or Redactor()
-    known = 0
+    return await asyncio.to_thread(_import, store, path, redactor, audience)
 
-    def runs() -> Iterator[Run]:
-        nonlocal known
+
+def _import(store: Store, path: Path, redactor: Redactor, audience: str | None) -> ImportReport:
+    """Read and redact first, into a nameless file: the record is locked for the adding only."""
+    with tempfile.TemporaryFile() as spool:
+        count = 0
         for line in _lines(path):
-            known += 1
-            yield redactor.redact_run(_run(line, audience))
-
-    added = await asyncio.to_thread(store.append_all, runs())
-    return ImportReport(added=added, known=known - added)
+            pickle.dump(redactor.redact_run(_run(line, audience)), spool)
+            count += 1
+        spool.seek(0)
+        added = store.append_all(pickle.load(spool) for _ in range(count))
+    return ImportReport(added=added, known=count - added)
 
 
 async def export_runs(store: Store, path: Path, user: str | None = None) -> int:
@@ -118,7 +123,7 @@ async def export_runs(store: Store, path: Path, user: str | None = None) -> int:
     return count
 
 
-def _private(path: Path, *, packed: bool) -> IO[bytes]:
+def _private(path: Path, *, packed: bool) -> IO[bytes] | gzip.GzipFile:
     """A new file that only its owner can read."""
     handle = os.open(path, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600)
     raw = os.fdopen(handle, "wb")
@@ -142,7 +147,8 @@ def _lines(path: Path) -> Iterator[_RunLine]:
     number = 0
     try:
         with opened(path, "rb") as file:
-            for number, line in enumerate(file, start=1):
+            for line in file:
+                number += 1
                 if line.strip():
                     yield _RunLine.model_validate_json(line.removeprefix(b"\xef\xbb\xbf"))
     except ValidationError as error:

@@ -7,6 +7,7 @@ import pytest
 from database.store import Store
 from slack_interface.local_workspace import LocalWorkspace
 from slack_interface.reply_stream import Pace
+from tests.slack_interface.refusals import Refusals
 from tests.slack_interface.world import (
     MANIFEST,
     TEAM,
@@ -43,3 +44,13 @@ async def world(quiet_world: World) -> World:
     """A workspace with the bot in it."""
     await quiet_world.start()
     return quiet_world
+
+
+@pytest.fixture
+async def refusals(quiet_world: World) -> AsyncIterator[Refusals]:
+    """The bot of `quiet_world`, started on a Slack that refuses what the test says."""
+    async with Refusals(quiet_world.workspace.api_url) as slack:
+        await quiet_world.start(slack.url)
+        yield slack
+        assert quiet_world.bot
+        await quiet_world.bot.stop()

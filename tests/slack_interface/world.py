@@ -12,7 +12,7 @@ from pydantic import SecretStr
 
 from agents.ports import FilesPort
 from agents.turns import TextDelta
-from database.errors import InputError, UnknownName
+from database.errors import InputError, StoreError, UnknownName
 from database.records import Document, Feedback, Message, Reader, Run, content_hash
 from database.store import Store
 from orchestrator.requests import ReplyEvent, ReplyFinished, ReplyStarted, Request
@@ -172,13 +172,16 @@ class Row:
 class MemoryRows:
     """Inbox and outgoing rows in memory, which outlive a bot."""
 
-    order: list[str] = field(default_factory=list)
+    failures: int = 0
     known: set[str] = field(default_factory=set)
     waiting_rows: dict[str, Row] = field(default_factory=dict)
     posts: dict[str, Row] = field(default_factory=dict)
     post_ids: set[str] = field(default_factory=set)
 
     async def accept(self, event_key: str, thread_key: str, payload: bytes) -> bool:
+        if self.failures:
+            self.failures -= 1
+            raise StoreError("The disk is full.")
         if event_key in self.known:
             return False
         self.known.add(event_key)
@@ -244,12 +247,12 @@ class World:
     pace: Pace
     bot: SlackBot | None = None
 
-    async def start(self) -> SlackBot:
+    async def start(self, api_url: str = "") -> SlackBot:
         self.bot = SlackBot(
             settings=Settings(
                 SecretStr(self.workspace.bot_token),
                 SecretStr(self.workspace.app_token),
-                self.workspace.api_url,
+                api_url or self.workspace.api_url,
             ),
             orchestrator=self.orchestrator,
             workflows=self.workflows,
@@ -283,6 +286,15 @@ class World:
         more = {"thread_ts": thread} if thread else {}
         sent = await self.post("message", channel=channel, user=user, text=text, **more)
         return str(sent["message"]["ts"])
+
+    async def share(self, name: str, content: bytes, text: str, user: str = ADA) -> None:
+        answer = await self.http.post(
+            "/_page/upload",
+            params={"channel": "@assistant", "user": user},
+            data={"text": text},
+            files={"file": (name, content, "text/plain")},
+        )
+        assert answer.status_code == 200, answer.text
 
     async def command(
         self, command: str, text: str = "", user: str = ADA, channel: str = "@assistant"

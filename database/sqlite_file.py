@@ -16,7 +16,7 @@ from typing import Any, Literal, TypeVar
 import structlog
 
 from database import migrations
-from database.errors import StoreError
+from database.errors import InputError, StoreError
 
 T = TypeVar("T")
 Row = sqlite3.Row
@@ -119,7 +119,7 @@ class SqliteFile:
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
-        """All or nothing; other writers wait. Raises StoreError."""
+        """All or nothing; other writers wait. Raises InputError for a value that cannot be kept."""
         with self._lock:
             connection = self._writer
             try:
@@ -129,6 +129,10 @@ class SqliteFile:
             except BaseException as error:
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
+                if isinstance(error, sqlite3.IntegrityError | OverflowError):
+                    raise InputError(
+                        f"The record refuses a value: {error}. Correct it; nothing was kept."
+                    ) from error
                 if isinstance(error, sqlite3.Error):
                     raise explain(self.path, error) from error
                 raise

@@ -22,16 +22,14 @@ from agents.errors import ModelAnswerMalformed
 from agents.streaming import AnswerReader
 from agents.turns import ToolCall, Turn
 
-_KEEP_ALIVE_SECONDS = 30.0
 
-
-def http_client() -> httpx2.AsyncClient:
+def http_client(keep_alive_s: float) -> httpx2.AsyncClient:
     """The connection pool that all models of a provider share.
 
     openai's aiohttp transport gives all bytes that have arrived in one read, and takes a tenth of
     the CPU of the default one, which gives each HTTP chunk by itself.
     """
-    limits = httpx2.Limits(max_connections=1000, keepalive_expiry=_KEEP_ALIVE_SECONDS)
+    limits = httpx2.Limits(max_connections=1000, keepalive_expiry=keep_alive_s)
     return openai.DefaultAioHttpClient(limits=limits)
 
 

@@ -13,7 +13,8 @@ class ModelSettings:
     """One provider and the names of its models; times in seconds.
 
     `timeout_s` runs until the first token, `silence_s` between tokens. `answer_tokens` limits the
-    answers of those who set no limit of their own. `provider` "embedded" has no price.
+    answers of those who set no limit of their own. `provider` "embedded" has no price. An idle
+    connection is closed after `keep_alive_s`, which is best shorter than the server's own patience.
     """
 
     base_url: str | None
@@ -28,6 +29,7 @@ class ModelSettings:
     connect_s: float = 10.0
     silence_s: float = 30.0
     answer_tokens: int | None = None
+    keep_alive_s: float = 30.0
 
     def __post_init__(self) -> None:
         if self.base_url is None and self.api_key is None:
@@ -57,4 +59,5 @@ class ModelSettings:
             provider="embedded",
             silence_s=120.0,
             answer_tokens=1024,
+            keep_alive_s=4.0,
         )

@@ -37,7 +37,7 @@ class Provider:
 
     def __init__(self, settings: ModelSettings) -> None:
         self._settings = settings
-        self._http = http_client()
+        self._http = http_client(settings.keep_alive_s)
         self._chats: dict[str, DirectChat] = {}
         self._slots = asyncio.Semaphore(settings.concurrency)
         self._breakers = AsyncCircuitBreakerFactory(

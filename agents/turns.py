@@ -18,11 +18,15 @@ class ToolCall:
 
 @dataclass(frozen=True, slots=True)
 class ToolSpec:
-    """What a model is told of a tool; `parameters` is a JSON schema of an object."""
+    """What a model is told of a tool; `parameters` is a JSON schema of an object.
+
+    `examples` are requests that need it: a small model decides by them better than by descriptions.
+    """
 
     name: str
     description: str
     parameters: Mapping[str, Any]
+    examples: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,6 +36,7 @@ class Tool:
     `call` checks the arguments (ArgumentsRefused), does it and returns text for the model, or
     raises ToolFailed. `title` and the argument named `subject` are shown to the person while it
     runs. `foreign` says that the result holds text written by others: data, never instructions.
+    `examples` are requests that need it, for models that decide by example.
     """
 
     name: str
@@ -46,11 +47,12 @@ class Tool:
     call: Callable[[Mapping[str, Any], ToolContext], Awaitable[str]]
     subject: str | None = None
     foreign: bool = True
+    examples: tuple[str, ...] = ()
 
     @property
     def spec(self) -> ToolSpec:
         """What the model is told of it."""
-        return ToolSpec(self.name, self.description, self.parameters)
+        return ToolSpec(self.name, self.description, self.parameters, self.examples)
 
     def shown(self, arguments: Mapping[str, Any]) -> str:
         """What the person sees while it runs, at most about 80 characters."""

@@ -134,4 +134,10 @@ DATE_TIME = Tool(
     title="Looking at the calendar",
     call=checked(Moment, _run),
     foreign=False,
+    examples=(
+        "Which weekday is 4 July?",
+        "How many days until New Year?",
+        "How many days lie between 1 May and 9 June?",
+        "What time is it in Sydney?",
+    ),
 )

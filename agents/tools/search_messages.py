@@ -53,4 +53,10 @@ SEARCH_MESSAGES = Tool(
     title="Searching our messages",
     call=checked(Search, _run),
     subject="words",
+    examples=(
+        "What did Lea say about the invoice?",
+        "When did we agree to move offices?",
+        "Who is in charge of the newsletter?",
+        "Why did we drop the old logo?",
+    ),
 )

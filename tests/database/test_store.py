@@ -1,5 +1,6 @@
 """What was appended can be read back, as it was, by those who ask for it."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -139,8 +140,7 @@ async def test_runs_come_with_steps_when_asked(store: Store) -> None:
 )
 async def test_each_filter_finds_its_runs_only(store: Store, query: RunQuery) -> None:
     other = Run("other", "q", "else", started_at=1_500_000_000, user_id="U2", channel_id="C2")
-    task = Run("task", "q", "weather", kind="task", started_at=1_700_000_000.25, user_id="U1",
-               channel_id="C1", thread_ts="1700000000.000100", audience=one_person("U1"))  # fmt: skip
+    task = replace(WHOLE, run_id="task", kind="task")
     store.append(WHOLE, other, task)
     assert [run.run_id for run in await store.runs(query)] == ["r1"]
     assert (await store.metrics(query)).total.runs == 1
@@ -159,8 +159,8 @@ async def test_the_last_reply_is_the_persons_own_newest(store: Store) -> None:
         values = {"user_id": "U1", "channel_id": "C1", "thread_ts": moment(0), **changes}
         return Run(run_id, "q", "a", started_at=1e9 + second, **values)  # type: ignore[arg-type]
 
-    store.append(run("new", 3), run("old", 1), run("theirs", 9, user_id="U2"),
-                 run("shadow", 9, kind="shadow"), run("elsewhere", 5, thread_ts=moment(7)))  # fmt: skip
+    store.append(run("new", 3), run("old", 1), run("theirs", 9, user_id="U2"))
+    store.append(run("shadow", 9, kind="shadow"), run("elsewhere", 5, thread_ts=moment(7)))
     found = await store.last_reply("C1", "U1", moment(0))
     assert found is not None
     assert found.run_id == "new"

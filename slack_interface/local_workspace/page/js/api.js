@@ -61,6 +61,7 @@ export const api = {
   reaction: (body) => post("/_control/reaction", body),
   edit: (body) => post("/_control/edit-message", body),
   remove: (body) => post("/_control/delete-message", body),
+  shortcut: (body) => post("/_control/shortcut", body),
   stop: (body) => post("/_control/stop", body),
   upload: (params, files, text) => {
     const form = new FormData();

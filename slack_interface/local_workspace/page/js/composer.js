@@ -6,7 +6,6 @@ import { fill, h, icon, iconButton } from "./dom.js";
 import { toast } from "./feedback.js";
 import { fileSize } from "./parts.js";
 import { openEmojiPicker } from "./popover.js";
-import { encode } from "./textcode.js";
 
 const drafts = new Map();
 const THREAD_COMMAND = "Slash commands do not work in threads. Send it in the channel, or mention the assistant here instead.";
@@ -156,7 +155,7 @@ export class Composer {
 
   known(text) {
     const name = text.split(/\s/)[0];
-    return this.store.commands.some((c) => c.command === name);
+    return this.store.anyCommand || this.store.commands.some((c) => c.command === name);
   }
 
   async deliver(text, files, isCommand) {
@@ -168,8 +167,7 @@ export class Composer {
       return;
     }
     const where = target.thread_ts ? { ...base, thread_ts: target.thread_ts } : base;
-    const encoded = encode(store, text);
-    const done = files.length ? await api.upload(where, files, encoded) : await api.message({ ...where, text: encoded });
+    const done = files.length ? await api.upload(where, files, text) : await api.message({ ...where, text });
     if (!done.message) return;
     if (!store.message(target.channel, done.message.ts)) store.putMessage(target.channel, done.message);
     this.onsent?.(done.message);

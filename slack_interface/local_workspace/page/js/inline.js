@@ -8,7 +8,7 @@ const SAFE_SCHEMES = new Set(["http:", "https:", "mailto:", "slack:", "tel:"]);
 /** The address when it is one a link may open, otherwise null (javascript:, data: and the like). */
 export function safeUrl(address) {
   try {
-    const url = new URL(address, location.origin);
+    const url = new URL(address);
     return SAFE_SCHEMES.has(url.protocol) ? url.href : null;
   } catch {
     return null;
@@ -24,9 +24,6 @@ export function link(address, ...children) {
 const ENTITIES = { "&amp;": "&", "&lt;": "<", "&gt;": ">" };
 export function unescapeText(text) {
   return text.replace(/&(?:amp|lt|gt);/g, (e) => ENTITIES[e]);
-}
-export function escapeText(text) {
-  return text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
 }
 
 export function userMention(store, id) {

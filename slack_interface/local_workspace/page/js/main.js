@@ -5,7 +5,7 @@ import { ChannelPane } from "./channel.js";
 import { fill, h } from "./dom.js";
 import { announce, attempt, toast } from "./feedback.js";
 import { Modals } from "./modals.js";
-import { closeLayer, layerIsOpen } from "./popover.js";
+import { closeLayer, layerIsOpen, openListbox } from "./popover.js";
 import { go, readRoute, replaceRoute, routeHash } from "./router.js";
 import { Sidebar } from "./sidebar.js";
 import { Store, isReply, threadKey } from "./store.js";
@@ -247,15 +247,39 @@ class App {
   }
 
   onKey(event) {
+    if ((event.ctrlKey || event.metaKey) && event.key === "k" && !document.querySelector("dialog[open]")) {
+      event.preventDefault();
+      this.findConversation();
+    }
     if (event.key !== "Escape" || event.defaultPrevented || layerIsOpen()) return;
     if (this.root.classList.contains("drawer-open")) this.toggleDrawer(false);
+  }
+
+  /** The workspace was emptied: begin again from what it has now. */
+  forget() {
+    this.store.messages.clear();
+    this.store.loaded.clear();
+    this.store.clearModals();
+    this.values = new Values();
+    this.marks = new Values();
+    go({ thread: null });
+    this.refresh();
+  }
+
+  findConversation() {
+    const options = this.store.channels.map((c) => ({
+      key: c.id, label: this.store.channelTitle(c), description: c.topic, data: c.id,
+    }));
+    openListbox(this.sidebar.top, {
+      groups: [{ label: "Go to", options }], label: "conversations", onpick: (o) => this.go({ channel: o.data, thread: null, tab: null }),
+    });
   }
 
   // Redrawing
 
   onChange(topic, detail) {
     if (topic === "notice") return toast(detail.text, "error");
-    if (topic === "command_response") return this.showCommandResponse(detail);
+    if (topic === "reset") return this.forget();
     if (topic === "messages") this.onMessages(detail);
     if (!this.dirty.size) requestAnimationFrame(() => this.redraw());
     this.dirty.add(topic);
@@ -269,12 +293,6 @@ class App {
     const known = this.store.channel(channel);
     if (channel !== this.route.channel) this.store.setUnread(channel, (known?.unread || 0) + 1);
     else if (!document.hidden && !isReply(message)) attempt(api.read(this.store.me.id, channel));
-  }
-
-  showCommandResponse({ channel, text, blocks }) {
-    this.store.putMessage(channel, {
-      ts: (Date.now() / 1000).toFixed(6), text, blocks, is_ephemeral: true, bot_id: this.store.assistant.bot_id, user: this.store.assistant.bot_user_id,
-    });
   }
 
   redraw() {

@@ -9,7 +9,7 @@ import { renderMrkdwn } from "./mrkdwn.js";
 import { avatar, clock, dayName, fileCard, statusLine } from "./parts.js";
 import { openEmojiPicker, openMenu } from "./popover.js";
 import { isReply, rootTs } from "./store.js";
-import { decode, encode, preview } from "./textcode.js";
+import { decode, preview } from "./textcode.js";
 
 /** Draws and keeps up to date one message inside a list; `place` is "channel" or "thread". */
 export class MessageView {
@@ -60,7 +60,9 @@ export class MessageView {
 
   drawContent() {
     const { message, store } = this;
-    const blocks = message.blocks?.length ? message.blocks : null;
+    // What people type keeps its formatting in the text; only apps compose with blocks.
+    const fromApp = message.bot_id || !message.text;
+    const blocks = fromApp && message.blocks?.length ? message.blocks : null;
     if (blocks) {
       if (!this.blockHost) fill(this.content, (this.blockHost = h("div", { class: "blocks" })));
       drawBlocks(this.app, this.blockHost, blocks, this.place_());
@@ -159,7 +161,7 @@ export class MessageView {
     openMenu(anchor, [
       ...store.shortcuts.filter((s) => s.type !== "global").map((s) => ({
         label: s.name, icon: "bolt", hint: store.assistant.name,
-        onpick: () => this.app.interact({ ...this.place_(), action: { type: "message_action", callback_id: s.callback_id } }),
+        onpick: () => attempt(api.shortcut({ ...this.place_(), user: store.me.id, callback_id: s.callback_id })),
       })),
       { label: "Copy text", icon: "copy", onpick: () => this.copy(preview(store, message), "Text copied") },
       { label: "Copy link", icon: "link", onpick: () => this.copy(new URL(this.link(), location.href).href, "Link copied") },
@@ -187,7 +189,7 @@ export class MessageView {
       this.node.focus();
     };
     const save = async () => {
-      const text = encode(this.store, field.value.trim());
+      const text = field.value.trim();
       if (!text) return toast("A message needs some text. Delete it instead?", "error");
       const done = await attempt(api.edit({ channel: this.channel, ts: this.message.ts, user: this.store.me.id, text }));
       if (done) stop();

@@ -2,7 +2,7 @@
 
 import { h } from "./dom.js";
 import {
-  broadcastMention, channelMention, codeBlock, formatDate, link, unescapeText, userMention, withEmoji,
+  broadcastMention, channelMention, codeBlock, formatDate, link, safeUrl, unescapeText, userMention, withEmoji,
 } from "./inline.js";
 
 const TOKEN = /`([^`\n]+)`|<([^<>\n]+)>|(https?:\/\/[^\s<>]*[^\s<>.,:;!?)'"\]])/g;
@@ -71,6 +71,7 @@ function angleToken(store, body) {
   if (target.startsWith("!subteam")) return broadcastMention(label.replace(/^@/, "") || "group");
   if (target.startsWith("!")) return broadcastMention(target.slice(1));
   const address = unescapeText(target);
+  if (!safeUrl(address) && !label) return `<${address}>`;
   return link(address, label || address.replace(/^mailto:/, ""));
 }
 

@@ -1,7 +1,23 @@
 // Where the person is: kept in the location hash, so that a reload or a shared link comes back to it.
 
-/** {user, channel, thread, tab} of the hash; missing parts are null. */
+const PERMALINK = /^\/archives\/([A-Z0-9]+)(?:\/p(\d+)(\d{6}))?\/?$/;
+
+/** A permalink's path (/archives/C.../p...) becomes a hash, so that everything else knows one form. */
+function fromPermalink() {
+  const found = PERMALINK.exec(location.pathname);
+  if (!found) return;
+  const [, channel, seconds, rest] = found;
+  const thread = new URLSearchParams(location.search).get("thread_ts") || (seconds ? `${seconds}.${rest}` : null);
+  history.replaceState(null, "", `/${routeHash({ ...hashRoute(), channel, thread })}`);
+}
+
+/** {user, channel, thread, tab} of the location; missing parts are null. */
 export function readRoute() {
+  fromPermalink();
+  return hashRoute();
+}
+
+function hashRoute() {
   const q = new URLSearchParams(location.hash.replace(/^#/, ""));
   const get = (k) => q.get(k) || null;
   return { user: get("user"), channel: get("channel"), thread: get("thread"), tab: get("tab") };

@@ -112,6 +112,7 @@ export class Store {
     this.channels = data.channels;
     this.assistant = data.assistant;
     this.commands = data.commands || [];
+    this.anyCommand = !this.commands.length;
     this.shortcuts = data.shortcuts || [];
     this.prompts = data.prompts || { title: null, prompts: [] };
     this.home = data.home;
@@ -119,7 +120,7 @@ export class Store {
     this.status = new Map(Object.entries(data.status || {}));
     this.sessions = new Map(Object.entries(data.sessions || {}));
     this.canStop = Boolean(data.can_stop);
-    if (typeof data.app_connected === "boolean") this.appConnected = data.app_connected;
+    if (data.app) this.appConnected = data.app.connected;
     for (const topic of ["shell", "messages", "home", "modals", "status", "connection"]) this.emit(topic);
   }
 
@@ -217,7 +218,7 @@ const HANDLERS = {
     store.prompts = { title: e.title, prompts: e.prompts || [] };
     store.emit("prompts");
   },
-  command_response: (store, e) => store.emit("command_response", e),
+  reset: (store) => store.emit("reset"),
   notice: (store, e) => store.emit("notice", e),
   app: (store, e) => {
     store.appConnected = e.connected;

@@ -31,8 +31,8 @@ export function taskCard(cx, block) {
     h("span", { class: `task-state ${block.status}`, role: "img", "aria-label": status.words }, icon(status.icon)),
     h("span", { class: "task-title" }, block.title || block.task_id),
   ];
-  if (!body.length) return h("div", { class: "task" }, h("div", { class: "task-head" }, head));
-  return h("details", { class: "task", open: block.status !== "complete" }, h("summary", { class: "task-head" }, head, icon("down", "icon fold")), h("div", { class: "task-body" }, body));
+  if (!body.length) return h("div", { class: "task-card" }, h("div", { class: "task-head" }, head));
+  return h("details", { class: "task-card", open: block.status !== "complete" }, h("summary", { class: "task-head" }, head, icon("down", "icon fold")), h("div", { class: "task-body" }, body));
 }
 
 export function plan(cx, block) {

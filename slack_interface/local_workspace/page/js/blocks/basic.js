@@ -23,7 +23,7 @@ export function picture(source, className) {
   const url = source.slack_file?.id
     ? `/_page/file/${encodeURIComponent(source.slack_file.id)}/image`
     : source.image_url || source.slack_file?.url || "";
-  const own = url.startsWith("data:image/") || safeUrl(url)?.startsWith(location.origin);
+  const own = url.startsWith("data:image/") || url.startsWith("/_page/file/") || safeUrl(url)?.startsWith(location.origin);
   if (own) return h("img", { src: url, alt, class: className, loading: "lazy" });
   if (className !== "block-image") return h("span", { class: `${className} image-away`, role: "img", "aria-label": alt, title: alt }, icon("eye"));
   return h("span", { class: "image-link" }, icon("link"), link(url, alt || url));

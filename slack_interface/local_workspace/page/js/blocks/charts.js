@@ -2,8 +2,9 @@
 
 import { h, s, uid } from "../dom.js";
 
-const W = 520;
-const H = 240;
+const WIDE = { w: 520, h: 240 };
+const NARROW = { w: 330, h: 220 };
+const NARROW_SCREEN_PX = 500;
 const PAD = { left: 48, right: 12, top: 12, bottom: 44 };
 const COLOURS = 6;
 
@@ -99,25 +100,26 @@ function scale(values) {
 
 function axes(chart, data) {
   const range = scale(data.values);
-  const inner = { w: W - PAD.left - PAD.right, h: H - PAD.top - PAD.bottom };
+  const size = innerWidth < NARROW_SCREEN_PX ? NARROW : WIDE;
+  const inner = { w: size.w - PAD.left - PAD.right, h: size.h - PAD.top - PAD.bottom };
   const y = (v) => PAD.top + inner.h * (1 - (v - range.low) / (range.high - range.low));
   const band = inner.w / Math.max(1, data.columns.length);
   const x = (c) => PAD.left + band * (c + 0.5);
-  const svg = s("svg", { viewBox: `0 0 ${W} ${H}`, class: "axes" });
-  grid(svg, range, y);
-  categories(svg, data.columns, x, band);
-  axisTitles(svg, chart.axis_config || {});
+  const svg = s("svg", { viewBox: `0 0 ${size.w} ${size.h}`, class: "axes" });
+  grid(svg, size, range, y);
+  categories(svg, size, data.columns, x, band);
+  axisTitles(svg, size, chart.axis_config || {});
   if (chart.type === "bar") bars(svg, data, { x, y, band });
   else lines(svg, data, { x, y, area: chart.type === "area" });
   return svg;
 }
 
-function grid(svg, range, y) {
+function grid(svg, size, range, y) {
   const count = Math.round((range.high - range.low) / range.step);
   for (let i = 0; i <= count; i += 1) {
     const value = range.low + i * range.step;
     svg.append(
-      s("line", { x1: PAD.left, x2: W - PAD.right, y1: y(value), y2: y(value), class: Math.abs(value) < 1e-9 ? "axis zero" : "axis" }),
+      s("line", { x1: PAD.left, x2: size.w - PAD.right, y1: y(value), y2: y(value), class: Math.abs(value) < 1e-9 ? "axis zero" : "axis" }),
       s("text", { x: PAD.left - 6, y: y(value) + 4, class: "tick end" }, short(value)));
   }
 }
@@ -128,20 +130,20 @@ function short(value) {
   return show(value);
 }
 
-function categories(svg, columns, x, band) {
+function categories(svg, size, columns, x, band) {
   const room = Math.max(3, Math.floor(band / 6));
   const every = Math.ceil(columns.length / 12);
   columns.forEach((label, c) => {
     if (c % every) return;
     const fits = label.length > room * every ? `${label.slice(0, Math.max(2, room * every - 1))}…` : label;
-    svg.append(s("text", { x: x(c), y: H - PAD.bottom + 16, class: "tick middle" }, fits, s("title", {}, label)));
+    svg.append(s("text", { x: x(c), y: size.h - PAD.bottom + 16, class: "tick middle" }, fits, s("title", {}, label)));
   });
 }
 
-function axisTitles(svg, config) {
-  if (config.x_label) svg.append(s("text", { x: PAD.left + (W - PAD.left - PAD.right) / 2, y: H - 6, class: "tick middle strong" }, config.x_label));
+function axisTitles(svg, size, config) {
+  if (config.x_label) svg.append(s("text", { x: PAD.left + (size.w - PAD.left - PAD.right) / 2, y: size.h - 6, class: "tick middle strong" }, config.x_label));
   if (config.y_label) {
-    const mid = PAD.top + (H - PAD.top - PAD.bottom) / 2;
+    const mid = PAD.top + (size.h - PAD.top - PAD.bottom) / 2;
     svg.append(s("text", { x: 10, y: mid, class: "tick middle strong", transform: `rotate(-90 10 ${mid})` }, config.y_label));
   }
 }

@@ -89,7 +89,7 @@ export function select(cx, el) {
 
   node.addEventListener("click", () => {
     const before = JSON.stringify(value);
-    const few = source.groups && source.groups.reduce((n, g) => n + g.options.length, 0) <= FEW;
+    const few = kind === "static_select" && source.groups.reduce((n, g) => n + g.options.length, 0) <= FEW;
     openListbox(node, {
       ...source, search: !few, stay: many, label: el.placeholder?.text || "options", onpick: pick,
       isSelected: (key) => (many ? value : [value]).some((item) => item && keyOf(item) === key),

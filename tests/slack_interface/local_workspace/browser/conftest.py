@@ -1,0 +1,99 @@
+"""One Chromium, workspace and Bolt app for all browser tests; fresh pages for each."""
+
+import os
+import shutil
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Browser, BrowserContext, Page, async_playwright, expect
+from slack_bolt.adapter.socket_mode.async_handler import AsyncSocketModeHandler
+from slack_bolt.async_app import AsyncApp
+from slack_sdk.web.async_client import AsyncWebClient
+
+from slack_interface.local_workspace import AppConfig, LocalWorkspace
+from slack_interface.local_workspace.config import Command
+from tests.slack_interface.local_workspace.browser.small_app import SmallApp
+
+CHROMIUM = next(
+    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
+)
+DESKTOP = {"width": 1280, "height": 800}
+
+expect.set_options(timeout=8_000)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """All tests here run on the session's loop, where the browser and the app live."""
+    for item in items:
+        if "local_workspace/browser" in str(item.path):
+            item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)
+
+
+@dataclass(frozen=True)
+class World:
+    """What a test acts on and looks at."""
+
+    workspace: LocalWorkspace
+    app: SmallApp
+    bot: AsyncWebClient
+    context: BrowserContext
+
+    async def open(self, hash_: str = "user=U0ADA", context: BrowserContext | None = None) -> Page:
+        """A page at that place, once it is live; any script error fails the test at once."""
+        page = await (context or self.context).new_page()
+        page.on("pageerror", _raise)
+        await page.goto(f"{self.workspace.url}/#{hash_}")
+        await expect(page.get_by_test_id("connection")).to_have_text("App connected")
+        return page
+
+
+def _raise(error: Any) -> None:
+    raise AssertionError(f"The page threw: {error}")
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def browser() -> AsyncIterator[Browser]:
+    if CHROMIUM is None:
+        pytest.skip("no Chromium on this machine: install Debian's `chromium` to run browser tests")
+    args = ["--no-sandbox"] if os.geteuid() == 0 else []
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=args)
+        yield browser
+        await browser.close()
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def running(browser: Browser) -> AsyncIterator[tuple[LocalWorkspace, SmallApp]]:
+    commands = (
+        Command("/echo", "Say it back", "words"),
+        Command("/why", "Ask what was wrong"),
+        Command("/metrics", "Success, speed and cost", "[days]"),
+    )
+    prompts = ({"title": "Greet", "message": "hello from a prompt"},)
+    shortcuts = ({"name": "Save this", "type": "message", "callback_id": "save_this"},)
+    described = AppConfig(commands=commands, prompts=prompts, shortcuts=shortcuts)
+    async with LocalWorkspace(app=described, pacing=False) as workspace:
+        small = SmallApp()
+        client = AsyncWebClient(token=workspace.bot_token, base_url=workspace.api_url)
+        app = AsyncApp(client=client, signing_secret=workspace.signing_secret)
+        small.install(app)
+        handler = AsyncSocketModeHandler(app, workspace.app_token, web_client=client)
+        await handler.connect_async()  # type: ignore[no-untyped-call]
+        yield workspace, small
+        await handler.close_async()  # type: ignore[no-untyped-call]
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def world(browser: Browser, running: tuple[LocalWorkspace, SmallApp]) -> AsyncIterator[World]:
+    workspace, small = running
+    bot = AsyncWebClient(token=workspace.bot_token, base_url=workspace.api_url)
+    context = await browser.new_context(viewport=DESKTOP)  # type: ignore[arg-type]
+    small.forget()
+    yield World(workspace, small, bot, context)
+    small.go_on.set()
+    small.stopped.set()
+    await context.close()
+    await workspace.runtime.reset()

@@ -1,7 +1,8 @@
 """The commands a person can give, by slash, by words in a thread, by button or by shortcut."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from difflib import get_close_matches
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -13,7 +14,7 @@ from slack_interface.cards import ABILITIES, metrics_card, workflow_card
 from slack_interface.feedback_handler import FeedbackHandler
 from slack_interface.files import SharedFiles
 from slack_interface.incoming import Incoming
-from slack_interface.metrics_request import MetricsRequest, now_in, parse_metrics
+from slack_interface.metrics_request import USAGE, MetricsRequest, parse_metrics
 from slack_interface.places import Places
 from slack_interface.ports import Record, Workflows
 from slack_interface.typed import TypedCommand, inputs_from
@@ -145,8 +146,11 @@ class Commands:
     async def run_workflow(self, item: Incoming, name: str, inputs: Mapping[str, str]) -> None:
         """Do a saved workflow again, in the thread or in a new one."""
         reader = await self.places.reader(item.user_id)
-        if name not in await self.workflows.names(reader):
-            raise UnknownName(await self._unknown_workflow(name, reader))
+        names = await self.workflows.names(reader)
+        if name not in names:
+            name = name.lower()
+        if name not in names:
+            raise UnknownName(_unknown_workflow(name, names))
         opener = item.ts
         if not item.ts:
             values = ", ".join(f"{key} = {value}" for key, value in inputs.items())
@@ -161,20 +165,11 @@ class Commands:
 
     async def _typed_run(self, item: Incoming, command: TypedCommand) -> bool:
         reader = await self.places.reader(item.user_id)
-        known = command.workflow in await self.workflows.names(reader)
+        known = command.workflow.lower() in await self.workflows.names(reader)
         if not known and not command.sure:
             return False
         await self.run_workflow(item, command.workflow, inputs_from(command.rest))
         return True
-
-    async def _unknown_workflow(self, name: str, reader: Reader) -> str:
-        names = list(await self.workflows.names(reader))
-        if not names:
-            return f"There is no workflow “{name}”, nor any other yet. {SAVE_USAGE}"
-        close = get_close_matches(name, names, 1)
-        hint = f" Did you mean `run {close[0]}`?" if close else ""
-        listed = ", ".join(f"`{entry}`" for entry in names[:20])
-        return f"There is no workflow “{name}”.{hint} There are: {listed}."
 
     # /metrics
 
@@ -193,8 +188,10 @@ class Commands:
         return True
 
     async def _show_metrics(self, item: Incoming, asked: MetricsRequest) -> None:
+        asked = await self._identified(asked)
         person = await self.record.person(item.user_id)
-        since = asked.since(now_in(_zone(str((person and person.settings.get("time_zone")) or ""))))
+        zone = _zone(str((person and person.settings.get("time_zone")) or ""))
+        since = asked.since(datetime.now(zone))
         reader = await self.places.reader(item.user_id)
         if asked.scope == "channel":
             _require_member(reader, asked.who, await self.places.channel_type(asked.who))
@@ -202,6 +199,16 @@ class Commands:
         title = await self._metrics_title(asked)
         text, blocks = metrics_card(await self.record.metrics(query), title, counts_only)
         await self.voice.tell(item, text, blocks)
+
+    async def _identified(self, asked: MetricsRequest) -> MetricsRequest:
+        """A name as typed becomes an id."""
+        if asked.who[:1] not in ("@", "#"):
+            return asked
+        find = self.places.person_called if asked.who[0] == "@" else self.places.channel_called
+        found = await find(asked.who[1:])
+        if found is None:
+            raise UnknownName(f"I know nobody and nothing called {asked.who}. {USAGE}")
+        return replace(asked, who=found)
 
     async def _metrics_title(self, asked: MetricsRequest) -> str:
         match asked.scope:
@@ -216,6 +223,15 @@ class Commands:
             case _:
                 whose = "Everyone"
         return f"{whose}, {asked.period}"
+
+
+def _unknown_workflow(name: str, names: Sequence[str]) -> str:
+    if not names:
+        return f"There is no workflow “{name}”, nor any other yet. {SAVE_USAGE}"
+    close = get_close_matches(name, names, 1)
+    hint = f" Did you mean `run {close[0]}`?" if close else ""
+    listed = ", ".join(f"`{entry}`" for entry in names[:20])
+    return f"There is no workflow “{name}”.{hint} There are: {listed}."
 
 
 def _metrics_query(asked: MetricsRequest, reader: Reader, since: float) -> tuple[RunQuery, bool]:

@@ -2,7 +2,7 @@
 
 import re
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta, tzinfo
+from datetime import datetime, timedelta
 from typing import Literal
 
 from database.errors import InputError
@@ -18,6 +18,7 @@ DEFAULT_DAYS = 30
 
 _PERSON = re.compile(r"^<@([UW][A-Z0-9]+)(?:\|[^>]*)?>$")
 _CHANNEL = re.compile(r"^<#([CG][A-Z0-9]+)(?:\|([^>]*))?>$")
+_NAMED = re.compile(r"^([@#])([\w.-]+)$")
 _SPAN = re.compile(r"^(\d{1,4})(d|days?|w|weeks?|m|months?|h|hours?)$", re.IGNORECASE)
 _ME = frozenset({"me", "my", "mine", "myself"})
 _EVERYONE = frozenset({"everyone", "everybody", "all", "team", "us", "workspace"})
@@ -29,6 +30,8 @@ _NAMED_SPANS = {"week": 7.0, "month": 30.0, "year": 365.0, "day": 1.0}
 @dataclass(frozen=True, slots=True)
 class MetricsRequest:
     """Whose figures and how far back; `who` is a person's or channel's id or an agent's name.
+
+    Where Slack did not put the id in, it is the name as typed, `@ada` or `#general`.
 
     `days` None means since midnight.
     """
@@ -87,6 +90,8 @@ def _understood(found: MetricsRequest, word: str) -> MetricsRequest:
         return replace(found, scope="person", who=match.group(1))
     if match := _CHANNEL.match(word):
         return replace(found, scope="channel", who=match.group(1))
+    if match := _NAMED.match(word):
+        return replace(found, scope="person" if match.group(1) == "@" else "channel", who=word)
     if lowered in _ME:
         return replace(found, scope="me")
     if lowered in _EVERYONE:
@@ -108,8 +113,3 @@ def _days(word: str) -> float:
     if not 0 < days <= MAX_DAYS:
         raise InputError(f"“{word}” is not between 1 hour and {MAX_DAYS} days. {USAGE}")
     return days
-
-
-def now_in(zone: tzinfo) -> datetime:
-    """The time there."""
-    return datetime.now(zone)

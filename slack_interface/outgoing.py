@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 import orjson
 import structlog
@@ -39,14 +39,16 @@ class OutgoingEntry(Protocol):
 class OutgoingRows(Protocol):
     """The rows on disk (database.coordination)."""
 
-    async def enqueue(self, post_id: str, channel_id: str, body: bytes) -> bool:
+    async def queue_post(self, post_id: str, channel_id: str, body: bytes) -> bool:
         """Encrypted and flushed when this returns; False if the id is known."""
 
-    async def waiting(self) -> Sequence[OutgoingEntry]:
+    async def posts(self) -> Sequence[OutgoingEntry]:
         """What was queued and not sent, in order."""
 
-    async def sent(self, post_id: str, ts: str | None) -> None:
-        """It is out: delete the body, keep the id."""
+    async def note_post(
+        self, post_id: str, state: Literal["sent", "failed"], ts: str | None = None
+    ) -> None:
+        """It is out, or can never be: delete the body, keep the id."""
 
 
 class Outgoing:
@@ -62,14 +64,14 @@ class Outgoing:
 
     async def start(self) -> None:
         """Send what was left over, then whatever comes."""
-        for entry in await self._rows.waiting():
+        for entry in await self._rows.posts():
             self._queue.put_nowait(Post(**orjson.loads(entry.body)))
         self._sender = asyncio.create_task(self._send_all())
 
     async def post(self, post: Post) -> bool:
         """Keep `post` and send it soon; False where it was posted before."""
         body = orjson.dumps(asdict(post))
-        if not await self._rows.enqueue(post.post_id, post.channel_id, body):
+        if not await self._rows.queue_post(post.post_id, post.channel_id, body):
             return False
         self._queue.put_nowait(post)
         return True
@@ -103,4 +105,4 @@ class Outgoing:
             post.channel_id, post.text, post.blocks, thread_ts=post.thread_ts
         )
         self._last[post.channel_id] = asyncio.get_running_loop().time()
-        await self._rows.sent(post.post_id, ts)
+        await self._rows.note_post(post.post_id, "sent" if ts else "failed", ts)

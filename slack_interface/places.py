@@ -101,6 +101,32 @@ class Places:
             )
         return self._names[user_id]
 
+    async def person_called(self, name: str) -> str | None:
+        """The id of the person with this name, as typed after an `@`."""
+        try:
+            async for page in await self.client.users_list(limit=200):
+                for user in page["members"]:
+                    profile = user.get("profile") or {}
+                    names = (user.get("name"), profile.get("display_name"), user.get("real_name"))
+                    if name.lower() in (str(entry).lower() for entry in names if entry):
+                        return str(user["id"])
+        except SlackApiError as error:
+            log.warning("people_unknown", error=error.response["error"])
+        return None
+
+    async def channel_called(self, name: str) -> str | None:
+        """The id of the channel with this name, as typed after a `#`."""
+        try:
+            async for page in await self.client.conversations_list(
+                limit=200, types="public_channel,private_channel", exclude_archived=True
+            ):
+                for channel in page["channels"]:
+                    if channel.get("name") == name.lower():
+                        return str(channel["id"])
+        except SlackApiError as error:
+            log.warning("channels_unknown", error=error.response["error"])
+        return None
+
     async def channel_name(self, channel_id: str) -> str:
         """A channel's name; its id where Slack does not tell."""
         if channel_id not in self._names:

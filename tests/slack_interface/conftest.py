@@ -11,7 +11,7 @@ from tests.slack_interface.refusals import Refusals
 from tests.slack_interface.world import (
     MANIFEST,
     TEAM,
-    MemoryRows,
+    Rows,
     ScriptedOrchestrator,
     ScriptedWorkflows,
     World,
@@ -22,20 +22,24 @@ from tests.slack_interface.world import (
 async def quiet_world(tmp_path: Path) -> AsyncIterator[World]:
     """A workspace whose bot is not started yet."""
     store = Store.open(tmp_path, TEAM)
-    async with LocalWorkspace(manifest=MANIFEST, pacing=False) as workspace:
-        async with httpx.AsyncClient(base_url=workspace.url) as http:
-            world = World(
-                workspace,
-                http,
-                store,
-                ScriptedOrchestrator(store),
-                ScriptedWorkflows(),
-                MemoryRows(),
-                Pace(interval_s=0.05, slow_s=5.0),
-            )
-            yield world
-            if world.bot:
-                await world.bot.stop()
+    rows = Rows.open(tmp_path, workspace=TEAM)
+    async with (
+        LocalWorkspace(manifest=MANIFEST, pacing=False) as workspace,
+        httpx.AsyncClient(base_url=workspace.url) as http,
+    ):
+        world = World(
+            workspace,
+            http,
+            store,
+            ScriptedOrchestrator(store),
+            ScriptedWorkflows(),
+            rows,
+            Pace(interval_s=0.05, slow_s=5.0),
+        )
+        yield world
+        if world.bot:
+            await world.bot.stop()
+    await rows.close()
     await store.close()
 
 

@@ -35,7 +35,7 @@ async def test_a_direct_message_is_answered_in_its_thread_with_two_calls(world: 
     run = await world.store.run_of_message("D0ADA", reply["ts"])
     assert run is not None
     assert run.run_id == run_id
-    assert world.rows.waiting_rows == {}
+    assert await world.rows.pending() == []
 
 
 async def test_a_mention_and_its_twin_are_answered_once(world: World) -> None:
@@ -196,7 +196,7 @@ async def test_what_was_not_done_before_a_crash_is_done_after_it(world: World) -
     await world.start()
     [reply] = await world.replies(ts)
     assert reply["text"] == "You said: important"
-    assert world.rows.waiting_rows == {}
+    assert await world.rows.pending() == []
 
 
 async def test_the_row_is_on_disk_before_slack_hears_of_it(world: World) -> None:

@@ -12,6 +12,7 @@ from pydantic import SecretStr
 
 from agents.ports import FilesPort
 from agents.turns import TextDelta
+from database.coordination import Coordination
 from database.errors import InputError, StoreError, UnknownName
 from database.records import Document, Feedback, Message, Reader, Run, content_hash
 from database.store import Store
@@ -70,8 +71,8 @@ async def echo(request: Request, files: FilesPort) -> AsyncIterator[ReplyEvent]:
     if request.instruction:
         reply = f"Better ({request.instruction}): {request.text}"
     yield ReplyStarted("generalist", "Generalist", "It answers everything.")
-    for word in reply.split(" "):
-        yield TextDelta(word if word == "You" else f" {word}")
+    for start in range(0, len(reply), 5):
+        yield TextDelta(reply[start : start + 5])
     yield finished(request, reply)
 
 
@@ -161,51 +162,16 @@ class ScriptedWorkflows:
         ]
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
-    event_key: str
-    payload: bytes
-    body: bytes = b""
+class Rows(Coordination):
+    """The real rows, which can fail to be written."""
 
-
-@dataclass(slots=True)
-class MemoryRows:
-    """Inbox and outgoing rows in memory, which outlive a bot."""
-
-    failures: int = 0
-    known: set[str] = field(default_factory=set)
-    waiting_rows: dict[str, Row] = field(default_factory=dict)
-    posts: dict[str, Row] = field(default_factory=dict)
-    post_ids: set[str] = field(default_factory=set)
+    failures = 0
 
     async def accept(self, event_key: str, thread_key: str, payload: bytes) -> bool:
         if self.failures:
             self.failures -= 1
             raise StoreError("The disk is full.")
-        if event_key in self.known:
-            return False
-        self.known.add(event_key)
-        self.waiting_rows[event_key] = Row(event_key, payload)
-        return True
-
-    async def pending(self) -> Sequence[Row]:
-        return list(self.waiting_rows.values())
-
-    async def done(self, event_key: str) -> None:
-        self.waiting_rows.pop(event_key, None)
-
-    async def enqueue(self, post_id: str, channel_id: str, body: bytes) -> bool:
-        if post_id in self.post_ids:
-            return False
-        self.post_ids.add(post_id)
-        self.posts[post_id] = Row(post_id, b"", body)
-        return True
-
-    async def waiting(self) -> Sequence[Row]:
-        return list(self.posts.values())
-
-    async def sent(self, post_id: str, ts: str | None) -> None:
-        self.posts.pop(post_id, None)
+        return await super().accept(event_key, thread_key, payload)
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,7 +193,7 @@ async def eventually(
     """The condition's value once it is true."""
     try:
         async with asyncio.timeout(timeout):
-            while not (value := await condition()):
+            while not (value := await condition()):  # noqa: ASYNC110 (it polls what people would see)
                 await asyncio.sleep(0.01)
     except TimeoutError:
         raise AssertionError(f"never happened: {what}") from None
@@ -243,7 +209,7 @@ class World:
     store: Store
     orchestrator: ScriptedOrchestrator
     workflows: ScriptedWorkflows
-    rows: MemoryRows
+    rows: Rows
     pace: Pace
     bot: SlackBot | None = None
 

@@ -13,7 +13,6 @@ import aiohttp
 import structlog
 from agents.similarity import Similarity, surface_similarity
 from agents.tools.catalogue import builtin_tools
-from database.coordination import Coordination
 from filelock import FileLock, Timeout
 from pydantic import SecretStr
 
@@ -26,6 +25,7 @@ from agents.tools.base import Tool
 from agents.turns import ModelEvent, ModelFinished, ToolSpec, Turn
 from agents.universal_agent import UniversalAgent
 from agents.weights import installed, path_of
+from database.coordination import Coordination
 from database.errors import ConfigurationError
 from database.privacy import Redactor
 from database.store import Store
@@ -154,8 +154,8 @@ async def _house(
         orchestrator=orchestrator,
         workflows=workflows,
         store=store,
-        inbox=coordination.inbox,
-        outgoing=coordination.outgoing,
+        inbox=coordination,
+        outgoing=coordination,
         likeness=surface_similarity,
     )
     return Assistant(

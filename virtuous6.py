@@ -266,10 +266,9 @@ def runs_forget(
     with _reported(json):
 
         async def work() -> dict[str, Any]:
-            from orchestrator.administration import opened
+            from orchestrator.administration import forget
 
-            async with opened(_settings(), context.obj.workspace) as store:
-                return asdict(await store.forget(user))
+            return asdict(await forget(_settings(), context.obj.workspace, user))
 
         report = asyncio.run(work())
         if json:

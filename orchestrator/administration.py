@@ -3,7 +3,7 @@
 import sqlite3
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, closing
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +16,13 @@ from agents.definition import (
     shipped_definitions,
 )
 from database import migrations
+from database.coordination import ENGINE, Coordination
 from database.errors import ConfigurationError, InputError, UnknownName
-from database.records import Document, Metrics, MetricsRow
+from database.records import Document, ForgetReport, Metrics, MetricsRow
 from database.store import RECORD, Store
 from orchestrator.agent_pool import register_shipped
 from orchestrator.settings import Settings
 
-ENGINE = "engine.db"
 FIRST_WORKSPACE = "T0VIRTUOUS"
 """Where there is no workspace yet: the demo's, so that what is imported shows there."""
 
@@ -52,19 +52,6 @@ async def opened(settings: Settings, workspace: str | None) -> AsyncIterator[Sto
         await store.close()
 
 
-def workspaces(home: Path) -> list[str]:
-    """The ids of the workspaces that the record knows, in order."""
-    path = home / RECORD
-    if not path.is_file():
-        return []
-    query = "SELECT workspace FROM runs UNION SELECT workspace FROM documents ORDER BY 1"
-    with closing(sqlite3.connect(path)) as connection:
-        try:
-            return [row[0] for row in connection.execute(query)]
-        except sqlite3.OperationalError:  # a file that was never migrated
-            return []
-
-
 def migrate(home: Path) -> dict[str, list[str]]:
     """Bring every database file up to date, making those that are not there; steps by file."""
     home.mkdir(parents=True, exist_ok=True)
@@ -91,6 +78,21 @@ def describe_record(home: Path) -> str:
         return f"none yet; it will be made in {home}"
     behind = any(state.missing for state in states if state.applied)
     return f"{home / RECORD}, {'will be migrated at the next start' if behind else 'up to date'}"
+
+
+async def forget(settings: Settings, workspace: str | None, user_id: str) -> ForgetReport:
+    """Forget a person everywhere: in the record, and in what is still under way."""
+    async with opened(settings, workspace) as store:
+        key = settings.virtuous6_secret_key
+        coordination = Coordination.open(
+            settings.home, key.get_secret_value() if key else None, workspace=store.workspace
+        )
+        try:
+            under_way = await coordination.forget(user_id)
+        finally:
+            await coordination.close()
+        report = await store.forget(user_id)
+    return replace(report, rows={**report.rows, "under way": under_way})
 
 
 async def agents(store: Store) -> list[Document]:
@@ -135,7 +137,7 @@ def metrics_json(metrics: Metrics) -> dict[str, Any]:
 
 
 def _only_workspace(home: Path) -> str:
-    known = workspaces(home)
+    known = Store.workspaces(home)
     if len(known) > 1:
         raise ConfigurationError(
             f"There are several workspaces ({', '.join(known)}): name one with --workspace."

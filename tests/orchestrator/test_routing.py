@@ -2,9 +2,10 @@ import time
 from collections.abc import Sequence
 
 import numpy as np
+import pytest
 
 from database.records import AgentRecord
-from orchestrator.routing import GENERALIST, Candidate, Route, Router, Specialty
+from orchestrator.routing import GENERALIST, Candidate, Route, Router, Specialty, instruction
 from tests.orchestrator.fakes import WordEmbedder
 
 LAWYER = Specialty("lawyer", "1", "contracts and law", ("review this contract", "is this legal"))
@@ -32,6 +33,37 @@ async def test_meaning_decides() -> None:
 async def test_what_no_specialist_is_for_goes_to_the_generalist() -> None:
     chosen = await route(known(), "zebra quantum weather")
     assert (chosen.agent, chosen.reason) == (GENERALIST, "no specialist")
+
+
+@pytest.mark.parametrize(
+    ("text", "asked"),
+    [
+        ("Rewrite this politely: send the report", "Rewrite this politely"),
+        ('Make it shorter: "A long text that goes on for some time"', "Make it shorter"),
+        (
+            "Sum this up\nIt was a dark and stormy night",
+            "Sum this up It was a dark and stormy night",
+        ),
+        ("List the action items\nIt was a dark night", "List the action items"),
+        ("Note: buy milk", "Note: buy milk"),
+        ('"A long quotation and nothing else"', '"A long quotation and nothing else"'),
+        ("", ""),
+    ],
+)
+def test_the_instruction_is_told_from_its_material(text: str, asked: str) -> None:
+    assert instruction(text) == asked
+
+
+async def test_material_does_not_decide() -> None:
+    chosen = await route(known(), "review this contract\nhow do I cook rice a recipe for soup food")
+    assert chosen.agent == "lawyer"
+
+
+async def test_the_generalist_wins_what_is_like_its_own_examples() -> None:
+    general = Specialty(GENERALIST, "1", "everyday questions", ("tell me a joke about food",))
+    assert (
+        await route(known(LAWYER, COOK, general), "tell me a joke about food")
+    ).agent == GENERALIST
 
 
 async def test_without_any_specialist_the_generalist_answers() -> None:

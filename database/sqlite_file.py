@@ -38,7 +38,7 @@ _CAUSES = (
         "or put back a copy",
     ),
     (
-        ("unable to open", "readonly", "read-only", "permission denied"),
+        ("unable to open", "readonly", "read-only", "permission", "directory", "file exists"),
         "{path} cannot be written. Give this user write access to its folder, or set "
         "VIRTUOUS6_HOME to another folder",
     ),

@@ -156,7 +156,7 @@ async def until_connected(workspace: LocalWorkspace, process: asyncio.subprocess
     """Wait for the app's Socket Mode connection; 60 seconds at most."""
     async with asyncio.timeout(60), httpx.AsyncClient(base_url=workspace.url) as client:
         while process.returncode is None:
-            if (await client.get("/_control/state")).json()["connections"]:
+            if (await client.get("/_control/state")).json()["app"]["connected"]:
                 return
             await asyncio.sleep(0.05)
     raise RuntimeError("the app under test ended before it had connected")
@@ -176,9 +176,11 @@ def peak_megabytes(pid: int) -> float:
     return 0.0
 
 
-async def slack_calls(client: httpx.AsyncClient) -> int:
-    """How many Web API calls the workspace has answered so far."""
-    return int((await client.get("/_control/state")).json()["api_calls"])
+async def slack_calls(client: httpx.AsyncClient) -> float:
+    """Web API calls for each answer, by the latest calls that the workspace remembers."""
+    calls = (await client.get("/_control/log?kind=api&limit=400")).json()["log"]
+    answers = sum(call["method"] == "chat.stopStream" for call in calls)
+    return len(calls) / max(1, answers)
 
 
 async def one_round(app: str, latency_ms: int, concurrency: int, messages: int) -> Round:
@@ -213,10 +215,10 @@ async def measure(
     limits = httpx.Limits(max_connections=concurrency + 4)
     async with httpx.AsyncClient(base_url=workspace.url, limits=limits, timeout=60) as client:
         await load(client, reader, max(20, concurrency), concurrency)
-        before, calls = cpu_seconds(pid), await slack_calls(client)
+        before = cpu_seconds(pid)
         times, seconds = await load(client, reader, messages, concurrency)
         await asyncio.sleep(0.5)  # what an app does after its answer counts too
-        cpu, calls = cpu_seconds(pid) - before, await slack_calls(client) - calls
+        cpu, calls = cpu_seconds(pid) - before, await slack_calls(client)
     watching.cancel()
     return Round(
         app=app,
@@ -228,7 +230,7 @@ async def measure(
         per_second=messages / seconds,
         cpu_ms=cpu * 1000 / messages,
         memory_mb=peak_megabytes(pid),
-        slack_calls=calls / messages,
+        slack_calls=calls,
     )
 
 

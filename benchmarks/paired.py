@@ -46,7 +46,9 @@ def paired_difference(pairs: Sequence[Pair]) -> Difference:
     phi = _correlation(both, only_first, only_second, neither)
     below, above = (p1 - low1, high2 - p2), (high1 - p1, p2 - low2)
     difference = (only_first - only_second) / n
-    return Difference(difference, difference - _added(below, phi), difference + _added(above, phi), n)
+    return Difference(
+        difference, difference - _added(below, phi), difference + _added(above, phi), n
+    )
 
 
 def clustered_difference(clusters: Sequence[Sequence[Pair]]) -> Difference:
@@ -76,7 +78,7 @@ def _correlation(both: int, only_first: int, only_second: int, neither: int) -> 
     if not all(sides):
         return 0.0
     n = both + only_first + only_second + neither
-    excess = both * neither - only_first * only_second
+    excess: float = both * neither - only_first * only_second
     if excess > 0:  # Newcombe's continuity correction
         excess = max(excess - n / 2, 0)
     return excess / math.sqrt(math.prod(sides))

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from agents.checks.code import PythonResult, RegexResult, SqlResult
+from agents.checks.reading import unfenced
 from agents.checks.text import TextCheck
 from database.errors import InputError
 
@@ -44,7 +45,7 @@ async def judge(checks: Sequence[Check], answer: str) -> Verdict:
 
     Checks of code run it in a restricted process of a few seconds; an empty answer never passes.
     """
-    if not answer.strip():
+    if not unfenced(answer):
         return Verdict(False, "is empty")
     for check in checks:
         if isinstance(check, PythonResult | RegexResult | SqlResult):

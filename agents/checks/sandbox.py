@@ -143,7 +143,7 @@ def main() -> None:
     try:
         value = run(task)
     # The outermost boundary: whatever the untrusted code raised is its result.
-    except BaseException as error:
+    except BaseException as error:  # noqa: BLE001
         finish(error=f"{type(error).__name__}: {error}")
     finish(value=value)
 

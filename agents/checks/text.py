@@ -316,7 +316,9 @@ def _same(given: Any, wanted: Any) -> bool:
             and all(_same(given[key], wanted[key]) for key in wanted)
         )
     if isinstance(wanted, list):
-        return isinstance(given, list) and len(given) == len(wanted) and all(map(_same, given, wanted))
+        return (
+            isinstance(given, list) and len(given) == len(wanted) and all(map(_same, given, wanted))
+        )
     if isinstance(wanted, str):
         return isinstance(given, str) and bare(given) == bare(wanted)
     if isinstance(wanted, bool) or wanted is None:

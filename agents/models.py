@@ -120,23 +120,23 @@ class Models:
         options: dict[str, Any],
         tools: Sequence[ToolSpec],
     ) -> AsyncGenerator[ModelEvent, None]:
-        told = tool_schema.with_tools(turns, tools)
-        call, took = await self._choose(told, model, tools)
+        call, took = await self._choose(turns, model, tools)
         if call is not None and not tool_schema.already_made(call, turns):
             yield ToolCallsRequested((call,))
             yield replace(took, finish_reason="tool_calls")
             return
+        told = tool_schema.as_text(turns)
         async with aclosing(self._provider.stream(told, model, options)) as events:
             async for event in events:
                 yield _together(took, event) if isinstance(event, ModelFinished) else event
 
     async def _choose(
-        self, told: list[Turn], model: str, tools: Sequence[ToolSpec]
+        self, turns: Sequence[Turn], model: str, tools: Sequence[ToolSpec]
     ) -> tuple[ToolCall | None, ModelFinished]:
-        question, answer_format = tool_schema.choice(tools)
+        asked, answer_format = tool_schema.deciding(turns, tools)
         options = {"temperature": 0.0, "response_format": answer_format}
         limit = {"max_tokens": tool_schema.DECISION_TOKENS}
-        text, took = await self._complete([*told, question], model, options | limit)
+        text, took = await self._complete(asked, model, options | limit)
         tool = tool_schema.chosen(text, tools)
         if tool is None:
             return None, took
@@ -144,7 +144,8 @@ class Models:
         if tool.parameters.get("properties"):
             question, options["response_format"] = tool_schema.filling(tool)
             limit = {"max_tokens": tool_schema.ARGUMENT_TOKENS}
-            text, finished = await self._complete([*told, question], model, options | limit)
+            told = [*tool_schema.as_text(turns), question]
+            text, finished = await self._complete(told, model, options | limit)
             took = _together(took, finished)
             arguments = tool_schema.json_object(text, f"the arguments of {tool.name}")
         return ToolCall(f"call_{uuid.uuid4().hex[:12]}", tool.name, arguments), took

@@ -1,7 +1,9 @@
-"""Tools for models that cannot call them: what to show, what to ask, how to read the answer.
+"""Tools for models that cannot call them: what to ask, and how to read the answer.
 
-The tools stand in the system prompt, so that the choice, the arguments and the free answer share
-their beginning, which llama.cpp then reads only once. Each question is one turn at the end.
+The choice of a tool and its arguments are asked for in a short conversation of their own. It begins
+with the same examples and list each time, which llama.cpp then reads only once, and the answer
+itself is not confused by it. Small models choose a tool for everything, a greeting too, unless
+examples show them otherwise.
 """
 
 import json
@@ -13,37 +15,27 @@ import orjson
 from agents.errors import ModelAnswerMalformed
 from agents.turns import ToolCall, ToolSpec, Turn
 
-NO_TOOL = "none"
+NO_TOOL = "answer"
 DECISION_TOKENS = 100
 ARGUMENT_TOKENS = 1000
 
-_OFFER = (
-    "You can look things up with these tools before you answer. You are asked separately whether "
-    "you need one; never write a tool call into an answer.\n{tools}"
+_EARLIER_TURNS = 4
+_EARLIER_CHARACTERS = 300
+_MESSAGE_CHARACTERS = 4000
+
+_RULE = (
+    "Choose what a message calls for, from the list. Most messages call for "
+    f'"{NO_TOOL}"; a tool is for what its description names.'
 )
-_CHOOSE = (
-    "Which tool must be used now, before the last question can be answered? Say "
-    f'"{NO_TOOL}" if none is needed or the results above already hold what is asked.'
+_NO_TOOL_MEANS = (
+    f'- "{NO_TOOL}": no tool: greetings, thanks, general knowledge, explaining, writing, '
+    "rewriting, translating, summarizing"
 )
-_FILL = "Give the arguments of {name} as JSON: {description}"
+_NEXT = "What is needed next for the same message?"
 
 
-def with_tools(turns: Sequence[Turn], tools: Sequence[ToolSpec]) -> list[Turn]:
-    """The conversation with the tools in its system prompt, and calls and results as plain text."""
-    offer = _OFFER.format(tools="\n".join(f"- {tool.name}: {tool.description}" for tool in tools))
-    rest = list(turns)
-    system = rest.pop(0).text + "\n\n" if rest and rest[0].role == "system" else ""
-    return [Turn("system", system + offer), *as_text(rest)]
-
-
-def as_text(turns: Sequence[Turn]) -> list[Turn]:
-    """The same conversation without turns that a model without tools does not know."""
-    names = {call.id: call.name for turn in turns for call in turn.tool_calls}
-    return [_plain(turn, names) for turn in turns]
-
-
-def choice(tools: Sequence[ToolSpec]) -> tuple[Turn, dict[str, Any]]:
-    """The question which tool is needed, and the schema of its answer."""
+def choice(turns: Sequence[Turn], tools: Sequence[ToolSpec]) -> tuple[list[Turn], dict[str, Any]]:
+    """The conversation that asks which tool is needed, and the form of its answer."""
     names = [*(tool.name for tool in tools), NO_TOOL]
     schema = {
         "type": "object",
@@ -51,7 +43,8 @@ def choice(tools: Sequence[ToolSpec]) -> tuple[Turn, dict[str, Any]]:
         "required": ["tool"],
         "additionalProperties": False,
     }
-    return Turn("user", _CHOOSE), json_answer("choice", schema)
+    asked = [*_examples(), *_asked(turns, tools)]
+    return asked, json_answer("choice", schema)
 
 
 def chosen(text: str, tools: Sequence[ToolSpec]) -> ToolSpec | None:
@@ -65,10 +58,11 @@ def chosen(text: str, tools: Sequence[ToolSpec]) -> ToolSpec | None:
     raise ModelAnswerMalformed(f"The model chose a tool that was not offered: {name!r}. Ask again.")
 
 
-def filling(tool: ToolSpec) -> tuple[Turn, dict[str, Any]]:
-    """The question for a tool's arguments, and the schema of its answer."""
-    question = _FILL.format(name=tool.name, description=tool.description)
-    return Turn("user", question), json_answer(tool.name, tool.parameters)
+def filling(asked: Sequence[Turn], tool: ToolSpec) -> tuple[list[Turn], dict[str, Any]]:
+    """The same conversation, going on to ask for the arguments, and the form of its answer."""
+    question = f"Give the arguments of {tool.name} for the message as JSON. {tool.description}"
+    going_on = [*asked, _pick(tool.name), Turn("user", question)]
+    return going_on, json_answer(tool.name, tool.parameters)
 
 
 def json_answer(name: str, schema: Mapping[str, Any], *, strict: bool = False) -> dict[str, Any]:
@@ -98,12 +92,65 @@ def unfenced(text: str) -> str:
 
 def already_made(call: ToolCall, turns: Sequence[Turn]) -> bool:
     """Whether this very call was made since the person last spoke, so that it brings nothing."""
-    for turn in reversed(turns):
-        if turn.role == "user":
-            return False
-        if any(c.name == call.name and c.arguments == call.arguments for c in turn.tool_calls):
-            return True
-    return False
+    made = (done for turn in turns[_last_message(turns) :] for done in turn.tool_calls)
+    return any(done.name == call.name and done.arguments == call.arguments for done in made)
+
+
+def as_text(turns: Sequence[Turn]) -> list[Turn]:
+    """The conversation without turns that a model without tools does not know."""
+    names = {call.id: call.name for turn in turns for call in turn.tool_calls}
+    return [_plain(turn, names) for turn in turns]
+
+
+def _examples() -> list[Turn]:
+    tools = (
+        '- "weather": The weather in a city.\n- "search_orders": Searches the orders of the shop.'
+    )
+    return [
+        Turn("system", _RULE),
+        Turn("user", f"List:\n{tools}\n{_NO_TOOL_MEANS}\n\nMessage: Is it raining in Oslo?"),
+        _pick("weather"),
+        Turn("user", "Message: Thanks a lot!"),
+        _pick(NO_TOOL),
+        Turn("user", "Message: What did Ms Lund order in May?"),
+        _pick("search_orders"),
+        Turn("user", f"Result: two chairs and a lamp\n\n{_NEXT}"),
+        _pick(NO_TOOL),
+        Turn("user", "Message: Write a short poem about Oslo in the rain."),
+        _pick(NO_TOOL),
+        Turn("user", "Message: What is the largest city of Norway?"),
+        _pick(NO_TOOL),
+    ]
+
+
+def _asked(turns: Sequence[Turn], tools: Sequence[ToolSpec]) -> list[Turn]:
+    """The real list, the message with a little of what came before it, and the results so far."""
+    start = _last_message(turns)
+    tools_list = "\n".join(f'- "{tool.name}": {tool.description}' for tool in tools)
+    said = [turn for turn in turns[:start] if turn.role in ("user", "assistant") and turn.text]
+    earlier = "".join(
+        f"Earlier, {turn.role}: {turn.text[:_EARLIER_CHARACTERS]}\n"
+        for turn in said[-_EARLIER_TURNS:]
+    )
+    message = turns[start].text[-_MESSAGE_CHARACTERS:] if turns else ""
+    asked = [
+        Turn("user", f"List:\n{tools_list}\n{_NO_TOOL_MEANS}\n\n{earlier}Message: {message}"),
+    ]
+    for turn in turns[start + 1 :]:
+        asked += [_pick(call.name) for call in turn.tool_calls[:1]]
+        if turn.role == "tool":
+            result = turn.text[:_MESSAGE_CHARACTERS]
+            asked.append(Turn("user", f"Result: {result}\n\n{_NEXT}"))
+    return asked
+
+
+def _last_message(turns: Sequence[Turn]) -> int:
+    spoken = [index for index, turn in enumerate(turns) if turn.role == "user"]
+    return spoken[-1] if spoken else 0
+
+
+def _pick(name: str) -> Turn:
+    return Turn("assistant", json.dumps({"tool": name}))
 
 
 def _plain(turn: Turn, names: Mapping[str, str]) -> Turn:
@@ -113,6 +160,6 @@ def _plain(turn: Turn, names: Mapping[str, str]) -> Turn:
     if not turn.tool_calls:
         return turn
     asked = [
-        f"I use {call.name} with {json.dumps(dict(call.arguments))}" for call in turn.tool_calls
+        f"I look it up: {call.name} {json.dumps(dict(call.arguments))}" for call in turn.tool_calls
     ]
     return Turn("assistant", "\n".join([*filter(None, [turn.text]), *asked]))

@@ -136,8 +136,8 @@ DATE_TIME = Tool(
     foreign=False,
     examples=(
         "Which weekday is 4 July?",
-        "How many days until New Year?",
         "How many days lie between 1 May and 9 June?",
         "What time is it in Sydney?",
     ),
+    known="2026-07-04 is a Saturday.",
 )

@@ -153,4 +153,5 @@ READ_FILE = Tool(
         "What does the attached report say?",
         "Sum up the columns of the CSV I uploaded.",
     ),
+    known="report.pdf: Sales rose by 4% in May.",
 )

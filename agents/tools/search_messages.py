@@ -57,6 +57,8 @@ SEARCH_MESSAGES = Tool(
         "What did Lea say about the invoice?",
         "When did we agree to move offices?",
         "Who is in charge of the newsletter?",
-        "Why did we drop the old logo?",
+        "Which supplier did the team pick?",
+        "What does Ines need from us?",
     ),
+    known="1. <@U3> on 2026-01-02: the invoice is paid",
 )

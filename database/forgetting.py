@@ -44,12 +44,12 @@ FORGET_RULES: Mapping[str, Mapping[str, ForgetRule]] = {
         "text": _R.WORDS, "user_id": _R.PERSON,
     },
     "messages": {
-        "workspace": _R.KEEP, "channel_id": _R.ROW, "ts": _R.KEEP, "thread_ts": _R.KEEP,
+        "workspace": _R.KEEP, "channel_id": _R.KEEP, "ts": _R.KEEP, "thread_ts": _R.KEEP,
         "role": _R.KEEP, "audience": _R.LABEL, "text": _R.ROW, "user_id": _R.ROW,
         "run_id": _R.KEEP,
     },
     "summaries": {
-        "workspace": _R.KEEP, "channel_id": _R.ROW, "thread_ts": _R.KEEP, "until_ts": _R.KEEP,
+        "workspace": _R.KEEP, "channel_id": _R.KEEP, "thread_ts": _R.KEEP, "until_ts": _R.KEEP,
         "audience": _R.LABEL, "text": _R.ROW,
     },
     "documents": {

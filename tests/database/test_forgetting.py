@@ -1,0 +1,233 @@
+"""Every text column has a rule, and after forgetting the bytes are gone."""
+
+import contextlib
+import sqlite3
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from database.coordination import ENGINE, Coordination
+from database.forgetting import FORGET_RULES, ForgetRule
+from database.records import (
+    PUBLIC,
+    Feedback,
+    Message,
+    MessageRole,
+    Person,
+    Reader,
+    Run,
+    RunQuery,
+    Step,
+    Summary,
+    one_person,
+)
+from database.store import RECORD, Store
+
+HERS = "xylophonist"
+"""A word only she used."""
+THREAD = "1700000000.000100"
+
+
+def message(second: int, text: str, user: str | None = "U0ADA", **changes: str) -> Message:
+    ts = f"{1_700_000_000 + second}.000100"
+    role: MessageRole = "assistant" if user is None else "person"
+    made = Message("C1", ts, THREAD, role, text, user, created_at=1_700_000_000.0 + second)
+    return replace(made, **changes)  # type: ignore[arg-type]
+
+
+async def fill(store: Store) -> None:
+    """Her words in every place that can hold them, and his beside them."""
+    hers = Run("r1", f"I am a {HERS}", "a", started_at=1.7e9, duration_ms=5.0, user_id="U0ADA",
+               channel_id="C1", thread_ts=THREAD, message_ts=THREAD, reply=f"a {HERS}!",
+               error=f"no {HERS} found", route={"why": HERS}, input_tokens=7,
+               steps=(Step(0, "tool", "search", {"words": HERS}, False, HERS),))  # fmt: skip
+    shadow = Run("r2", f"I am a {HERS}", "b", kind="shadow", parent_run_id="r1")
+    deeper = Run("r3", f"I am a {HERS}", "b", kind="review", parent_run_id="r2")
+    direct = Run("r4", f"{HERS} again", "a", audience=one_person("U0ADA"), started_at=1.7e9)
+    his = Run("r5", "what did <@U0ADA> say? U0ADAM knows", "a", started_at=1.7e9, user_id="U0BOB",
+              steps=(Step(0, "tool", "t", {"user": "U0ADA"}),))  # fmt: skip
+    store.append(hers, shadow, deeper, direct, his)
+    store.append(
+        message(0, f"I am a {HERS}"),
+        message(1, f"so you are a {HERS}", None, run_id="r1"),
+        message(2, f"{HERS} alone", None, audience=one_person("U0ADA")),
+        message(3, "hello <@U0ADA>, said U0ADAM", "U0BOB"),
+        Summary("C1", THREAD, THREAD, f"she is a {HERS}", PUBLIC, 1.0),
+        Feedback("rate:U0ADA:1", "r5", "better", -1.0, text=HERS, user_id="U0ADA", created_at=1.0),
+        Feedback("f2", "r1", "reason", -1.0, text="too long", user_id="U0BOB", created_at=1.0),
+    )
+    await store.save_person(Person("U0ADA", "Ada", {"about": HERS}))
+    await store.save_person(Person("U0BOB", "Bob"))
+    book = await store.create_document(
+        "runbook", "hers", {"say": HERS}, origin="person", author="U0ADA", reason=HERS
+    )
+    await store.activate("runbook", "hers", {"say": f"{HERS}s"}, base=book.version,
+                         origin="person", author="U0ADA", reason=None)  # fmt: skip
+    await store.create_document("agent", "poet", {"prompt": "rhyme, says U0ADA"}, origin="person",
+                                author="U0ADA", reason=HERS)  # fmt: skip
+
+
+def bytes_of(home: Path) -> bytes:
+    return b"".join(file.read_bytes() for file in home.iterdir())
+
+
+async def test_after_forgetting_no_byte_is_left(store: Store, tmp_path: Path) -> None:
+    await fill(store)
+    await store.delete_message("C1", message(0, "").ts)
+    assert HERS.encode() in bytes_of(tmp_path)
+    await store.forget("U0ADA")
+    left = bytes_of(tmp_path)
+    assert HERS.encode() not in left
+    assert b"xylophon" not in left, "not in the search index either"
+    assert b"U0ADA" not in left.replace(b"U0ADAM", b"")
+    assert b"U0ADAM" in left
+    assert b"rhyme" in left
+
+
+async def test_what_others_have_and_the_numbers_stay(store: Store) -> None:
+    await fill(store)
+    before = await store.metrics(RunQuery())
+    changes = store.documents_changed()
+    report = await store.forget("U0ADA")
+    after = await store.metrics(RunQuery())
+    assert after.total == before.total
+    assert (report.user_id, report.rows["runs"], report.rows["messages"]) == ("U0ADA", 4, 3)
+    his = await store.run("r5")
+    assert his is not None
+    assert his.request == "what did <@[forgotten]> say? U0ADAM knows"
+    assert his.steps[0].arguments == {"user": "[forgotten]"}
+    assert [m.text for m in await store.thread("C1", THREAD)] == [
+        "hello <@[forgotten]>, said U0ADAM"
+    ]
+    assert len(await store.search_messages("hello", Reader("U0BOB"))) == 1
+    assert [f.text for f in await store.feedback_on("r1")] == ["too long"]
+    assert [f.user_id for f in await store.feedback_on("r5")] == [None]
+    assert await store.people() == [Person("U0BOB", "Bob")]
+    assert store.documents_changed() != changes
+
+
+async def test_documents_keep_their_hash_and_what_is_the_teams(store: Store) -> None:
+    await fill(store)
+    versions = [d.version for d in await store.history("runbook", "hers")]
+    await store.forget("U0ADA")
+    history = await store.history("runbook", "hers")
+    assert [d.version for d in history] == versions
+    assert [(d.body, d.author, d.reason, d.active) for d in history] == [
+        ({}, None, None, False)
+    ] * 2
+    poet = await store.document("agent", "poet")
+    assert poet is not None
+    assert (poet.author, poet.reason, poet.active) == (None, None, True)
+    again = await store.create_document("runbook", "hers", {"say": "hello"}, origin="person")
+    assert again.number == 3
+    same = await store.activate("runbook", "hers", {"say": HERS}, base=again.version,
+                                origin="person", author="U0BOB", reason=None)  # fmt: skip
+    assert same.body == {"say": HERS}
+
+
+async def test_only_this_workspace_forgets(store: Store, tmp_path: Path) -> None:
+    other = Store.open(tmp_path, "T2")
+    await fill(other)
+    await fill(store)
+    await store.forget("U0ADA")
+    run = await other.run("r1")
+    assert run is not None
+    assert run.user_id == "U0ADA"
+    assert len(await other.search_messages(HERS, Reader("U0ADA"))) == 3
+    await other.close()
+
+
+async def test_forgetting_a_stranger_changes_nothing(store: Store) -> None:
+    await fill(store)
+    report = await store.forget("U0ZED")
+    assert set(report.rows.values()) == {0}
+    run = await store.run("r1")
+    assert run is not None
+    assert run.request == f"I am a {HERS}"
+
+
+def text_columns(path: Path) -> set[tuple[str, str]]:
+    """Every TEXT or BLOB column of a real database, the search index's own tables aside."""
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        tables = [
+            name
+            for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+            if not name.startswith(("message_words", "sqlite_"))
+        ]
+        return {
+            (table, row[1])
+            for table in tables
+            for row in connection.execute(f"PRAGMA table_info({table})")
+            if row[2] in ("TEXT", "BLOB")
+        }
+
+
+async def test_every_text_column_has_a_rule_and_every_rule_a_column(
+    store: Store, tmp_path: Path
+) -> None:
+    engine = Coordination.open(tmp_path)
+    await engine.close()
+    columns = text_columns(tmp_path / RECORD) | text_columns(tmp_path / ENGINE)
+    ruled = {(table, column) for table, rules in FORGET_RULES.items() for column in rules}
+    assert ruled == columns
+
+
+PERSONAL = [
+    (table, column)
+    for table, rules in FORGET_RULES.items()
+    for column, rule in rules.items()
+    if rule in (ForgetRule.PERSON, ForgetRule.PLACE, ForgetRule.WORDS, ForgetRule.ROW)
+]
+
+
+@pytest.mark.parametrize(("table", "column"), PERSONAL)
+async def test_each_personal_column_is_emptied(tmp_path: Path, table: str, column: str) -> None:
+    """Her row, with a mark of its own in this column."""
+    store = Store.open(tmp_path, "T1")
+    await fill(store)
+    await store.close()
+    theirs = "author" if table == "documents" else "user_id"
+    where = {"steps": "run_id = 'r1'", "summaries": "1"}.get(table, f"{theirs} = 'U0ADA'")
+    mark = "U0ADA" if column == theirs else "planted-mark"
+    with contextlib.closing(sqlite3.connect(tmp_path / RECORD)) as connection:
+        sql = f"UPDATE OR IGNORE {table} SET {column} = ? WHERE {where}"
+        assert connection.execute(sql, (mark,)).rowcount
+        connection.commit()
+    store = Store.open(tmp_path, "T1")
+    await store.forget("U0ADA")
+    assert mark.encode() not in bytes_of(tmp_path).replace(b"U0ADAM", b"")
+    await store.close()
+
+
+async def test_retention_empties_old_texts_and_keeps_the_numbers(
+    store: Store, tmp_path: Path
+) -> None:
+    await fill(store)
+    new = Run("new", "still here", "a", started_at=1.8e9)
+    recent = message(100_000_000, "recent words")
+    store.append(new, recent)
+    before = await store.metrics(RunQuery())
+    report = await store.purge(1_750_000_000.0)
+    assert report["messages"] == 4
+    assert (await store.metrics(RunQuery())).total == before.total
+    assert await store.run("new") == new
+    assert await store.thread("C1", THREAD) == [recent]
+    run = await store.run("r1")
+    assert run is not None
+    assert (run.request, run.reply, run.error, run.route) == ("", None, None, None)
+    assert (run.user_id, run.input_tokens) == ("U0ADA", 7)
+    assert run.steps == (Step(0, "tool", "search", None, False),)
+    assert await store.search_messages(HERS, Reader("U0ADA")) == []
+    assert set((await store.purge(1_750_000_000.0)).values()) == {0}
+
+
+async def test_the_engine_database_forgets_too(tmp_path: Path) -> None:
+    engine = Coordination.open(tmp_path)
+    await engine.accept("e1", "C1", b'{"user": "U0ADA"}')
+    await engine.accept("e2", "C1", b'{"user": "U0BOB"}')
+    await engine.queue_post("p1", "C1", b"thanks <@U0ADA>")
+    assert await engine.forget("U0ADA") == 2
+    assert [row.event_key for row in await engine.pending()] == ["e2"]
+    assert await engine.posts() == []
+    await engine.close()

@@ -1,5 +1,7 @@
 """/_page/*: what the browser page asks for beside the scripting API."""
 
+from urllib.parse import quote
+
 from starlette.datastructures import UploadFile
 from starlette.requests import Request
 from starlette.responses import Response
@@ -65,12 +67,12 @@ class PageApi:
         channel, user = people.place(self._runtime, name, user_name)
         form = await request.form(max_files=MOST_FILES)
         uploads = []
-        for value in form.values():
+        for _, value in form.multi_items():
             if isinstance(value, UploadFile):
                 content = await value.read()
                 if len(content) > MOST_FILE_BYTES:
                     raise ControlError("file_too_large", "At most 20 MB a file.", 413)
-                uploads.append((_safe_name(value.filename or "file"), content))
+                uploads.append((_plain_name(value.filename or "file"), content))
         text = form.get("text")
         if not uploads:
             raise ControlError("no_file", "Choose a file first.")
@@ -191,12 +193,12 @@ def file_response(info: Json, content: bytes) -> Response:
         mimetype, shown = "text/plain; charset=utf-8", True
     disposition = "inline" if shown else "attachment"
     headers = {
-        "Content-Disposition": f'{disposition}; filename="{_safe_name(info["name"])}"',
+        "Content-Disposition": f"{disposition}; filename*=UTF-8''{quote(info['name'])}",
         "X-Content-Type-Options": "nosniff",
     }
     return Response(content, media_type=mimetype, headers=headers)
 
 
-def _safe_name(name: str) -> str:
-    kept = "".join(c if c.isalnum() or c in "._- " else "_" for c in name)
-    return kept.encode("ascii", "replace").decode().replace("?", "_")[-100:] or "file"
+def _plain_name(name: str) -> str:
+    kept = "".join(c for c in name if c.isprintable() and c not in '/\\"')
+    return kept[-255:] or "file"

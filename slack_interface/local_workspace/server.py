@@ -159,7 +159,7 @@ class Routes:
             Route("/archives/{channel}/{message}", self.index),
             Route("/healthz", self.health),
             Route("/oauth/v2/authorize", guarded(self.authorize)),
-            Route("/files-pri/{file_id}/{name}", self.private_file),
+            Route("/files-pri/{file_id}/{name:path}", self.private_file),
             Route("/upload/v1/{key}", self.upload, methods=["POST"]),
             Route("/response/{key}", self.response_url, methods=["POST"]),
         ]

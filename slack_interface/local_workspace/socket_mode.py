@@ -31,6 +31,7 @@ class Connection:
     refresh_s: float
     outbox: asyncio.Queue[str | None] = field(default_factory=asyncio.Queue)
     is_retiring: bool = False
+    is_broken: bool = False
 
     def send(self, text: str) -> None:
         """Queue one message."""
@@ -90,6 +91,7 @@ class SocketHub:
         self._waiting[envelope_id] = answer
         connection.send(orjson.dumps(envelope).decode())
         if kill:
+            connection.is_broken = True
             connection.close()
         try:
             return await asyncio.wait_for(answer, deadline_s)
@@ -157,7 +159,8 @@ class SocketHub:
                 text = await connection.websocket.receive_text()
             except (WebSocketDisconnect, RuntimeError):
                 return
-            self._acknowledge(text)
+            if not connection.is_broken:
+                self._acknowledge(text)
 
     def _acknowledge(self, text: str) -> None:
         try:

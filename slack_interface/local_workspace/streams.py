@@ -77,7 +77,8 @@ class OpenStream:
         part = self.tasks.get(chunk["id"])
         if part is None:
             part = self.tasks[chunk["id"]] = TaskPart({})
-            self.parts.append(part)
+            if self.display == "timeline":
+                self.parts.append(part)
         part.task.update(changes)
 
     def text(self) -> str:
@@ -99,7 +100,7 @@ class OpenStream:
                 found.append({"type": "markdown", "text": "".join(part.pieces)})
             elif isinstance(part, BlocksPart):
                 found.extend(part.blocks)
-            elif self.display == "timeline":
+            else:
                 found.append(_task_card(part.task))
         return found
 

@@ -3,6 +3,7 @@
 import mimetypes
 import secrets
 from typing import Any
+from urllib.parse import quote
 
 from slack_interface.local_workspace import payloads, posting
 from slack_interface.local_workspace.channel import Channel
@@ -21,7 +22,7 @@ def new_file(runtime: Runtime, name: str, size: int, user: str, title: str | Non
     file_id = runtime.workspace.next_id("F")
     extension = name.rpartition(".")[2].lower() if "." in name else "txt"
     mimetype = mimetypes.guess_type(name)[0] or "application/octet-stream"
-    link = f"{runtime.base_url}/files-pri/{file_id}/{name}"
+    link = f"{runtime.base_url}/files-pri/{file_id}/{quote(name)}"
     info: Json = {
         "id": file_id,
         "created": int(float(runtime.workspace.next_ts())),

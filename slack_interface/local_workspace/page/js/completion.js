@@ -86,7 +86,6 @@ export class Completion {
 
   draw() {
     this.node.hidden = !this.offer;
-    this.field.setAttribute("aria-expanded", this.offer ? "true" : "false");
     if (!this.offer) {
       this.field.removeAttribute("aria-activedescendant");
       this.node.replaceChildren();

@@ -8,6 +8,7 @@ import { fileSize } from "./parts.js";
 import { openEmojiPicker } from "./popover.js";
 
 const drafts = new Map();
+const NEW_LINE = "Shift + Enter for a new line";
 const THREAD_COMMAND = "Slash commands do not work in threads. Send it in the channel, or mention the assistant here instead.";
 
 /** A composer for one conversation: target = {channel, thread_ts}. onsent(message) is told what was posted. */
@@ -25,7 +26,7 @@ export class Composer {
   }
 
   build(testid, placeholder) {
-    this.field = h("textarea", { rows: "1", placeholder, "aria-label": placeholder, "data-testid": testid, role: "combobox", "aria-expanded": "false" });
+    this.field = h("textarea", { rows: "1", placeholder, "aria-label": placeholder, "data-testid": testid, "aria-haspopup": "listbox" });
     this.completion = new Completion(this.field, {
       find: (before) => offers(this.store, before, { inThread: Boolean(this.target.thread_ts) }),
       onpick: () => this.changed(),
@@ -41,7 +42,7 @@ export class Composer {
         iconButton("smile", "Insert an emoji", (e) => openEmojiPicker(e.currentTarget, (n) => this.insert(`:${n}: `))),
         iconButton("at", "Mention someone", () => this.insert("@")),
         !this.target.thread_ts && iconButton("bolt", "Use a command", () => this.startCommand()),
-        h("span", { class: "composer-hint", "aria-hidden": "true" }, "Shift + Enter for a new line"),
+        (this.hint = h("span", { class: "composer-hint" }, NEW_LINE)),
         this.sendSlot));
     this.node = h("div", { class: "composer" }, this.box, this.picker);
     this.listen();
@@ -74,7 +75,16 @@ export class Composer {
     drafts.set(this.key, this.field.value);
     this.resize();
     this.completion.refresh();
+    this.drawHint();
     this.updateSend();
+  }
+
+  /** While the words of a command are typed, how it is used. */
+  drawHint() {
+    const name = /^(\/\S+)\s/.exec(this.field.value)?.[1];
+    const command = name && this.store.commands.find((c) => c.command === name);
+    this.hint.textContent = command ? [name, command.usage_hint].filter(Boolean).join(" ") : NEW_LINE;
+    this.hint.classList.toggle("usage", Boolean(command));
   }
 
   resize() {

@@ -84,7 +84,7 @@ export class Store {
     if (message.bot_id || id === this.assistant.bot_user_id) {
       const bot = this.user(this.assistant.bot_user_id) || {};
       const name = message.username || bot.real_name || this.assistant.name || "App";
-      return { id, name, initials: bot.initials || name.slice(0, 1), color: bot.color || "var(--accent)", isBot: true };
+      return { id, name, initials: bot.initials || name.slice(0, 1), color: "var(--accent)", isBot: true };
     }
     const user = this.user(id);
     if (!user) return { id, name: id || "Unknown", initials: "?", color: "var(--muted)", isBot: false };

@@ -33,6 +33,8 @@ export class ThreadPane {
   update() {
     const messages = this.store.thread(this.channel, this.ts);
     this.list.update(messages);
+    const gone = !messages.length && this.store.loaded.has(`${this.channel}:${this.ts}`);
+    fill(this.list.before, gone && h("p", { class: "empty" }, "This thread is not here any more."));
     this.updateStatus();
   }
 

@@ -1,9 +1,11 @@
 """One Chromium, workspace and Bolt app for all browser tests; fresh pages for each."""
 
+import inspect
 import os
 import shutil
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,6 +19,7 @@ from slack_interface.local_workspace import AppConfig, LocalWorkspace
 from slack_interface.local_workspace.config import Command
 from tests.slack_interface.local_workspace.browser.small_app import SmallApp
 
+HERE = Path(__file__).parent
 CHROMIUM = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
 )
@@ -28,7 +31,8 @@ expect.set_options(timeout=8_000)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """All tests here run on the session's loop, where the browser and the app live."""
     for item in items:
-        if "local_workspace/browser" in str(item.path):
+        is_async = inspect.iscoroutinefunction(getattr(item, "function", None))
+        if is_async and item.path.parent == HERE:
             item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)
 
 

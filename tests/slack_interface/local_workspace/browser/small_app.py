@@ -152,9 +152,9 @@ class SmallApp:
     async def _answer(
         self, client: AsyncWebClient, channel: str, thread: str, user: str, *, wait: bool
     ) -> None:
-        session = {"channel": channel, "thread_ts": thread}
-        method = "agents.sessions.setStatus"
-        await client.api_call(method, json={**session, "status": "processing"})
+        await client.agents_sessions_setStatus(
+            channel_id=channel, thread_ts=thread, status="processing"
+        )
         await client.assistant_threads_setStatus(
             channel_id=channel, thread_ts=thread, status="is thinking…"
         )
@@ -175,7 +175,9 @@ class SmallApp:
         else:
             await stream.append(markdown_text=f"<@{user}>.")
             await stream.stop(blocks=[FEEDBACK])
-        await client.api_call(method, json={**session, "status": "active"})
+        await client.agents_sessions_setStatus(
+            channel_id=channel, thread_ts=thread, status="active"
+        )
 
     async def on_mention(self, event: Json, client: AsyncWebClient) -> None:
         thread = event.get("thread_ts") or event["ts"]

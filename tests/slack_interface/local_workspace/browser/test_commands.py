@@ -16,6 +16,7 @@ async def test_a_command_is_completed_and_answered(world: World) -> None:
     await expect(offers.get_by_role("option")).to_have_count(1)
     await composer.press("Enter")
     await expect(composer).to_have_value("/echo ")
+    await expect(page.locator(".composer-hint")).to_have_text("/echo words")
     await composer.press_sequentially("one  two")
     await composer.press("Enter")
     answer = page.get_by_test_id("message")

@@ -77,6 +77,6 @@ async def test_what_was_stored_comes_back_as_it_was_typed(world: World) -> None:
           store.setState(await (await fetch("/_page/state?user=ada")).json());
           return decode(store, stored);
         }""",
-        "<@U0GRACE> &amp; <@U0VIRTUOUS> in <#C0GENERAL|general> <https://x.org?a&amp;b|x> &lt;y&gt;",
+        "<@U0GRACE> &amp; <@U0VIRTUOUS> in <#C0GENERAL> <https://x.org?a&amp;b|x> &lt;y&gt;",
     )
     assert typed == "@Grace Hopper & @Virtuous6 in #general https://x.org?a&b <y>"

@@ -44,7 +44,7 @@ _DETECTORS: tuple[RegexBasedDetector, ...] = (
 
 _OWN_SECRETS = (
     r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----"
-    r"(?:(?!-----BEGIN).){0,20000}?(?:-----END [A-Z0-9 ]{0,40}-----|\Z)",
+    r"(?:(?!-----(?:BEGIN|END)).)*(?:-----END [A-Z0-9 ]{0,40}-----)?",
     r"(?<![A-Za-z0-9])xox[a-z](?:\.xox[a-z])?-[A-Za-z0-9-]{10,}",
     r"(?<![A-Za-z0-9])xapp-[A-Za-z0-9-]{10,}",
     r"(?<![A-Za-z0-9_-])sk-(?=[A-Za-z_-]{0,40}[0-9])[A-Za-z0-9_-]{20,}",
@@ -89,7 +89,9 @@ _SAID_CARD = re.compile(
     r"(?i)\b(?:card|cc|visa|mastercard|amex)\b[^\d\n]{0,30}(?P<hidden>\d(?:[ -]?\d){11,18})(?!\w)"
 )
 _SSN_WORDS = re.compile(r"(?i)\b(?:ssn|social security)\b[^\d\n]{0,25}$")
-_VERSION_WORDS = re.compile(r"(?i)(?:\bv|\b(?:version|release|build|section|chapter|ver)\.? ?)$")
+_VERSION_WORDS = re.compile(
+    r"(?i)(?:\bv|\b(?:version|release|build|section|chapter|ver|kernel|firmware)\.? ?)$"
+)
 _CARD = re.compile(r"(?<![\w.-])[2-6]\d{3}(?:[ -]?\d){9,15}(?![\w-])")
 _IBAN = re.compile(r"(?i)(?<!\w)[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,3})?(?!\w)")
 _IP6 = re.compile(r"(?<![\w:.])(?:[0-9A-Fa-f]{0,4}:){3,7}[0-9A-Fa-f]{0,4}(?![\w:.])")

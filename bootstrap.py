@@ -11,16 +11,17 @@ from pathlib import Path
 
 import aiohttp
 import structlog
-from agents.similarity import Similarity, surface_similarity
-from agents.tools.catalogue import builtin_tools
 from filelock import FileLock, Timeout
 from pydantic import SecretStr
 
 from agents.definition import AgentDefinition, shipped_definitions
 from agents.errors import ModelUnavailable
 from agents.local_model import EmbeddedModel
+from agents.mcp_tools import load_mcp_tools, read_mcp_config
 from agents.model_settings import ModelSettings
 from agents.models import Models
+from agents.similarity import Similarity, surface_similarity
+from agents.tools import CATALOGUE
 from agents.tools.base import Tool
 from agents.turns import ModelEvent, ModelFinished, ToolSpec, Turn
 from agents.universal_agent import UniversalAgent
@@ -125,7 +126,7 @@ async def _house(
     shipped: list[AgentDefinition] | None,
 ) -> Assistant:
     """Everything above the store and the models, wired but not yet connected."""
-    catalogue = builtin_tools() if tools is None else tools
+    catalogue = await _tools(settings) if tools is None else tools
     bus = EventBus()
     redactor = Redactor()
     # Asking is cheap where there is a fast model of its own; else it doubles the wait.
@@ -171,6 +172,14 @@ async def _house(
         orchestrator,
         slack,
     )
+
+
+async def _tools(settings: Settings) -> Mapping[str, Tool]:
+    """The house's own tools and, where configured, those of MCP servers."""
+    if settings.virtuous6_mcp_config is None:
+        return CATALOGUE
+    found = await load_mcp_tools(read_mcp_config(settings.virtuous6_mcp_config.expanduser()))
+    return {**CATALOGUE, **{tool.name: tool for tool in found}}
 
 
 def _sweep(pool: AgentPool) -> Callable[[], Awaitable[None]]:

@@ -73,7 +73,7 @@ class AgentOrchestrator:
         self._spawn = spawn
         self._clock = clock
         self._agent_of: LRUCache[tuple[str, str], str] = LRUCache(maxsize=10_000)
-        self._learning = False
+        self._learning = self._to_learn = False
         bus.on("run_recorded", self._after_run)
         bus.on("feedback_given", self._learn_what_worked)
 
@@ -282,11 +282,15 @@ class AgentOrchestrator:
         await self._memory.summarise(run)
 
     async def _learn_what_worked(self, _: Feedback | None) -> None:
-        """Read what worked; while it is read, further feedback waits for the next time."""
+        """Read what worked, once at a time; feedback that comes meanwhile is read right after."""
+        self._to_learn = True
         if self._learning:
             return
         self._learning = True
         try:
-            self._router.learn(await self._store.agent_record(self._clock() - _RECORD_SECONDS))
+            while self._to_learn:
+                self._to_learn = False
+                since = self._clock() - _RECORD_SECONDS
+                self._router.learn(await self._store.agent_record(since))
         finally:
             self._learning = False

@@ -92,6 +92,8 @@ class Settings(BaseSettings):
     virtuous6_home: Folder = Field(default_factory=lambda: Path.home() / ".virtuous6")
     virtuous6_models_dir: Folder = Field(default_factory=_default_models_dir)
 
+    virtuous6_mcp_config: Path | None = None
+
     @property
     def home(self) -> Path:
         """Where local data lives."""

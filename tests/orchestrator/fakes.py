@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import time
 import zlib
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
@@ -134,7 +135,7 @@ def request(text: str, ts: str = "1.000001", **more: Any) -> Request:
         "message_ts": ts,
         "text": text,
         "reader": Reader("U1"),
-        "received_at": 1_000_000.0,
+        "received_at": time.time(),
         "audience": PUBLIC,
     }
     return Request(**(known | more))

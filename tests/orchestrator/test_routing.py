@@ -40,10 +40,7 @@ async def test_what_no_specialist_is_for_goes_to_the_generalist() -> None:
     [
         ("Rewrite this politely: send the report", "Rewrite this politely"),
         ('Make it shorter: "A long text that goes on for some time"', "Make it shorter"),
-        (
-            "Sum this up\nIt was a dark and stormy night",
-            "Sum this up It was a dark and stormy night",
-        ),
+        ("Hi Bo,\nsum this up\nIt was a dark night", "Hi Bo, sum this up"),
         ("List the action items\nIt was a dark night", "List the action items"),
         ("Note: buy milk", "Note: buy milk"),
         ('"A long quotation and nothing else"', '"A long quotation and nothing else"'),

@@ -1,0 +1,143 @@
+import pytest
+
+from agents.errors import ModelUnavailable
+from database.errors import InputError, ModelError, UnknownName
+from database.records import (
+    PUBLIC,
+    Reader,
+    Run,
+    RunQuery,
+    one_person,
+    private_channel,
+)
+from database.store import Store
+from tests.orchestrator.conftest import House
+from tests.orchestrator.fakes import ScriptedModels, agent, away, request
+
+COOK = agent("cook", "how do I cook rice")
+ME = Reader("U1", frozenset({"C9"}))
+
+
+def done(text: str, audience: str = PUBLIC, name: str = "generalist") -> Run:
+    return Run(f"r-{text}", text, name, reply="ok", audience=audience)
+
+
+async def house_of(store: Store) -> House:
+    models = ScriptedModels(lambda turns, model: f"Answer to {turns[-1].text}")
+    return await House(store, models).start(COOK)
+
+
+async def test_a_saved_run_replays_with_new_inputs(store: Store) -> None:
+    house = await house_of(store)
+    flows = house.workflows
+    saved = await flows.save(
+        "Weekly Report", [done("Sum up sales for Acme Corp on 2026-11-20")], "U1", PUBLIC
+    )
+    assert (saved.name, saved.author, saved.origin, saved.number) == (
+        "weekly-report", "U1", "person", 1,
+    )  # fmt: skip
+    assert await flows.names(ME) == ["weekly-report"]
+    inputs = await flows.inputs("weekly-report", ME)
+    assert {i.name: i.example for i in inputs} == {"name": "Acme Corp", "date": "2026-11-20"}
+    (step,) = await flows.requests("Weekly report", {"name": "Bolt"}, request("run it"))
+    assert step.text == "Sum up sales for Bolt on 2026-11-20"
+
+
+async def test_steps_replay_in_order_each_seeing_the_answers_before(store: Store) -> None:
+    house = await house_of(store)
+    await house.workflows.save(
+        "two", [done("News about Acme"), done("Shorten the news about Acme", name="cook")],
+        "U1", PUBLIC,
+    )  # fmt: skip
+    base = request("run two name=Bolt", "5.0")
+    first, second = await house.workflows.requests("two", {"name": "Bolt"}, base)
+    assert second.parent_run_id == first.run_id != base.run_id
+    await house.answer(first, "5.1")
+    finished = await house.answer(second, "5.2")
+    assert finished.run.agent == "cook"
+    turns = [t.text for t in house.models.asked[-1][1] if t.role != "system"]
+    assert turns == [
+        "News about Bolt", "Answer to News about Bolt", "Shorten the news about Bolt",
+    ]  # fmt: skip
+
+
+async def test_run_inline_returns_the_last_answer_and_records_tasks(store: Store) -> None:
+    house = await house_of(store)
+    await house.workflows.save("two", [done("News about Acme"), done("Shorter")], "U1", PUBLIC)
+    assert await house.workflows.run_inline("two", {}, ME) == "Answer to Shorter"
+    runs = await store.runs(RunQuery(kinds=("task",)))
+    assert {run.request for run in runs} == {"News about Acme", "Shorter"}
+    assert {run.audience for run in runs} == {one_person("U1")}
+
+
+async def test_a_step_whose_agent_is_gone_is_routed_anew(store: Store) -> None:
+    house = await house_of(store)
+    await house.workflows.save("old", [done("News", name="retired")], "U1", PUBLIC)
+    (step,) = await house.workflows.requests("old", {}, request("run old"))
+    assert step.agent is None
+    assert await house.workflows.run_inline("old", {}, ME) == "Answer to News"
+
+
+@pytest.mark.parametrize(
+    ("audiences", "asked", "kept"),
+    [
+        ((PUBLIC,), PUBLIC, PUBLIC),
+        ((PUBLIC, private_channel("C9")), PUBLIC, private_channel("C9")),
+        ((private_channel("C9"), private_channel("C8")), PUBLIC, one_person("U1")),
+        ((one_person("U1"),), PUBLIC, one_person("U1")),
+        ((PUBLIC,), private_channel("C9"), private_channel("C9")),
+    ],
+)
+async def test_only_those_who_may_read_all_sources_see_it(
+    store: Store, audiences: tuple[str, ...], asked: str, kept: str
+) -> None:
+    house = await house_of(store)
+    runs = [done(f"News {n}", audience) for n, audience in enumerate(audiences)]
+    saved = await house.workflows.save("flow", runs, "U1", asked)
+    assert saved.audience == kept
+    stranger = Reader("U2")
+    if kept == PUBLIC:
+        assert await house.workflows.names(stranger) == ["flow"]
+    else:
+        assert await house.workflows.names(stranger) == []
+        for call in (house.workflows.inputs("flow", stranger),
+                     house.workflows.run_inline("flow", {}, stranger)):  # fmt: skip
+            with pytest.raises(UnknownName):
+                await call
+
+
+@pytest.mark.parametrize("name", ["", "  ", "ünï", "a/b", "x" * 65, "--"])
+async def test_a_bad_name_is_refused_with_advice(store: Store, name: str) -> None:
+    house = await house_of(store)
+    with pytest.raises(InputError, match="weekly-report"):
+        await house.workflows.save(name, [done("x")], "U1", PUBLIC)
+
+
+async def test_a_taken_name_and_nothing_to_save_are_refused(store: Store) -> None:
+    house = await house_of(store)
+    await house.workflows.save("flow", [done("x")], "U1", PUBLIC)
+    with pytest.raises(InputError, match="taken"):
+        await house.workflows.save("flow", [done("y")], "U1", PUBLIC)
+    with pytest.raises(InputError, match="Ask me something first"):
+        await house.workflows.save("other", [Run("r", "x", "generalist")], "U1", PUBLIC)
+
+
+async def test_inputs_are_checked(store: Store) -> None:
+    house = await house_of(store)
+    await house.workflows.save("flow", [done("Write to [email] about Acme")], "U1", PUBLIC)
+    with pytest.raises(InputError, match="has no input called town"):
+        await house.workflows.requests("flow", {"town": "x"}, request("run"))
+    with pytest.raises(InputError, match="Give email"):
+        await house.workflows.requests("flow", {}, request("run"))
+    given = {"email": "bob@example.org"}
+    (step,) = await house.workflows.requests("flow", given, request("run"))
+    assert step.text == "Write to bob@example.org about Acme"
+
+
+async def test_a_step_that_fails_ends_the_inline_run(store: Store) -> None:
+    house = await house_of(store)
+    await house.workflows.save("flow", [done("x"), done("y")], "U1", PUBLIC)
+    house.models.script = away
+    with pytest.raises(ModelError):
+        await house.workflows.run_inline("flow", {}, ME)
+    assert issubclass(ModelUnavailable, ModelError)

@@ -133,7 +133,7 @@ class Models:
     async def _choose(
         self, turns: Sequence[Turn], model: str, tools: Sequence[ToolSpec]
     ) -> tuple[ToolCall | None, ModelFinished]:
-        asked, answer_format = tool_schema.deciding(turns, tools)
+        asked, answer_format = tool_schema.choice(turns, tools)
         options = {"temperature": 0.0, "response_format": answer_format}
         limit = {"max_tokens": tool_schema.DECISION_TOKENS}
         text, took = await self._complete(asked, model, options | limit)
@@ -142,10 +142,9 @@ class Models:
             return None, took
         arguments: dict[str, Any] = {}
         if tool.parameters.get("properties"):
-            question, options["response_format"] = tool_schema.filling(tool)
+            asked, options["response_format"] = tool_schema.filling(asked, tool)
             limit = {"max_tokens": tool_schema.ARGUMENT_TOKENS}
-            told = [*tool_schema.as_text(turns), question]
-            text, finished = await self._complete(told, model, options | limit)
+            text, finished = await self._complete(asked, model, options | limit)
             took = _together(took, finished)
             arguments = tool_schema.json_object(text, f"the arguments of {tool.name}")
         return ToolCall(f"call_{uuid.uuid4().hex[:12]}", tool.name, arguments), took

@@ -11,6 +11,7 @@ from typing import Any
 import orjson
 
 from database.records import Metrics, MetricsRow, Run
+from orchestrator.generalising import WorkflowInput
 from slack_interface.blocks import (
     actions,
     bars,
@@ -29,7 +30,6 @@ from slack_interface.blocks import (
     text_input,
 )
 from slack_interface.incoming import Json
-from slack_interface.ports import WorkflowInput
 
 FEEDBACK = "answer_feedback"
 IMPROVE = "improve_answer"

@@ -151,6 +151,12 @@ class Commands:
             name = name.lower()
         if name not in names:
             raise UnknownName(_unknown_workflow(name, names))
+        place = self.places.reader_of_place(reader, item.channel_id, item.channel_type)
+        if name not in await self.workflows.names(place):
+            raise NotAllowed(
+                f"The workflow {name} was saved where not everybody here can read. Run it in a "
+                "direct message with me, or save it again from a thread that everybody can read."
+            )
         opener = item.ts
         if not item.ts:
             values = ", ".join(f"{key} = {value}" for key, value in inputs.items())

@@ -95,6 +95,8 @@ class Conversation:
         await self.answering.answer(request, item, files)
         self._taking_part[item.lane] = True
         await self.feedback.after_answer(item, text)
+        if item.direct:
+            await self.places.reader(item.user_id)  # known by the person's next question
 
     async def _for_us(self, item: Incoming) -> bool:
         """A direct message, a mention, or a reply in a thread that we take part in.

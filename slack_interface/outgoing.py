@@ -7,14 +7,22 @@ from typing import Literal, Protocol
 
 import orjson
 import structlog
+from slack_sdk.errors import SlackApiError
 
 from slack_interface.incoming import Json
+from slack_interface.transport import TRANSPORT_ERRORS, in_words
 from slack_interface.voice import Voice
 
 log = structlog.get_logger()
 
 GAP_S = 1.0
 """Slack allows about one message a second in a channel."""
+PAUSE_S = 5.0
+"""Before a post that Slack could not take just now is tried again."""
+PASSING = frozenset(
+    {"ratelimited", "internal_error", "fatal_error", "service_unavailable", "request_timeout"}
+)
+"""Errors that pass; after any other the post will never be taken."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +62,13 @@ class OutgoingRows(Protocol):
 class Outgoing:
     """One sender for all channels, slow enough for each of them."""
 
-    def __init__(self, rows: OutgoingRows, voice: Voice, gap_s: float = GAP_S) -> None:
+    def __init__(
+        self, rows: OutgoingRows, voice: Voice, gap_s: float = GAP_S, pause_s: float = PAUSE_S
+    ) -> None:
         self._rows = rows
         self._voice = voice
         self._gap_s = gap_s
+        self._pause_s = pause_s
         self._queue: asyncio.Queue[Post] = asyncio.Queue()
         self._last: dict[str, float] = {}
         self._sender: asyncio.Task[None] | None = None
@@ -97,12 +108,25 @@ class Outgoing:
                 self._queue.task_done()
 
     async def _send(self, post: Post) -> None:
-        now = asyncio.get_running_loop().time()
-        wait = self._last.get(post.channel_id, 0.0) + self._gap_s - now
-        if wait > 0:
-            await asyncio.sleep(wait)
-        ts = await self._voice.post(
-            post.channel_id, post.text, post.blocks, thread_ts=post.thread_ts
-        )
-        self._last[post.channel_id] = asyncio.get_running_loop().time()
-        await self._rows.note_post(post.post_id, "sent" if ts else "failed", ts)
+        loop = asyncio.get_running_loop()
+        arguments = {"channel": post.channel_id}
+        if post.thread_ts:
+            arguments["thread_ts"] = post.thread_ts
+        while True:
+            wait = self._last.get(post.channel_id, 0.0) + self._gap_s - loop.time()
+            await asyncio.sleep(max(0.0, wait))
+            try:
+                answer = await self._voice.deliver(
+                    "chat.postMessage", arguments, post.text, post.blocks
+                )
+            except TRANSPORT_ERRORS as error:
+                reason = in_words(error)
+                log.warning("post_not_taken", post_id=post.post_id, error=reason)
+                if isinstance(error, SlackApiError) and reason not in PASSING:
+                    await self._rows.note_post(post.post_id, "failed")
+                    return
+                await asyncio.sleep(self._pause_s)
+                continue
+            self._last[post.channel_id] = loop.time()
+            await self._rows.note_post(post.post_id, "sent", str(answer["ts"]))
+            return

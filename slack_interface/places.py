@@ -62,6 +62,12 @@ class Places:
             return Reader(user_id)
         return Reader(user_id, frozenset({channel_id}))
 
+    def reader_of_place(self, reader: Reader, channel_id: str, channel_type: str) -> Reader:
+        """What everybody who can read a place may read; in a direct message, what they may."""
+        if channel_type == "im":
+            return reader
+        return Reader("", frozenset() if channel_type == "channel" else frozenset({channel_id}))
+
     async def reader(self, user_id: str) -> Reader:
         """Everything this person may read; no private channel where Slack does not tell."""
         channels = self._private.get(user_id)

@@ -1,7 +1,6 @@
 """What the Slack side needs from the rest of the house; bootstrap hands in the real parts."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 from agents.ports import FilesPort
@@ -15,6 +14,7 @@ from database.records import (
     Run,
     RunQuery,
 )
+from orchestrator.generalising import WorkflowInput
 from orchestrator.requests import ReplyEvent, ReplyFinished, Request
 
 
@@ -45,14 +45,6 @@ class Orchestrator(Protocol):
 
     async def better_request(self, run: Run, wish: str, request_base: Request) -> Request:
         """The request of `run` again, to be answered with `wish` in mind."""
-
-
-@dataclass(frozen=True, slots=True)
-class WorkflowInput:
-    """One blank of a workflow; `example` is what it was when the workflow was saved."""
-
-    name: str
-    example: str
 
 
 class Workflows(Protocol):

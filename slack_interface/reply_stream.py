@@ -11,18 +11,16 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
-import aiohttp
 import structlog
-from slack_sdk.errors import SlackApiError, SlackClientError
+from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
 from slack_interface.incoming import Json
 from slack_interface.splitting import split_point
+from slack_interface.transport import TRANSPORT_ERRORS, in_words
+from slack_interface.working_notice import WorkingNotice
 
 log = structlog.get_logger()
-
-TRANSPORT_ERRORS = (SlackClientError, aiohttp.ClientError, OSError)
-"""Every way a call to Slack fails; a timeout is an OSError."""
 
 STREAM_CHARS = 30_000
 """A streamed message's text; Slack answers msg_too_long near 40,000 (measured by others)."""
@@ -131,23 +129,21 @@ class ReplyStream:
     to: Destination
     run_id: str
     pace: Pace
-    session_shown: bool = False
     spoke: bool = False
     _text: list[str] = field(default_factory=list)
     _steps: dict[str, Json] = field(default_factory=dict)
     _message: _Open | None = None
     _timer: asyncio.TimerHandle | None = None
-    _slow_timer: asyncio.TimerHandle | None = None
     _sending: asyncio.Task[None] | None = None
-    _notice: asyncio.Task[None] | None = None
     _failure: Exception | None = None
     _posting: bool = False
-    _patience: int = 1
+    _notice: WorkingNotice = field(init=False)
 
     def __post_init__(self) -> None:
         self.pace.active += 1
-        loop = asyncio.get_running_loop()
-        self._slow_timer = loop.call_later(self.pace.slow(), self._say_working)
+        self._notice = WorkingNotice(
+            self.client, self.to.channel_id, self.to.thread_ts, self.pace.slow()
+        )
 
     @property
     def visible_ts(self) -> str | None:
@@ -158,6 +154,7 @@ class ReplyStream:
         """The next piece of the answer."""
         if text:
             self.spoke = True
+            self._notice.spoke = True
             self._text.append(text)
             self._wake()
 
@@ -174,25 +171,26 @@ class ReplyStream:
 
         Where Slack takes nothing at all (the channel is gone, say), None; that is logged.
         """
-        self._stop_timers()
+        self._stop_timer()
+        self._notice.no_more()
         try:
             if self._sending:
                 await self._sending
             await self._send(last=True, blocks=blocks)
         except TRANSPORT_ERRORS as error:
-            log.warning("reply_not_shown", run_id=self.run_id, error=_words(error))
+            log.warning("reply_not_shown", run_id=self.run_id, error=in_words(error))
         finally:
             self.pace.active -= 1
-            await self._end_notice()
+            await self._notice.end()
         return self.visible_ts
 
     def abandon(self) -> None:
         """The process stops: no more calls; what was sent stays."""
-        self._stop_timers()
+        self._stop_timer()
+        self._notice.abandon()
         self.pace.active -= 1
-        for task in (self._sending, self._notice):
-            if task:
-                task.cancel()
+        if self._sending:
+            self._sending.cancel()
 
     # Gathering
 
@@ -209,18 +207,17 @@ class ReplyStream:
         try:
             await self._send(last=False, blocks=[])
         except TRANSPORT_ERRORS as error:
-            log.warning("reply_part_not_shown", run_id=self.run_id, error=_words(error))
+            log.warning("reply_part_not_shown", run_id=self.run_id, error=in_words(error))
             self._failure = error
         finally:
             self._sending = None
         if (self._text or self._steps) and self._failure is None:
             self._wake()
 
-    def _stop_timers(self) -> None:
-        for timer in (self._timer, self._slow_timer):
-            if timer:
-                timer.cancel()
-        self._timer = self._slow_timer = None
+    def _stop_timer(self) -> None:
+        if self._timer:
+            self._timer.cancel()
+            self._timer = None
 
     # Sending: what could not be sent is put back, so that nothing is lost or said twice
 
@@ -346,9 +343,9 @@ class ReplyStream:
         arguments: Json = {"metadata": self._metadata()}
         if blocks:
             arguments["blocks"] = blocks
-        if self.session_shown:
+        if self._notice.shown:
             arguments["session_status"] = "active"
-            self.session_shown = False
+            self._notice.shown = False
         return arguments
 
     def _metadata(self) -> Json:
@@ -412,63 +409,9 @@ class ReplyStream:
             if error.response["error"] not in STREAM_OVER:
                 raise
 
-    # Telling that work goes on
-
-    def _say_working(self) -> None:
-        self._slow_timer = None
-        if self.spoke and self._patience:
-            self._patience -= 1
-            loop = asyncio.get_running_loop()
-            self._slow_timer = loop.call_later(2 * self.pace.slow(), self._say_working)
-            return
-        self._notice = asyncio.create_task(self._show_working())
-
-    async def _show_working(self) -> None:
-        """The session's `processing` shows a loader and Slack's own Stop button."""
-        to = self.to
-        try:
-            await self.client.agents_sessions_setStatus(
-                channel_id=to.channel_id, thread_ts=to.thread_ts, status="processing"
-            )
-            self.session_shown = True
-        except SlackApiError as error:
-            log.info("no_agent_sessions", error=error.response["error"])
-            await self._show_status()
-        except TRANSPORT_ERRORS as error:
-            log.info("status_not_shown", error=_words(error))
-
-    async def _show_status(self) -> None:
-        try:
-            await self.client.assistant_threads_setStatus(
-                channel_id=self.to.channel_id,
-                thread_ts=self.to.thread_ts,
-                status="is thinking…",
-            )
-        except TRANSPORT_ERRORS as error:
-            log.info("status_not_shown", error=_words(error))
-
-    async def _end_notice(self) -> None:
-        """Take the `processing` back where closing the stream could not do it."""
-        if self._notice:
-            await self._notice
-        if not self.session_shown:
-            return
-        try:
-            await self.client.agents_sessions_setStatus(
-                channel_id=self.to.channel_id, thread_ts=self.to.thread_ts, status="active"
-            )
-        except TRANSPORT_ERRORS as error:
-            log.info("status_not_shown", error=_words(error))
-
 
 def _chunks(text: str, steps: list[Json]) -> list[Json]:
     chunks = list(steps)
     if text:
         chunks.append({"type": "markdown_text", "text": text})
     return chunks
-
-
-def _words(error: Exception) -> str:
-    if isinstance(error, SlackApiError):
-        return str(error.response.get("error", error))
-    return f"{type(error).__name__}: {error}"

@@ -33,8 +33,9 @@ from slack_interface.listeners.messages import Messages
 from slack_interface.outgoing import Outgoing, OutgoingRows
 from slack_interface.places import Places
 from slack_interface.ports import Orchestrator, Record, Workflows
-from slack_interface.reply_stream import TRANSPORT_ERRORS, Pace
+from slack_interface.reply_stream import Pace
 from slack_interface.running import RunningReplies
+from slack_interface.transport import TRANSPORT_ERRORS
 from slack_interface.voice import Voice
 
 log = structlog.get_logger()
@@ -240,8 +241,8 @@ class SlackBot:
         Messages(bot_user_id, inbox, conversation, background).register(app)
         SlashCommands(inbox).register(app)
         home.register(app)
-        Lifecycle(bot_user_id, running, outgoing).register(app)
         Actions(inbox, commands, background).register(app)
+        Lifecycle(bot_user_id, running, outgoing).register(app)
         return _Wired(inbox, outgoing, background, places, home)
 
     async def _connect(self, handler: AsyncSocketModeHandler) -> None:

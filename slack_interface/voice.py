@@ -9,7 +9,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 from slack_sdk.webhook.async_client import AsyncWebhookClient
 
 from slack_interface.incoming import Incoming, Json
-from slack_interface.reply_stream import TRANSPORT_ERRORS
+from slack_interface.transport import TRANSPORT_ERRORS, in_words
 
 log = structlog.get_logger()
 
@@ -93,18 +93,29 @@ class Voice:
                 return
         await self.whisper(item.channel_id, item.user_id, text, blocks)
 
+    async def deliver(
+        self, method: str, arguments: Json, text: str, blocks: list[Json] | None
+    ) -> Any:
+        """Say it with `blocks`, or with `text` alone where Slack refuses those.
+
+        Raises:
+            TRANSPORT_ERRORS: Slack did not take it.
+        """
+        try:
+            return await self.client.api_call(method, json=arguments | _body(text, blocks))
+        except SlackApiError as error:
+            if not blocks or error.response["error"] not in _REFUSED_BLOCKS:
+                raise
+            log.warning("blocks_refused", method=method, answer=str(error.response.data))
+        return await self.client.api_call(method, json=arguments | _body(text, None))
+
     async def _call(
         self, method: str, arguments: Json, text: str, blocks: list[Json] | None
     ) -> Any:
         try:
-            return await self.client.api_call(method, json=arguments | _body(text, blocks))
-        except SlackApiError as error:
-            if blocks and error.response["error"] in _REFUSED_BLOCKS:
-                log.warning("blocks_refused", method=method, answer=str(error.response.data))
-                return await self._call(method, arguments, text, None)
-            log.warning("not_said", method=method, error=error.response["error"])
+            return await self.deliver(method, arguments, text, blocks)
         except TRANSPORT_ERRORS as error:
-            log.warning("not_said", method=method, error=str(error))
+            log.warning("not_said", method=method, error=in_words(error))
         return None
 
 

@@ -57,7 +57,7 @@ class Actions:
         app.shortcut(IMPROVE)(self.on_message_shortcut)
         app.shortcut(SAVE_WORKFLOW)(self.on_message_shortcut)
         app.event("reaction_added")(self.on_reaction)
-        app.action(re.compile(".*"))(self.on_other)
+        app.action(re.compile(""))(self.on_other)
 
     # Feedback
 

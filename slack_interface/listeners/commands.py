@@ -1,5 +1,6 @@
 """Slash commands: on disk, acknowledged, then done."""
 
+import re
 import time
 from dataclasses import dataclass
 
@@ -10,8 +11,6 @@ from database.records import run_id_of
 from slack_interface.inbox import Inbox
 from slack_interface.incoming import Incoming, Json, channel_type_of
 
-COMMANDS = ("/better", "/save-workflow", "/metrics")
-
 
 @dataclass(slots=True)
 class SlashCommands:
@@ -21,8 +20,7 @@ class SlashCommands:
 
     def register(self, app: AsyncApp) -> None:
         """Listen."""
-        for name in COMMANDS:
-            app.command(name)(self.on_command)
+        app.command(re.compile("^/"))(self.on_command)
 
     async def on_command(self, ack: AsyncAck, command: Json) -> None:
         """Any of them; its trigger id tells deliveries apart."""

@@ -22,7 +22,7 @@ from slack_interface.cards import (
 )
 from slack_interface.commands import Commands
 from slack_interface.incoming import Json
-from slack_interface.reply_stream import TRANSPORT_ERRORS
+from slack_interface.transport import TRANSPORT_ERRORS
 
 log = structlog.get_logger()
 

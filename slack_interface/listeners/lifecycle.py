@@ -1,5 +1,6 @@
 """Being added, stopped, and sent away."""
 
+import re
 from dataclasses import dataclass
 
 import structlog
@@ -31,6 +32,7 @@ class Lifecycle:
         app.event("member_joined_channel")(self.on_joined)
         app.event("app_uninstalled")(self.on_uninstalled)
         app.event("tokens_revoked")(self.on_uninstalled)
+        app.event(re.compile(""))(self.on_other)
 
     async def on_stop(self, event: Json) -> None:
         """Slack's own Stop button."""
@@ -44,6 +46,9 @@ class Lifecycle:
             return
         channel = event["channel"]
         await self.outgoing.post(Post(f"hello:{channel}", channel, HELLO))
+
+    async def on_other(self) -> None:
+        """An event that means nothing to us is acknowledged, else Slack sends it again."""
 
     async def on_uninstalled(self, body: Json) -> None:
         """The workspace sent us away; what is kept is deleted by `runs forget` and by retention."""

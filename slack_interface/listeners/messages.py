@@ -59,7 +59,7 @@ class Messages:
         if item.key in self._stops:
             return True
         count = self.conversation.answering.running.stop(
-            item.channel_id, item.thread_ts, item.user_id, item.direct
+            item.channel_id, item.thread_ts, item.user_id, item.direct and not item.in_thread
         )
         if count:
             self._stops[item.key] = True

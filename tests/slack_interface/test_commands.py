@@ -229,3 +229,13 @@ def test_inputs_take_quotes_spaces_and_apostrophes() -> None:
     }
     assert inputs_from("topic=Ada's tea") == {"topic": "Ada's tea"}
     assert inputs_from("nothing here") == {}
+
+
+async def test_a_private_workflow_is_not_run_before_others(world: World) -> None:
+    await world.replies(await world.say("describe tea"))
+    await world.command("/save-workflow", "describe")
+    await world.whispers()
+    await world.say("@Virtuous6 run describe", channel="general")
+    [_, told] = await world.whispers(count=2)
+    assert "Run it in a direct message" in told["text"]
+    assert len(world.orchestrator.requests) == 1

@@ -21,8 +21,7 @@ from tests.slack_interface.world import (
 
 
 async def test_a_direct_message_is_answered_in_its_thread_with_two_calls(world: World) -> None:
-    await world.say("Warm up")
-    await world.idle()
+    await world.replies(await world.say("Warm up"))
     before = await world.calls()
     ts = await world.say("What is tea?")
     [reply] = await world.replies(ts)

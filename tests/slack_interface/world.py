@@ -16,9 +16,9 @@ from database.coordination import Coordination
 from database.errors import InputError, StoreError, UnknownName
 from database.records import Document, Feedback, Message, Reader, Run, content_hash
 from database.store import Store
+from orchestrator.generalising import WorkflowInput
 from orchestrator.requests import ReplyEvent, ReplyFinished, ReplyStarted, Request
 from slack_interface.local_workspace import LocalWorkspace
-from slack_interface.ports import WorkflowInput
 from slack_interface.reply_stream import Pace
 from slack_interface.slack_bot import SlackBot
 

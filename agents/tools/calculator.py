@@ -16,7 +16,7 @@ from agents.tools.base import Tool, ToolFailed, checked, schema_of
 _MAX_CHARACTERS = 500
 _MAX_DEPTH = 260
 _MAX_BITS = 8192
-_MAX_EXPONENT = 2000
+_MAX_LOGARITHM = 2000
 _EXACT_DIGITS = 60
 _ROUNDED_DIGITS = 12
 
@@ -127,7 +127,7 @@ def _power(base: Fraction, exponent: Fraction) -> Fraction:
         raise ZeroDivisionError
     if exponent.denominator == 1:
         size = max(base.numerator.bit_length(), base.denominator.bit_length())
-        if abs(exponent) > _MAX_EXPONENT or size * abs(exponent.numerator) > 2 * _MAX_BITS:
+        if size * abs(exponent.numerator) > 2 * _MAX_BITS:
             if base in (0, 1, -1):
                 return base ** (exponent.numerator % 2) if base < 0 else base
             raise _number_too_large()
@@ -161,7 +161,7 @@ def _logarithm(value: Fraction, base: Fraction | None = None) -> Fraction:
         return _from_float(natural)
     answer = natural / (math.log(base.numerator) - math.log(base.denominator))
     whole = round(answer)
-    if abs(whole) <= _MAX_EXPONENT and _power(base, Fraction(whole)) == value:
+    if abs(whole) <= _MAX_LOGARITHM and _power(base, Fraction(whole)) == value:
         return Fraction(whole)
     return _from_float(answer)
 

@@ -14,20 +14,23 @@ _WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday",
 _NEAR = {"": 0, "now": 0, "today": 0, "tomorrow": 1, "yesterday": -1}
 _ISO = re.compile(r"(\d{4}-\d{1,2}-\d{1,2})(?:[T ].*)?")
 
-Operation = Literal["now", "weekday", "difference", "add_days", "add_business_days"]
+Operation = Literal["weekday", "difference", "add_days", "add_business_days", "now"]
 
 
 class Moment(BaseModel):
     """What to find out about which date."""
 
     operation: Operation = Field(
-        description="now: date and time. weekday: day of the week of `date`. difference: days "
-        "from `date` to `until`. add_days / add_business_days: the date `days` after `date`"
+        description="weekday: the day of the week of `date`. difference: how many days from `date` "
+        "until `until`. add_days or add_business_days: the date that lies `days` after `date`. "
+        "now: the time or date at this moment"
     )
-    date: str = Field(default="today", description="YYYY-MM-DD, today, tomorrow or a weekday")
-    until: str = Field(default="", description="Only for difference: the second date")
-    days: int = Field(default=0, description="Only for add_...: how many days, negative = before")
-    zone: str = Field(default="", description="Only for now: a zone such as Asia/Tokyo")
+    date: str = Field(
+        default="today", description="YYYY-MM-DD, or today, or tomorrow, or a weekday's name"
+    )
+    until: str = Field(default="", description="only for difference: the later date, YYYY-MM-DD")
+    days: int = Field(default=0, description="only for add_...: number of days, negative = before")
+    zone: str = Field(default="", description="only for now, elsewhere: such as Asia/Tokyo")
 
 
 def business_days_between(first: date, last: date) -> int:

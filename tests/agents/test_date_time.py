@@ -76,7 +76,7 @@ async def test_it_refuses_and_says_what_to_do(asked: dict[str, object], words: s
 
 
 async def test_an_unknown_operation_is_told_with_the_known_ones() -> None:
-    with pytest.raises(ArgumentsRefused, match="operation: Input should be 'now'"):
+    with pytest.raises(ArgumentsRefused, match="operation: Input should be 'weekday'"):
         await DATE_TIME.call({"operation": "guess"}, HERE)
 
 

@@ -59,6 +59,7 @@ def test_a_file_gives_what_it_says_and_the_rest_by_default(tmp_path: Path) -> No
     [
         ("temprature: 1\n", 5, "unknown key 'temprature'; did you mean 'temperature'?"),
         ("budget:\n  max_stps: 3\n", 6, "unknown key 'max_stps'; did you mean 'max_steps'?"),
+        ("budget:\n  - 1\n", 5, "'budget'"),
         ("temperature: hot\n", 5, "'temperature'"),
         ("temperature: 2.5\n", 5, "less than or equal to 2"),
         ("temperature: .nan\n", 5, "finite"),

@@ -37,8 +37,8 @@ class ModelSettings:
                 "No model is configured. Set OPENAI_API_KEY or OPENAI_BASE_URL, or use the "
                 "embedded model: virtuous6 model pull small"
             )
-        key = self.api_key.get_secret_value() if self.api_key else "x"
-        if not (key.isascii() and key.isprintable() and " " not in key and key):
+        key = "none" if self.api_key is None else self.api_key.get_secret_value()
+        if not key or not key.isascii() or not key.isprintable() or " " in key:
             raise ConfigurationError(
                 "OPENAI_API_KEY is empty or holds spaces, line ends or other characters that no "
                 "key has. Copy the key again."

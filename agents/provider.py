@@ -18,10 +18,17 @@ from purgatory.domain.model import OpenedState
 from pydantic import BaseModel, SecretStr
 
 from agents.chat import DirectChat, OpenAnswer, http_client
-from agents.errors import ModelFailure, ModelPaused, ModelRateLimited
+from agents.errors import (
+    ModelFailure,
+    ModelPaused,
+    ModelRateLimited,
+    ModelTimeout,
+    ModelUnavailable,
+)
 from agents.failures import OUTSIDE, translated
 from agents.model_settings import ModelSettings
 from agents.pricing import cost_usd
+from agents.streaming import cut
 from agents.turns import ModelEvent, ModelFinished, TextDelta, ToolCallsRequested, Turn
 
 _log = structlog.get_logger(__name__)
@@ -122,7 +129,10 @@ class Provider:
             async with asyncio.timeout(self._settings.silence_s):
                 return await answer.read()
         except OUTSIDE as error:
-            raise translated(error, model=model, secret=self._secret) from None
+            failure = translated(error, model=model, secret=self._secret)
+            if isinstance(failure, ModelTimeout) or not isinstance(failure, ModelUnavailable):
+                raise failure from None
+            raise cut() from None
 
     def _chat(self, model: str) -> DirectChat:
         if model not in self._chats:

@@ -89,10 +89,7 @@ class AnswerReader:
         """
         text = self._read(self._lines.rest())
         if not self._done and self.finish_reason is None:
-            raise ModelAnswerCut(
-                "The model's answer broke off in the middle. Ask again; if it happens often, look "
-                "at the network or the model server."
-            )
+            raise cut()
         calls = tuple(_whole(call) for _, call in sorted(self._calls.items()))
         if not calls and not self.spoke:
             raise ModelAnswerEmpty(_EMPTY.get(self.finish_reason or "", _EMPTY[""]))
@@ -152,6 +149,14 @@ _EMPTY = {
     "length": "The model used up its tokens before it said anything. Allow it more tokens.",
     "content_filter": "The provider's content filter held the answer back. Ask in other words.",
 }
+
+
+def cut() -> ModelAnswerCut:
+    """The failure of an answer that ended in the middle."""
+    return ModelAnswerCut(
+        "The model's answer broke off in the middle. Ask again; if it happens often, look at the "
+        "network or the model server."
+    )
 
 
 def _loads(payload: bytes) -> Any:

@@ -122,7 +122,8 @@ def _write(response: "httpx.Response", partial: Path, start: int, grown: Grown) 
     with partial.open("r+b" if partial.exists() else "wb") as file:
         file.truncate(start)
         file.seek(start)
-        for block in response.iter_bytes(_BLOCK):
+        # in the pieces that arrive: a broken connection would lose what waits for a full block
+        for block in response.iter_bytes():
             file.write(block)
             grown(file.tell())
 

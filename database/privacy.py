@@ -11,6 +11,7 @@ import ipaddress
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any
 
 from datafog.processing.text_processing.regex_annotator import RegexAnnotator
@@ -189,6 +190,8 @@ class Redactor:
         ]
         self._marked = [*(re.compile(source) for source in _AFTER_A_SIGN), _ASSIGNED]
         self._numbers = _patterns()
+        # A message and its run say the same; redacting costs 0.2 ms for 300 characters.
+        self._anonymous = lru_cache(maxsize=8)(self._without_personal_data)
         self._name_pattern: tuple[frozenset[str], _Pattern | None] = (frozenset(), None)
 
     def redact(self, text: str) -> str:
@@ -196,6 +199,10 @@ class Redactor:
 
         Redacting twice changes nothing more.
         """
+        text = self._anonymous(text)
+        return self._without_names(text) if self._names else text
+
+    def _without_personal_data(self, text: str) -> str:
         text = self._without_secrets(text)
         if "@" in text:
             text = _EMAIL.sub("[email]", text)
@@ -204,7 +211,7 @@ class Redactor:
                 text = _replace(text, pattern, placeholder, check)
         if text.count(":") > 2:
             text = _replace(text, _IP6, "[ip]", _is_address)
-        return self._without_names(text) if self._names else text
+        return text
 
     def _without_secrets(self, text: str) -> str:
         for pattern in self._secrets:

@@ -16,7 +16,7 @@ from typing import Any, Literal, TypeVar
 import structlog
 
 from database import migrations
-from database.errors import InputError, StoreError
+from database.errors import ConfigurationError, InputError, StoreError
 
 T = TypeVar("T")
 Row = sqlite3.Row
@@ -24,9 +24,12 @@ Values = Sequence[Any]
 
 BUSY_SECONDS = 30.0
 """How long a writer waits for another's turn; forgetting a person on a large file takes seconds."""
-CHECKPOINT_EVERY = 1000
-"""Transactions between two checkpoints; about 30 MB of write-ahead log at most."""
+CHECKPOINT_EVERY = 500
+"""Transactions between two checkpoints; a run with two messages writes about 100 kB of log."""
+LOG_BYTES = 64 * 2**20
+"""A log that outgrows this, because writing never pauses, is emptied while writers wait."""
 
+_OLDEST_SQLITE = (3, 37, 0)
 _CACHE_KIB = 65536
 
 _log = structlog.get_logger(__name__)
@@ -90,6 +93,11 @@ class SqliteFile:
         self._commits = 0
         self._wanted = threading.Event()
         self._closing = False
+        if sqlite3.sqlite_version_info < _OLDEST_SQLITE:
+            raise ConfigurationError(
+                f"This Python brings SQLite {sqlite3.sqlite_version}, which is too old; 3.37 is "
+                "needed. Use a newer Python."
+            )
         with explained(path):
             _create_private(path)
             self._writer = self._connect(synchronous)
@@ -181,9 +189,18 @@ class SqliteFile:
                 return
             self._wanted.clear()
             try:
-                self.on_own_connection(lambda c: c.execute("PRAGMA wal_checkpoint(PASSIVE)"))
+                self.on_own_connection(self._checkpoint)
             except StoreError as error:
                 _log.warning("checkpoint_failed", reason=str(error))
+
+    def _checkpoint(self, connection: sqlite3.Connection) -> None:
+        connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
+        log = self.path.with_name(f"{self.path.name}-wal")
+        if log.stat().st_size > LOG_BYTES:
+            # Most was just copied, so that this is short; the lock spares writers here from
+            # SQLite's growing pauses between two attempts.
+            with self._lock:
+                connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
 def wipe(connection: sqlite3.Connection) -> None:

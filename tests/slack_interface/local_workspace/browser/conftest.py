@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, BrowserContext, Page, async_playwright, expect
+from playwright.async_api import Browser, Page, async_playwright, expect
 from slack_bolt.adapter.socket_mode.async_handler import AsyncSocketModeHandler
 from slack_bolt.async_app import AsyncApp
 from slack_sdk.web.async_client import AsyncWebClient
@@ -23,7 +23,6 @@ HERE = Path(__file__).parent
 CHROMIUM = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
 )
-DESKTOP = {"width": 1280, "height": 800}
 
 expect.set_options(timeout=8_000)
 
@@ -43,12 +42,18 @@ class World:
     workspace: LocalWorkspace
     app: SmallApp
     bot: AsyncWebClient
-    context: BrowserContext
+    browser: Browser
 
-    async def open(self, hash_: str = "user=U0ADA", context: BrowserContext | None = None) -> Page:
-        """A page at that place, once it is live; any script error fails the test at once."""
-        page = await (context or self.context).new_page()
+    async def page(self, width: int = 1280, height: int = 800) -> Page:
+        """An empty page in a window of its own (a tab behind another one is slowed down)."""
+        context = await self.browser.new_context(viewport={"width": width, "height": height})
+        page = await context.new_page()
         page.on("pageerror", _raise)
+        return page
+
+    async def open(self, hash_: str = "user=U0ADA", width: int = 1280, height: int = 800) -> Page:
+        """The workspace at that place, once it is live; any script error fails the test."""
+        page = await self.page(width, height)
         await page.goto(f"{self.workspace.url}/#{hash_}")
         await expect(page.get_by_test_id("connection")).to_have_text("App connected")
         return page
@@ -94,10 +99,10 @@ async def running(browser: Browser) -> AsyncIterator[tuple[LocalWorkspace, Small
 async def world(browser: Browser, running: tuple[LocalWorkspace, SmallApp]) -> AsyncIterator[World]:
     workspace, small = running
     bot = AsyncWebClient(token=workspace.bot_token, base_url=workspace.api_url)
-    context = await browser.new_context(viewport=DESKTOP)  # type: ignore[arg-type]
     small.forget()
-    yield World(workspace, small, bot, context)
+    yield World(workspace, small, bot, browser)
     small.go_on.set()
     small.stopped.set()
-    await context.close()
+    for context in browser.contexts:
+        await context.close()
     await workspace.runtime.reset()

@@ -195,7 +195,7 @@ async def test_home_is_published_and_its_buttons_work(world: World) -> None:
 
 
 async def test_a_lost_connection_comes_back_with_what_was_missed(world: World) -> None:
-    page = await world.context.new_page()
+    page = await world.page()
     sockets = []
 
     async def connect(route: object) -> None:
@@ -226,7 +226,7 @@ async def test_a_message_shortcut_reaches_the_app(world: World) -> None:
 async def test_a_permalink_opens_its_message(world: World) -> None:
     posted = await world.bot.chat_postMessage(channel="C0ENGINEERING", text="linked")
     link = await world.bot.chat_getPermalink(channel="C0ENGINEERING", message_ts=posted["ts"])
-    page = await world.context.new_page()
+    page = await world.page()
     await page.goto(link["permalink"])
     await expect(page.get_by_test_id("thread").get_by_test_id("message")).to_contain_text("linked")
     await expect(page.get_by_role("heading", name="engineering", level=1)).to_be_visible()

@@ -29,7 +29,7 @@ def _problems(path: Path) -> list[str]:
 async def test_every_request_stays_with_the_workspace(world: World) -> None:
     for blocks in (gallery.TEXT_BLOCKS, gallery.AGENT_BLOCKS):
         await world.bot.chat_postMessage(channel="C0GENERAL", text="x", blocks=blocks)
-    page = await world.context.new_page()
+    page = await world.page()
     asked: list[str] = []
     complaints: list[str] = []
     page.on("request", lambda request: asked.append(request.url))

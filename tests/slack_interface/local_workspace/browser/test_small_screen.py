@@ -7,11 +7,7 @@ from tests.slack_interface.local_workspace.browser.conftest import World
 
 
 async def phone(world: World, hash_: str) -> Page:
-    page = await world.context.new_page()
-    await page.set_viewport_size({"width": 390, "height": 844})
-    await page.goto(f"{world.workspace.url}/#{hash_}")
-    await expect(page.get_by_test_id("connection")).to_have_text("App connected")
-    return page
+    return await world.open(hash_, width=390, height=844)
 
 
 async def width(page: Page) -> int:

@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import structlog
+
 from slack_interface.local_workspace.config import Secrets
 from slack_interface.local_workspace.errors import WorkspaceError
 from slack_interface.local_workspace.server import LocalWorkspace
@@ -16,6 +18,7 @@ from slack_interface.local_workspace.server import LocalWorkspace
 def main() -> int:
     """Serve until Ctrl-C; prints the address and the variables an app needs."""
     options = _parser().parse_args()
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     try:
         workspace = _workspace(options)
     except (WorkspaceError, OSError, ValueError) as problem:

@@ -64,11 +64,12 @@ DEFAULT_EVENTS = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """A slash command the app declared."""
+    """A slash command the app declared; `should_escape` turns @name and #channel into ids."""
 
     command: str
     description: str = ""
     usage_hint: str = ""
+    should_escape: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,13 +113,19 @@ class AppConfig:
             description=agent.get("agent_description") or about.get("description", ""),
             scopes=frozenset(scopes),
             events=frozenset(events),
-            commands=tuple(
-                Command(c["command"], c.get("description", ""), c.get("usage_hint", ""))
-                for c in features.get("slash_commands", [])
-            ),
+            commands=tuple(_command(declared) for declared in features.get("slash_commands", [])),
             shortcuts=tuple(features.get("shortcuts", [])),
             prompts=tuple(agent.get("suggested_prompts", [])),
         )
+
+
+def _command(declared: Mapping[str, Any]) -> Command:
+    return Command(
+        declared["command"],
+        declared.get("description", ""),
+        declared.get("usage_hint", ""),
+        bool(declared.get("should_escape")),
+    )
 
 
 @dataclass(frozen=True, slots=True)

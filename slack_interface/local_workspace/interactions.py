@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from slack_interface.local_workspace import actions, payloads, people, posting
+from slack_interface.local_workspace import actions, mentions, payloads, people, posting
 from slack_interface.local_workspace.channel import Channel
-from slack_interface.local_workspace.config import BOT_USER_ID, Json
+from slack_interface.local_workspace.config import BOT_USER_ID, Command, Json
 from slack_interface.local_workspace.delivery import Parcel, Reply, UndeliveredError
 from slack_interface.local_workspace.errors import ControlError, SlackError
 from slack_interface.local_workspace.runtime import Runtime
@@ -49,11 +49,9 @@ async def run_command(
         raise ControlError(
             "cannot_use_in_thread", f"{command} cannot be used in a thread; mention the app there."
         )
-    known = runtime.config.app.commands
-    if known is not None and command not in {declared.command for declared in known}:
-        raise ControlError("unknown_command", f"{command} is not a command of any app here.", 404)
-    if known is not None and "commands" not in runtime.config.app.scopes:
-        raise ControlError("unknown_command", "The app lacks the `commands` scope.", 404)
+    declared = _declared(runtime, command)
+    if declared is not None and declared.should_escape:
+        text = mentions.encode(runtime.workspace, text, labelled=True)
     url = response_url(runtime, channel, user_id)
     payload = payloads.command(
         runtime.secrets.verification_token,
@@ -68,6 +66,18 @@ async def run_command(
     reply = await to_app(runtime, parcel, user_id)
     _show_command_reply(runtime, channel, user_id, reply.payload)
     return {"ok": True, "response": reply.payload}
+
+
+def _declared(runtime: Runtime, command: str) -> Command | None:
+    known = runtime.config.app.commands
+    if known is None:
+        return None
+    found = next((declared for declared in known if declared.command == command), None)
+    if found is None:
+        raise ControlError("unknown_command", f"{command} is not a command of any app here.", 404)
+    if "commands" not in runtime.config.app.scopes:
+        raise ControlError("unknown_command", "The app lacks the `commands` scope.", 404)
+    return found
 
 
 def _show_command_reply(
@@ -85,8 +95,6 @@ def _show_command_reply(
         runtime.live.tell(user_id, {"type": "notice", "text": text})
         return
     posting.post_ephemeral(runtime, channel, user_id, {}, body)
-    event = {"type": "command_response", "channel": channel.id, "text": body["text"]}
-    runtime.live.tell(user_id, event)
 
 
 async def act_on_message(

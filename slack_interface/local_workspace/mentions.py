@@ -9,22 +9,26 @@ _MARKUP = re.compile(r"<(?:[@#!][^<>\s]+|https?://[^<>\s]+|mailto:[^<>\s]+)>")
 _MENTION = re.compile(r"<@([A-Z0-9]+)>")
 
 
-def encode(workspace: Workspace, text: str) -> str:
-    """Escape &, < and > outside Slack markup, and turn @name and #channel into mentions."""
+def encode(workspace: Workspace, text: str, *, labelled: bool = False) -> str:
+    """Escape &, < and > outside Slack markup, and turn @name and #channel into mentions.
+
+    `labelled` mentions of people carry their name, as commands with should_escape get them.
+    """
     pieces, end = [], 0
     for match in _MARKUP.finditer(text):
-        pieces += [_encode_plain(workspace, text[end : match.start()]), match.group()]
+        pieces += [_encode_plain(workspace, text[end : match.start()], labelled), match.group()]
         end = match.end()
-    pieces.append(_encode_plain(workspace, text[end:]))
+    pieces.append(_encode_plain(workspace, text[end:], labelled))
     return "".join(pieces)
 
 
-def _encode_plain(workspace: Workspace, text: str) -> str:
+def _encode_plain(workspace: Workspace, text: str, labelled: bool) -> str:
     text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     if "@" in text:
         for user_id, user in workspace.users.items():
+            link = f"<@{user_id}|{user['name']}>" if labelled else f"<@{user_id}>"
             for name in (user["real_name"], user["name"]):
-                text = _replace(text, f"@{name}", f"<@{user_id}>")
+                text = _replace(text, f"@{name}", link)
     if "#" in text:
         for channel in workspace.channels.values():
             if channel.kind != "im":

@@ -94,6 +94,8 @@ def bot_message(runtime: Runtime, args: Json, body: Json, root_ts: str | None) -
         "bot_profile": payloads.bot_profile(name),
         **body,
     }
+    if args.get("client_msg_id"):
+        message["client_msg_id"] = args["client_msg_id"]
     if args.get("username"):
         message["username"] = args["username"]
     if args.get("icon_emoji") or args.get("icon_url"):

@@ -104,6 +104,30 @@ async def test_commands_are_refused_in_threads_and_when_undeclared(script: Scrip
         await other.http.aclose()
 
 
+@pytest.mark.parametrize(
+    ("escapes", "told"),
+    [(True, "about <@U0ADA|ada> in <#C0GENERAL|general>"), (False, "about @ada in #general")],
+)
+async def test_a_command_gets_ids_when_it_asked_for_them(escapes: bool, told: str) -> None:
+    app = AppConfig(commands=(Command("/metrics", should_escape=escapes),))
+    async with LocalWorkspace(pacing=False, app=app) as workspace:
+        bolt, script = Bolt(workspace), Script(workspace)
+        texts: list[str] = []
+
+        @bolt.app.command("/metrics")
+        async def metrics(ack: AsyncAck, body: Json) -> None:
+            await ack()
+            texts.append(body["text"])
+
+        await bolt.connect()
+        await until(workspace.runtime.delivery.is_connected)
+        command = {"channel": "#general", "user": "grace", "command": "/metrics"}
+        await script.post("command", **command, text="about @ada in #general")
+        assert texts == [told]
+        await bolt.close()
+        await script.http.aclose()
+
+
 async def test_an_app_that_does_not_acknowledge_is_noticed(bolt: Bolt, script: Script) -> None:
     await script.post("faults", clock_rate=100)
 

@@ -9,6 +9,7 @@ from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
 from slack_interface.local_workspace import AppConfig, LocalWorkspace
+from slack_interface.local_workspace.activity_log import ActivityLog, ApiCall
 from slack_interface.local_workspace.config import DEFAULT_SCOPES
 from tests.slack_interface.local_workspace.conftest import Script, until
 
@@ -82,6 +83,24 @@ async def test_posting_editing_deleting(client: AsyncWebClient, script: Script) 
     assert link["permalink"].endswith(f"/archives/C0GENERAL/p{ts.replace('.', '')}")
     await client.chat_delete(channel="C0GENERAL", ts=ts)
     assert await script.messages("C0GENERAL") == []
+
+
+async def test_who_a_message_is_from_and_its_own_id_are_kept(client: AsyncWebClient) -> None:
+    more = {"username": "Six", "icon_emoji": ":six:", "client_msg_id": "m-1"}
+    sent = {"channel": "C0GENERAL", "text": "x", **more}
+    message = (await client.api_call("chat.postMessage", json=sent))["message"]
+    assert (message["username"], message["icons"]) == ("Six", {"emoji": ":six:"})
+    assert (message["client_msg_id"], message["bot_id"]) == ("m-1", "B0VIRTUOUS")
+
+
+def test_the_log_is_a_ring_and_can_be_narrowed() -> None:
+    log = ActivityLog(size=3)
+    for number in range(5):
+        log.add(ApiCall(f"m{number}", {}, 200, None, 0.1))
+    assert [row["method"] for row in log.rows()] == ["m2", "m3", "m4"]
+    assert [row["method"] for row in log.rows(limit=1)] == ["m4"]
+    assert [row["method"] for row in log.rows(method="m3")] == ["m3"]
+    assert log.rows(kind="delivery") == []
 
 
 async def test_what_cannot_be_posted(client: AsyncWebClient, script: Script) -> None:

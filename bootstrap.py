@@ -281,7 +281,7 @@ def _local_workspace(settings: Settings, port: int | None) -> LocalWorkspace:
 @contextmanager
 def _only_one(home: Path) -> Iterator[None]:
     """Two demos on one home would write over each other's workspace. Raises ConfigurationError."""
-    home.mkdir(parents=True, exist_ok=True)
+    home.mkdir(mode=0o700, parents=True, exist_ok=True)
     lock = FileLock(home / "demo.lock")
     try:
         lock.acquire(timeout=0)

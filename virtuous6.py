@@ -21,7 +21,7 @@ import typer
 from database.errors import ConfigurationError, VirtuousError
 
 if TYPE_CHECKING:
-    from database.records import MetricsRow
+    from database.records import Document, MetricsRow
     from orchestrator.settings import Settings
 
 T = TypeVar("T")
@@ -336,30 +336,32 @@ def agents_list(context: typer.Context, json: Json = False) -> None:
 @agents_app.command("show")
 def agents_show(context: typer.Context, name: str, json: Json = False) -> None:
     """One agent as it answers now."""
-    document, _ = _one_agent(context, name, json)
-    if json:
-        _print_json(document)
-    else:
-        import yaml
+    with _reported(json):
+        from orchestrator.administration import as_yaml
 
-        _say(yaml.safe_dump(document["body"], sort_keys=False, allow_unicode=True).rstrip())
+        document, _ = asyncio.run(_one_agent(context, name))
+        if json:
+            _print_json(asdict(document))
+        else:
+            _say(as_yaml(document).rstrip())
 
 
 @agents_app.command("history")
 def agents_history(context: typer.Context, name: str, json: Json = False) -> None:
     """Every version of an agent, oldest first."""
-    _, history = _one_agent(context, name, json)
-    if json:
-        _print_json({"name": name, "versions": history})
-    else:
-        _table(
-            ("number", "version", "active", "origin", "author", "reason"),
-            [
-                (str(d["number"]), d["version"], "yes" if d["active"] else "", d["origin"],
-                 d["author"] or "", d["reason"] or "")
-                for d in history
-            ],
-        )  # fmt: skip
+    with _reported(json):
+        _, history = asyncio.run(_one_agent(context, name))
+        if json:
+            _print_json({"name": name, "versions": [asdict(d) for d in history]})
+        else:
+            _table(
+                ("number", "version", "active", "origin", "author", "reason"),
+                [
+                    (str(d.number), d.version, "yes" if d.active else "", d.origin,
+                     d.author or "", d.reason or "")
+                    for d in history
+                ],
+            )  # fmt: skip
 
 
 @agents_app.command("export")
@@ -380,19 +382,11 @@ def agents_export(context: typer.Context, folder: Path, json: Json = False) -> N
             _say(f"{len(files)} agents written to {folder}.")
 
 
-def _one_agent(
-    context: typer.Context, name: str, json: bool
-) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    with _reported(json):
+async def _one_agent(context: typer.Context, name: str) -> "tuple[Document, list[Document]]":
+    from orchestrator.administration import agent, opened
 
-        async def work() -> tuple[dict[str, Any], list[dict[str, Any]]]:
-            from orchestrator.administration import agent, opened
-
-            async with opened(_settings(), context.obj.workspace) as store:
-                document, history = await agent(store, name)
-                return asdict(document), [asdict(version) for version in history]
-
-        return asyncio.run(work())
+    async with opened(_settings(), context.obj.workspace) as store:
+        return await agent(store, name)
 
 
 def _settings() -> "Settings":
@@ -405,8 +399,10 @@ def _pull(name: str, models_dir: Path) -> Path:
     from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
-    from agents.weights import PullProgress, pull
+    from agents.weights import PullProgress, installed, path_of, pull
 
+    if name in installed(models_dir):
+        return path_of(name, models_dir)
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -482,7 +478,9 @@ def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(*heads, box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for head in heads:
+        table.add_column(head, overflow="fold")
     for row in rows:
         table.add_row(*(Text(cell) for cell in row))
     Console().print(table)

@@ -54,7 +54,7 @@ async def opened(settings: Settings, workspace: str | None) -> AsyncIterator[Sto
 
 def migrate(home: Path) -> dict[str, list[str]]:
     """Bring every database file up to date, making those that are not there; steps by file."""
-    home.mkdir(parents=True, exist_ok=True)
+    home.mkdir(mode=0o700, parents=True, exist_ok=True)
     done: dict[str, list[str]] = {}
     for family, name in _FILES:
         path = home / name
@@ -171,19 +171,32 @@ def _written(documents: Sequence[Document], folder: Path) -> list[Path]:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for file, document in zip(files, documents, strict=True):
-            file.write_text(_yaml(document), encoding="utf-8")
+            file.write_text(as_yaml(document), encoding="utf-8")
     except OSError as error:
         raise InputError(f"{folder} cannot be written: {error.strerror}. Name another.") from None
     return files
 
 
-def _yaml(document: Document) -> str:
-    body = _ordered(document)
-    return yaml.safe_dump(body, sort_keys=False, allow_unicode=True, width=100)
+def as_yaml(document: Document) -> str:
+    """The document as a person would write it: those left at their default out, prompts as text."""
+    return yaml.dump(
+        _ordered(document), Dumper=_Plain, sort_keys=False, allow_unicode=True, width=100
+    )
+
+
+class _Plain(yaml.SafeDumper):
+    """Writes texts of several lines as blocks."""
+
+
+def _block(dumper: _Plain, text: str) -> yaml.Node:
+    style = "|" if "\n" in text else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style)
+
+
+_Plain.add_representer(str, _block)
 
 
 def _ordered(document: Document) -> dict[str, Any]:
-    """The body as a person would write it: fields in order, those left at their default out."""
     try:
         definition = parse_definition(document.body, f"agent {document.name}")
     except DefinitionError:

@@ -1,0 +1,119 @@
+import asyncio
+import json
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from filelock import FileLock
+
+from bootstrap import MANIFEST, Assistant, assistant, demo, serve
+from database.errors import ConfigurationError
+from database.records import RunQuery
+from orchestrator.settings import Settings, load_settings
+from slack_interface.local_workspace import LocalWorkspace
+from tests.model_server.server import ScriptedModel, answer
+from tests.orchestrator.fakes import ScriptedModels, WordEmbedder
+
+
+@pytest.fixture
+async def workspace() -> AsyncIterator[LocalWorkspace]:
+    manifest = json.loads(MANIFEST.read_text(encoding="utf-8"))
+    async with LocalWorkspace(manifest=manifest, pacing=False) as workspace:
+        yield workspace
+
+
+def settings_for(workspace: LocalWorkspace, home: Path, **more: Any) -> Settings:
+    return load_settings(
+        slack_api_url=workspace.api_url,
+        slack_bot_token=workspace.bot_token,
+        slack_app_token=workspace.app_token,
+        virtuous6_home=home,
+        **more,
+    )
+
+
+async def ask(workspace: LocalWorkspace, house: Assistant, **body: str) -> list[Mapping[str, Any]]:
+    """Say something in the workspace; what stands in its thread once the assistant is idle."""
+    async with httpx.AsyncClient(base_url=workspace.url) as client:
+        said = (await client.post("/_control/message", json=body)).raise_for_status().json()
+        message = said["message"]
+        thread = message.get("thread_ts") or message["ts"]
+        channel = said.get("channel") or message["channel"]
+        async with asyncio.timeout(20):
+            while True:
+                await house.slack.idle()
+                path = f"/_control/messages/{channel}?thread_ts={thread}"
+                found: list[Mapping[str, Any]] = (await client.get(path)).json()["messages"]
+                if found[-1].get("bot_id") and not found[-1].get("streaming"):
+                    return found
+                await asyncio.sleep(0.02)
+
+
+async def test_one_message_through_the_whole_house(
+    workspace: LocalWorkspace, scripted_model: ScriptedModel, home: Path
+) -> None:
+    await scripted_model.script([answer("A log that is written first.")])
+    settings = settings_for(workspace, home, openai_base_url=scripted_model.base_url)
+    async with assistant(settings) as house:
+        messages = await ask(
+            workspace, house, channel="@assistant", user="ada", text="What is a write-ahead log?"
+        )
+        assert await house.bus.drain()
+        assert "A log that is written first." in messages[-1]["text"]
+        (run,) = await house.store.runs(RunQuery(), with_steps=True)
+        assert (run.reply, run.error) == ("A log that is written first.", None)
+        assert run.reply_ts == messages[-1]["ts"]
+        assert run.agent_version == house.pool.definitions[run.agent].version
+        assert [step.kind for step in run.steps] == ["model"]
+
+
+async def test_a_second_start_remembers_the_thread(workspace: LocalWorkspace, home: Path) -> None:
+    models = ScriptedModels(lambda turns, model: f"Heard {len(turns)}.")
+    settings = settings_for(workspace, home)
+    parts: dict[str, Any] = {"models": models, "embedder": WordEmbedder()}
+    async with assistant(settings, **parts) as house:
+        first = await ask(workspace, house, channel="@assistant", user="ada", text="My cat is Mia")
+    async with assistant(settings, **parts) as house:
+        await ask(
+            workspace, house, channel="@assistant", user="ada", text="What is my cat's name?",
+            thread_ts=first[0]["ts"],
+        )  # fmt: skip
+    said = [turn.text for turn in models.asked[-1][1] if turn.role != "system"]
+    assert said == ["My cat is Mia", first[-1]["text"].strip(), "What is my cat's name?"]
+
+
+async def test_without_tokens_it_says_what_to_set(home: Path) -> None:
+    settings = load_settings(openai_base_url="http://127.0.0.1:9/v1")
+    with pytest.raises(ConfigurationError, match="SLACK_BOT_TOKEN"):
+        await serve(settings, lambda line: None)
+
+
+async def test_without_any_model_it_says_how_to_get_one(
+    workspace: LocalWorkspace, home: Path, tmp_path: Path
+) -> None:
+    settings = settings_for(workspace, home, virtuous6_models_dir=tmp_path / "none")
+    with pytest.raises(ConfigurationError, match="model pull"):
+        async with assistant(settings):
+            pass
+
+
+async def test_a_refused_token_is_said(workspace: LocalWorkspace, home: Path) -> None:
+    settings = settings_for(workspace, home).model_copy(
+        update={"slack_bot_token": load_settings(slack_bot_token="xoxb-wrong").slack_bot_token}
+    )
+    with pytest.raises(ConfigurationError, match="SLACK_BOT_TOKEN"):
+        async with assistant(settings, models=ScriptedModels(lambda turns, model: "x")):
+            pass
+
+
+async def test_two_demos_do_not_share_a_home(home: Path) -> None:
+    home.mkdir(parents=True)
+    said: list[str] = []
+    with (
+        FileLock(home / "demo.lock"),
+        pytest.raises(ConfigurationError, match="already running"),
+    ):
+        await demo(load_settings(), port=0, model="none", browser=False, say=said.append)
+    assert said == []

@@ -61,10 +61,13 @@ class PageApi:
         return file_response(stored.info, stored.content)
 
     async def upload(self, request: Request) -> Response:
-        """A person shares files (multipart: any number of files, and text)."""
+        """A person shares files (multipart: any number of files, and text).
+
+        Without a channel they are only stored: a modal's file input hands them over when submitted.
+        """
         query = request.query_params
-        name, user_name = query.get("channel", ""), query.get("user", "")
-        channel, user = people.place(self._runtime, name, user_name)
+        name, user_name = query.get("channel"), query.get("user", "")
+        user = self._runtime.workspace.user_named(user_name)
         form = await request.form(max_files=MOST_FILES)
         uploads = []
         for _, value in form.multi_items():
@@ -76,6 +79,9 @@ class PageApi:
         text = form.get("text")
         if not uploads:
             raise ControlError("no_file", "Choose a file first.")
+        if name is None:
+            return reply({"files": people.keep_files(self._runtime, user, uploads)})
+        channel, user = people.place(self._runtime, name, user_name)
         message = people.share_files(
             self._runtime,
             channel,

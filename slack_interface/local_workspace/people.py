@@ -137,18 +137,25 @@ def share_files(
 ) -> Json:
     """A person shares files with an optional text; returns the message."""
     _root(channel, thread_ts)
-    shared = []
-    for name, content in uploads:
-        info = new_file(runtime, name, len(content), user_id)
-        runtime.workspace.files[info["id"]].content = content
+    shared = keep_files(runtime, user_id, uploads)
+    for info in shared:
         share_file(channel, info)
-        shared.append(info)
     message = send(runtime, channel, user_id, text, thread_ts, shared)
     if BOT_USER_ID in channel.members:
         for info in shared:
             event = payloads.file_shared_event(info["id"], user_id, channel, message["ts"])
             runtime.emit("file_shared", event)
     return message
+
+
+def keep_files(runtime: Runtime, user_id: str, uploads: list[tuple[str, bytes]]) -> list[Json]:
+    """A person's files, stored but shared nowhere yet; returns what is known of each."""
+    kept = []
+    for name, content in uploads:
+        info = new_file(runtime, name, len(content), user_id)
+        runtime.workspace.files[info["id"]].content = content
+        kept.append(info)
+    return kept
 
 
 def join(runtime: Runtime, channel: Channel, user_id: str, inviter: str | None = None) -> None:

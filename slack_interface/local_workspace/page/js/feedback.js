@@ -4,9 +4,17 @@ import { h, icon, iconButton, uid } from "./dom.js";
 
 const STAY_MS = 7000;
 
+/** Where toasts go: inside the topmost dialog when there is one, as everything behind it is inert. */
+function toastBox() {
+  const host = [...document.querySelectorAll("dialog[open]")].at(-1) || document.body;
+  const box = document.getElementById("toasts") || h("div", { id: "toasts", class: "toasts", role: "alert", "aria-live": "assertive" });
+  if (box.parentElement !== host) host.append(box);
+  return box;
+}
+
 /** A short notice in the corner; kind is "info" or "error". */
 export function toast(text, kind = "info") {
-  const box = document.getElementById("toasts");
+  const box = toastBox();
   const same = [...box.children].find((n) => n.dataset.text === text);
   same?.remove();
   const note = h("div", { class: `toast toast-${kind}`, "data-testid": "toast", dataset: { text } },

@@ -5,6 +5,7 @@ import { drawBlocks } from "./blocks/index.js";
 import { fill, h, iconButton, uid } from "./dom.js";
 import { attempt } from "./feedback.js";
 import { plainText } from "./mrkdwn.js";
+import { closeLayer, layerIsOpen } from "./popover.js";
 
 /** Keeps the dialog equal to the top of store.modals. */
 export class Modals {
@@ -45,7 +46,8 @@ export class Modals {
     this.dialog = h("dialog", { class: "modal", "aria-labelledby": id, "data-testid": "modal" }, this.form);
     this.dialog.addEventListener("cancel", (event) => {
       event.preventDefault();
-      this.close();
+      if (layerIsOpen()) closeLayer();
+      else this.close();
     });
     document.body.append(this.dialog);
     this.dialog.showModal();

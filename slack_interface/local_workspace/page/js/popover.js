@@ -121,7 +121,7 @@ export function openListbox(anchor, { groups, load, isSelected = () => false, on
     const index = state.rows.length;
     const node = h("div", {
       role: "option", id: uid("option"), class: "option", "aria-selected": isSelected(option.key) ? "true" : "false",
-      onclick: () => pick(index), onpointermove: () => activate(index, false),
+      onpointerdown: (event) => event.preventDefault(), onclick: () => pick(index), onpointermove: () => activate(index, false),
     }, h("span", { class: "option-text" }, h("span", {}, option.label), option.description && h("small", {}, option.description)), icon("check", "icon tick"));
     state.rows.push({ node, option });
     return node;

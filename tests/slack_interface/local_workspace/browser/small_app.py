@@ -70,7 +70,34 @@ DETAIL_VIEW: Json = {
     "callback_id": "detail",
     "title": plain("More detail"),
     "submit": plain("Keep"),
-    "blocks": [{"type": "section", "text": mrkdwn("A *second* view.")}],
+    "blocks": [
+        {"type": "section", "text": mrkdwn("A *second* view.")},
+        {
+            "type": "input",
+            "block_id": "agent",
+            "label": plain("Which agent"),
+            "element": {
+                "type": "external_select",
+                "action_id": "find_agent",
+                "min_query_length": 2,
+                "placeholder": plain("Find an agent"),
+            },
+        },
+        {
+            "type": "input",
+            "block_id": "people",
+            "optional": True,
+            "label": plain("Who else"),
+            "element": {"type": "multi_users_select", "action_id": "pick"},
+        },
+        {
+            "type": "input",
+            "block_id": "proof",
+            "optional": True,
+            "label": plain("Proof"),
+            "element": {"type": "file_input", "action_id": "files"},
+        },
+    ],
 }
 
 HOME_VIEW: Json = {
@@ -122,6 +149,7 @@ class SmallApp:
         for action_id in ("reject", "mode", "who", "more", "day", "radio", "boxes", "many", "side"):
             app.action(action_id)(self.on_click)
         app.shortcut("save_this")(self.on_shortcut)
+        app.options("find_agent")(self.on_find_agent)
         app.view("why")(self.on_submit)
         app.view("detail")(self.on_detail)
 
@@ -234,5 +262,12 @@ class SmallApp:
         await ack()
         self.submitted.append(values)
 
-    async def on_detail(self, ack: AsyncAck) -> None:
-        await ack()
+    async def on_find_agent(self, ack: AsyncAck, payload: Json) -> None:
+        names = [name for name in ("analyst", "writer", "coder") if payload["value"] in name]
+        await ack(options=[option(name.title(), name) for name in names])
+
+    async def on_detail(self, ack: AsyncAck, view: Json) -> None:
+        self.submitted.append(view["state"]["values"])
+        thanks = {"type": "section", "text": mrkdwn("Kept, *thank you*.")}
+        done = {"type": "modal", "callback_id": "thanks", "title": plain("Done")}
+        await ack(response_action="update", view={**done, "blocks": [thanks]})

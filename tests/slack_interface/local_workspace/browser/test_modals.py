@@ -74,3 +74,25 @@ async def test_a_negative_rating_asks_why(world: World) -> None:
     await expect(page.get_by_test_id("modal")).to_contain_text("What was wrong?")
     await expect(bad).to_have_attribute("aria-pressed", "true")
     assert world.app.clicks[0]["value"] == "down"
+
+
+async def test_searched_options_people_files_and_a_view_that_replaces_itself(world: World) -> None:
+    page, modal = await open_why(world)
+    await modal.get_by_role("button", name="More detail").click()
+    await modal.get_by_role("combobox", name="Which agent").click()
+    await page.get_by_role("combobox", name="Search Find an agent").fill("wri")
+    await page.get_by_role("option", name="Writer").click()
+    await modal.get_by_role("combobox", name="Who else").click()
+    await page.get_by_role("option", name="Alan Turing").click()
+    await page.get_by_role("option", name="Grace Hopper").click()
+    await page.keyboard.press("Escape")
+    await modal.get_by_label("Proof").set_input_files(
+        {"name": "proof.txt", "mimeType": "text/plain", "buffer": b"seen"}
+    )
+    await expect(modal.locator(".file-chip")).to_contain_text("proof.txt")
+    await modal.get_by_role("button", name="Keep").click()
+    await expect(modal).to_contain_text("Kept, thank you.")
+    values = world.app.submitted[0]
+    assert values["agent"]["find_agent"]["selected_option"]["value"] == "writer"
+    assert values["people"]["pick"]["selected_users"] == ["U0ALAN", "U0GRACE"]
+    assert values["proof"]["files"]["files"][0]["name"] == "proof.txt"

@@ -55,8 +55,21 @@ class AgentBudget(BaseModel):
     max_cost_usd: float | None = Field(default=None, gt=0, le=1000)
 
 
+class Demonstration(BaseModel):
+    """A request and the answer that the agent should give to it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, str_strip_whitespace=True)
+
+    request: Text
+    answer: Text
+
+
 class AgentDefinition(BaseModel):
-    """One agent. `model` is `strong`, `fast` or a real name; `examples` are requests it is for."""
+    """One agent. `model` is `strong`, `fast` or a real name; `examples` are requests it is for.
+
+    `demonstrations` are shown to the model as earlier turns of the conversation, which small models
+    follow where they do not follow the same examples inside the prompt.
+    """
 
     model_config = ConfigDict(
         extra="forbid", frozen=True, strict=True, str_strip_whitespace=True, allow_inf_nan=False
@@ -67,6 +80,7 @@ class AgentDefinition(BaseModel):
     description: Text
     examples: Annotated[tuple[Example, ...], Field(strict=False, max_length=40)] = ()
     system_prompt: Annotated[str, Field(min_length=1, max_length=MAX_PROMPT_CHARACTERS)]
+    demonstrations: Annotated[tuple[Demonstration, ...], Field(strict=False, max_length=12)] = ()
     model: ModelName = "strong"
     temperature: Annotated[float, Field(ge=0, le=2)] | None = None
     max_tokens: Annotated[int, Field(ge=1, le=128_000)] | None = None

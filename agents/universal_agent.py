@@ -108,6 +108,11 @@ class UniversalAgent:
     ) -> None:
         self.definition = definition
         self._models = models
+        self._demonstrations = [
+            turn
+            for shown in definition.demonstrations
+            for turn in (Turn("user", shown.request), Turn("assistant", shown.answer))
+        ]
         self._tools = {name: tools[name] for name in definition.tools if name in tools}
         self._specs = tuple(tool.spec for tool in self._tools.values())
         missing = [name for name in definition.tools if name not in tools]
@@ -144,13 +149,13 @@ class UniversalAgent:
         yield work.finished()
 
     def _opening(self, turns: Sequence[Turn], context: ToolContext) -> list[Turn]:
-        """The turns with one system turn in front: many chat templates allow only one."""
+        """One system turn (many chat templates allow no second), demonstrations, the turns."""
         parts = [self.definition.system_prompt, f"Today is {context.now:%A %Y-%m-%d}."]
         if self._tools:
             parts.append(_TOOLS_ARE_DATA)
         parts += [turn.text for turn in turns if turn.role == "system"]
         rest = [turn for turn in turns if turn.role != "system"]
-        return [Turn("system", "\n\n".join(parts)), *rest]
+        return [Turn("system", "\n\n".join(parts)), *self._demonstrations, *rest]
 
     def _call(self, said: Sequence[Turn], *, last: bool, asked: bool) -> AsyncIterator[ModelEvent]:
         turns = [*said, Turn("user", _ANSWER_NOW)] if last and asked else said

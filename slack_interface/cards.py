@@ -171,6 +171,8 @@ def workflow_card(
 
 def _assignment(blank: WorkflowInput) -> str:
     example = shortened(blank.example.replace('"', "'"), 40)
+    if not example:
+        return f"{blank.name}=…"
     return f'{blank.name}="{example}"' if " " in example else f"{blank.name}={example}"
 
 

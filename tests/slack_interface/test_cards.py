@@ -1,0 +1,77 @@
+"""Cards within Slack's limits, and the same in words."""
+
+import json
+
+from database.records import Metrics, MetricsRow, Run, RunQuery
+from orchestrator.generalising import WorkflowInput
+from slack_interface.cards import (
+    HomeFacts,
+    home_view,
+    metrics_card,
+    why_modal,
+    workflow_card,
+    workflow_modal,
+)
+from slack_interface.local_workspace.block_rules import check_blocks
+from tests.slack_interface.world import MANIFEST, find
+
+
+def row(label: str, runs: int = 10, unpriced: int = 0) -> MetricsRow:
+    return MetricsRow(label, runs, 6, 8, 800.0, 2500.0, 1000, 2000, 0.1234, unpriced, 3, 1)
+
+
+def metrics(agents: int, days: int, unpriced: int = 0) -> Metrics:
+    return Metrics(
+        RunQuery(),
+        row("all", unpriced=unpriced),
+        tuple(row(f"agent-with-a-rather-long-name-{n}") for n in range(agents)),
+        tuple(row(f"2026-11-{n % 30 + 1:02d}") for n in range(days)),
+    )
+
+
+def test_metrics_say_in_words_what_the_charts_show() -> None:
+    text, blocks = metrics_card(metrics(2, 3), "Everyone, last 7 days", counts_only=False)
+    for part in ("Success: 75% (8 judged)", "0.8 s median", "$0.1234", "3 good, 1 bad", "agent-"):
+        assert part in text
+    assert len(find(blocks, "data_visualization")) == 2
+    assert len(find(blocks, "data_table")) == 1
+
+
+def test_unknown_prices_are_unknown_and_never_nothing() -> None:
+    assert "Cost: unknown" in metrics_card(metrics(1, 1, 10), "t", counts_only=False)[0]
+    partly = metrics_card(metrics(1, 1, 4), "t", counts_only=False)[0]
+    assert "Cost: $0.1234 + 4 unpriced" in partly
+
+
+def test_every_card_is_valid_however_much_there_is() -> None:
+    _, blocks = metrics_card(metrics(300, 200), "t" * 400, counts_only=False)
+    assert check_blocks(blocks, "message") == []
+    _, counts = metrics_card(metrics(300, 200), "t", counts_only=True)
+    assert check_blocks(counts, "message") == []
+    assert "Success" not in json.dumps(counts)
+    runs = [Run(f"r{n}", "<!channel> " * 2000, "agent") for n in range(50)]
+    facts = HomeFacts("N" * 500, {}, runs, metrics(5, 5), [f"workflow-{n}" for n in range(90)])
+    home = home_view(facts)
+    assert check_blocks(home["blocks"], "home") == []
+    assert "<!channel>" not in json.dumps(home)
+    inputs = [WorkflowInput(f"name-{n}", "example " * 500) for n in range(200)]
+    assert check_blocks(workflow_card("w" * 60, inputs, saved=True)[1], "message") == []
+    assert check_blocks(workflow_modal("w", inputs, "{}")["blocks"], "modal") == []
+    assert check_blocks(why_modal("{}")["blocks"], "modal") == []
+
+
+def test_a_workflow_says_how_to_run_it() -> None:
+    inputs = [WorkflowInput("topic", "green tea"), WorkflowInput("day", "")]
+    text, _ = workflow_card("report", inputs, saved=False)
+    assert 'run report topic="green tea" day=…' in text
+
+
+def test_the_manifest_offers_what_the_app_listens_to() -> None:
+    commands = {entry["command"] for entry in MANIFEST["features"]["slash_commands"]}
+    assert commands == {"/better", "/save-workflow", "/metrics"}
+    shortcuts = {entry["callback_id"] for entry in MANIFEST["features"]["shortcuts"]}
+    assert shortcuts == {"improve_answer", "save_workflow"}
+    assert "agent_view" in MANIFEST["features"]
+    assert "assistant_view" not in MANIFEST["features"]
+    assert len(MANIFEST["features"]["agent_view"]["agent_description"]) <= 300
+    assert len(MANIFEST["features"]["agent_view"]["suggested_prompts"]) <= 4

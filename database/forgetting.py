@@ -132,6 +132,9 @@ def _forget(connection: sqlite3.Connection, workspace: str, user_id: str) -> For
     for sql in _scrubs():
         connection.execute(sql, values)
     connection.execute("INSERT INTO message_words (message_words) VALUES ('rebuild')")
+    connection.execute(
+        "UPDATE search_progress SET seq = (SELECT coalesce(max(seq), 0) FROM messages)"
+    )
     connection.execute("COMMIT")
     connection.execute("DROP TABLE temp.their_runs")
     wipe(connection)

@@ -27,6 +27,7 @@ _ADD_FEEDBACK = _insert("feedback", rows.FEEDBACK)
 _ADD_MESSAGE = _insert("messages", rows.MESSAGE)
 _ADD_SUMMARY = _insert("summaries", rows.SUMMARY)
 _ADD_DOCUMENT = _insert("documents", rows.DOCUMENT)
+_INDEX_BATCH = 250
 _LIVE = "workspace = ? AND channel_id = ? AND deleted = 0"
 _DOCUMENT = "workspace = ? AND kind = ? AND name = ?"
 
@@ -35,7 +36,7 @@ class SqliteBackend:
     """The record of one workspace in a SQLite file."""
 
     def __init__(self, path: Path, workspace: str) -> None:
-        self.file = SqliteFile(path, "record")
+        self.file = SqliteFile(path, "record", upkeep=index_messages)
         self.workspace = workspace
 
     # Facts
@@ -135,6 +136,8 @@ class SqliteBackend:
         self, connection: sqlite3.Connection, match: str, audiences: Collection[str], limit: int
     ) -> list[Row]:
         """Best match first; `match` is an FTS5 expression."""
+        while index_messages(connection):
+            pass
         sql = """SELECT messages.* FROM message_words
             JOIN messages ON messages.seq = message_words.rowid
             WHERE message_words MATCH ? AND workspace = ? AND deleted = 0
@@ -259,6 +262,26 @@ class SqliteBackend:
             ON CONFLICT DO UPDATE SET centroid = excluded.centroid, count = excluded.count"""
         with self.file.transaction() as connection:
             _put(connection, sql, (self.workspace, name, centroid, count))
+
+
+def index_messages(connection: sqlite3.Connection) -> bool:
+    """Make some more messages known to the search; False when all were."""
+    behind = "SELECT EXISTS (SELECT 1 FROM messages, search_progress p WHERE messages.seq > p.seq)"
+    if not connection.execute(behind).fetchone()[0]:
+        return False
+    connection.execute("BEGIN IMMEDIATE")
+    done = "(SELECT seq FROM search_progress)"
+    (last,) = connection.execute(
+        f"SELECT max(seq) FROM (SELECT seq FROM messages WHERE seq > {done} ORDER BY seq LIMIT ?)",
+        (_INDEX_BATCH,),
+    ).fetchone()
+    if last is not None:
+        sql = f"""INSERT INTO message_words (rowid, text)
+            SELECT seq, text FROM messages WHERE seq > {done} AND seq <= ?"""
+        connection.execute(sql, (last,))
+        connection.execute("UPDATE search_progress SET seq = ?", (last,))
+    connection.execute("COMMIT")
+    return last is not None
 
 
 def workspaces(path: Path) -> list[str]:

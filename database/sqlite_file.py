@@ -79,7 +79,8 @@ class SqliteFile:
     """A migrated database file with one writing connection.
 
     `synchronous` NORMAL survives a killed process but may lose the last moments in a power cut;
-    FULL survives both and costs a flush of the disk for each transaction.
+    FULL survives both and costs a flush of the disk for each transaction. `upkeep` is work that can
+    wait for the next checkpoint; it says whether there is more.
     """
 
     def __init__(
@@ -87,8 +88,10 @@ class SqliteFile:
         path: Path,
         family: migrations.Family,
         synchronous: Literal["NORMAL", "FULL"] = "NORMAL",
+        upkeep: Callable[[sqlite3.Connection], bool] | None = None,
     ) -> None:
         self.path = path
+        self._upkeep = upkeep
         self._lock = threading.RLock()
         self._commits = 0
         self._wanted = threading.Event()
@@ -194,6 +197,10 @@ class SqliteFile:
                 _log.warning("checkpoint_failed", reason=str(error))
 
     def _checkpoint(self, connection: sqlite3.Connection) -> None:
+        while self._upkeep is not None:
+            with self._lock:
+                if not self._upkeep(connection):
+                    break
         connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
         log = self.path.with_name(f"{self.path.name}-wal")
         if log.stat().st_size > LOG_BYTES:

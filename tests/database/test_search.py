@@ -59,13 +59,27 @@ async def test_what_people_type_is_never_taken_for_syntax(store: Store, words: s
     assert texts(found) in ([], ["the budget in snake_case"])
 
 
-async def test_edits_and_deletions_are_followed(store: Store) -> None:
+@pytest.mark.parametrize("searched_before", [True, False])
+async def test_edits_and_deletions_are_followed(store: Store, searched_before: bool) -> None:
     store.append(said(1, "the zebra plan"), said(2, "the walrus plan"))
+    if searched_before:
+        assert len(await store.search_messages("plan", ANYBODY)) == 2
     await store.edit_message("C1", "1700000001.000100", "the giraffe plan")
     await store.delete_message("C1", "1700000002.000100")
     assert await store.search_messages("zebra", ANYBODY) == []
     assert await store.search_messages("walrus", ANYBODY) == []
     assert texts(await store.search_messages("giraffe", ANYBODY)) == ["the giraffe plan"]
+
+
+async def test_what_is_said_after_a_search_or_a_forgetting_is_found(store: Store) -> None:
+    for number in range(3):
+        store.append(*(said(1000 * number + n, f"plan {number}") for n in range(600)))
+        found = await store.search_messages(f"plan {number}", ANYBODY, limit=1000)
+        assert len(found) == 600
+    await store.forget("U0ZED")
+    store.append(said(9000, "plan afterwards"))
+    assert len(await store.search_messages("afterwards", ANYBODY)) == 1
+    assert len(await store.search_messages("plan", ANYBODY, limit=5000)) == 1801
 
 
 people = st.sampled_from(["U1", "U2", "U3"])

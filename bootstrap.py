@@ -108,6 +108,7 @@ async def assistant(
         stack.push_async_callback(parts.bus.drain)
         scheduler = Scheduler()
         scheduler.every("drop idle agents", "17 * * * *", _sweep(parts.pool))
+        scheduler.every("learn what worked", "* * * * *", parts.orchestrator.learn_what_worked)
         scheduler.start()
         stack.callback(scheduler.stop)
         await parts.slack.start()

@@ -73,14 +73,23 @@ class AgentOrchestrator:
         self._spawn = spawn
         self._clock = clock
         self._agent_of: LRUCache[tuple[str, str], str] = LRUCache(maxsize=10_000)
-        self._learning = self._to_learn = False
+        self._to_learn = True
         bus.on("run_recorded", self._after_run)
-        bus.on("feedback_given", self._learn_what_worked)
+        bus.on("feedback_given", self._note_feedback)
 
     async def start(self) -> None:
         """Take up what was learned before."""
         await self._task_types.load()
-        await self._learn_what_worked(None)
+        await self.learn_what_worked()
+
+    async def learn_what_worked(self) -> None:
+        """Let routing know how agents did, if there was feedback since the last time.
+
+        For the clock, not for each feedback: it reads the runs of three months.
+        """
+        if self._to_learn:
+            self._to_learn = False
+            self._router.learn(await self._store.agent_record(self._clock() - _RECORD_SECONDS))
 
     async def reply(self, request: Request, files: FilesPort) -> AsyncGenerator[ReplyEvent, None]:
         """Answer; the last event is ReplyFinished, also on failure or when cancelled.
@@ -281,16 +290,5 @@ class AgentOrchestrator:
         await self._task_types.save()
         await self._memory.summarise(run)
 
-    async def _learn_what_worked(self, _: Feedback | None) -> None:
-        """Read what worked, once at a time; feedback that comes meanwhile is read right after."""
+    async def _note_feedback(self, _: Feedback) -> None:
         self._to_learn = True
-        if self._learning:
-            return
-        self._learning = True
-        try:
-            while self._to_learn:
-                self._to_learn = False
-                since = self._clock() - _RECORD_SECONDS
-                self._router.learn(await self._store.agent_record(since))
-        finally:
-            self._learning = False

@@ -276,6 +276,7 @@ async def test_feedback_is_kept_redacted_and_teaches_routing(store: Store) -> No
         await house.answer(asked, f"{n}.6")
         await house.orchestrator.give_feedback(Feedback(f"g{n}", f"s{n}", "rating", -1.0))
     assert await house.bus.drain()
+    await house.orchestrator.learn_what_worked()
     assert [f.text for f in await store.feedback_on("r0")] == ["mail [email]"]
     finished = last(await house.ask(request("book a trip by train", "90.0")))
     assert finished.run.agent == "south"

@@ -8,7 +8,7 @@ from collections import Counter
 import pytest
 
 from agents.checks import Question, judge, load_questions
-from agents.definition import LIBRARY, shipped_definitions
+from agents.definition import LIBRARY, AgentDefinition, shipped_definitions
 
 SPECIALISTS = sorted(path.stem for path in LIBRARY.glob("*.yaml") if path.stem != "generalist")
 SHARED_WORDS = 6
@@ -22,6 +22,14 @@ def questions(name: str) -> list[Question]:
 def runs_of_words(text: str) -> set[tuple[str, ...]]:
     words = re.findall(r"\w+", text.casefold())
     return {tuple(words[i : i + SHARED_WORDS]) for i in range(len(words) - SHARED_WORDS + 1)}
+
+
+def taught(definition: AgentDefinition) -> set[tuple[str, ...]]:
+    """What an agent is told and shown, as runs of words."""
+    said = runs_of_words(definition.system_prompt)
+    for shown in definition.demonstrations:
+        said |= runs_of_words(shown.request) | runs_of_words(shown.answer)
+    return said
 
 
 def test_there_is_a_generalist_and_at_least_eight_specialists() -> None:
@@ -81,7 +89,7 @@ async def test_every_question_can_be_answered_and_not_by_silence_or_echo(name: s
 
 @pytest.mark.parametrize("name", SPECIALISTS)
 def test_no_question_stands_in_a_prompt(name: str) -> None:
-    prompts = {d.name: runs_of_words(d.system_prompt) for d in shipped_definitions()}
+    prompts = {definition.name: taught(definition) for definition in shipped_definitions()}
 
     for question in questions(name):
         for agent, said in prompts.items():

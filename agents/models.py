@@ -142,7 +142,7 @@ class Models:
             return None, took
         arguments: dict[str, Any] = {}
         if tool.parameters.get("properties"):
-            asked, options["response_format"] = tool_schema.filling(asked, tool)
+            asked, options["response_format"] = tool_schema.filling(turns, tool)
             limit = {"max_tokens": tool_schema.ARGUMENT_TOKENS}
             text, finished = await self._complete(asked, model, options | limit)
             took = _together(took, finished)

@@ -1,9 +1,9 @@
 """Tools for models that cannot call them: what to ask, and how to read the answer.
 
-The choice of a tool and its arguments are asked for in a short conversation of their own. It begins
-with the same examples and list each time, which llama.cpp then reads only once, and the answer
-itself is not confused by it. Small models choose a tool for everything, a greeting too, unless
-examples show them otherwise.
+The choice of a tool is asked for in a short conversation of its own. It begins with the same
+examples and list each time, which llama.cpp then reads only once, and the answer itself is not
+confused by it. The arguments are asked for in the real one, which the answer then goes on from.
+Small models choose a tool for everything, a greeting too, unless examples show them otherwise.
 """
 
 import json
@@ -58,11 +58,21 @@ def chosen(text: str, tools: Sequence[ToolSpec]) -> ToolSpec | None:
     raise ModelAnswerMalformed(f"The model chose a tool that was not offered: {name!r}. Ask again.")
 
 
-def filling(asked: Sequence[Turn], tool: ToolSpec) -> tuple[list[Turn], dict[str, Any]]:
-    """The same conversation, going on to ask for the arguments, and the form of its answer."""
-    question = f"Give the arguments of {tool.name} for the message as JSON. {tool.description}"
-    going_on = [*asked, _pick(tool.name), Turn("user", question)]
-    return going_on, json_answer(tool.name, tool.parameters)
+def filling(turns: Sequence[Turn], tool: ToolSpec) -> tuple[list[Turn], dict[str, Any]]:
+    """The real conversation, going on to ask for a tool's arguments, and the form of its answer.
+
+    The grammar made of the schema holds no descriptions, so the question does.
+    """
+    arguments = "\n".join(
+        f"- {name}: {argument.get('description') or argument.get('type', 'any')}"
+        for name, argument in tool.parameters.get("properties", {}).items()
+    )
+    message = turns[_last_message(turns)].text[-_MESSAGE_CHARACTERS:] if turns else ""
+    question = (
+        f"First the tool {tool.name} is used. Its arguments:\n{arguments}\n"
+        f"Give the arguments as JSON, for this message: {message}"
+    )
+    return [*as_text(turns), Turn("user", question)], json_answer(tool.name, tool.parameters)
 
 
 def json_answer(name: str, schema: Mapping[str, Any], *, strict: bool = False) -> dict[str, Any]:

@@ -79,10 +79,17 @@ class OpenAnswer:
         return rest or None
 
     async def read_first(self) -> str | None:
-        """As `read`; also understands a provider that does not stream."""
+        """As `read`, and not before there is more than white space, so that an answer without a
+        word is found empty while it can still be asked for again.
+
+        Also understands a provider that does not stream.
+        """
         kind = self._response.headers.get("content-type", "")
         if kind.startswith("text/event-stream"):
-            return await self.read()
+            text = await self.read()
+            while text is not None and not self.reader.spoke and self.calls is None:
+                text += await self.read() or ""
+            return text
         if not kind.startswith("application/json"):
             raise ModelAnswerMalformed(
                 f"The model server answered with {kind or 'no content type'} instead of a stream "

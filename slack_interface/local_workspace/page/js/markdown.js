@@ -13,7 +13,13 @@ const DELIMITER = /^\s*\|?\s*:?-+:?\s*(\|\s*:?-+:?\s*)*\|?\s*$/;
 /** A fragment of nodes for markdown text; text that is still arriving (an open fence) is shown as far as it goes. */
 export function renderMarkdown(store, text) {
   const out = document.createDocumentFragment();
-  out.append(...blocks(store, String(text ?? "").replace(/\r\n?/g, "\n").split("\n")));
+  const lines = String(text ?? "").replace(/\r\n?/g, "\n").split("\n");
+  try {
+    out.append(...blocks(store, lines));
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+    out.append(h("p", {}, lines.flatMap((line, n) => [n ? h("br") : "", line])));  // nested too deeply to draw
+  }
   return out;
 }
 
@@ -165,7 +171,7 @@ function paragraph(store, lines, start) {
 }
 
 const INLINE = new RegExp([
-  /(?<code>(`+)([\s\S]*?[^`])\2(?!`))/,
+  /(?<code>(?<!`)(`+)(?!`)([\s\S]*?[^`])\2(?!`))/,
   /(?<image>!\[([^\]]*)\]\(([^()\s]+)(?:\s+"[^"]*")?\))/,
   /(?<link>\[((?:[^[\]]|\[[^\]]*\])+)\]\(([^()\s]*(?:\([^()\s]*\))?[^()\s]*)(?:\s+"[^"]*")?\))/,
   /(?<auto><((?:https?:\/\/|mailto:)[^\s<>|]+)(?:\|([^<>]*))?>)/,

@@ -80,3 +80,26 @@ async def test_what_was_stored_comes_back_as_it_was_typed(world: World) -> None:
         "<@U0GRACE> &amp; <@U0VIRTUOUS> in <#C0GENERAL> <https://x.org?a&amp;b|x> &lt;y&gt;",
     )
     assert typed == "@Grace Hopper & @Virtuous6 in #general https://x.org?a&b <y>"
+
+
+HOSTILE = [mark * 3000 for mark in ("**", "`", "[", "<", "_a", "*a ", "![", "~~", "> ", "- ", "|-")]
+
+
+@pytest.mark.parametrize("dialect", ["mrkdwn", "markdown"])
+async def test_hostile_text_is_drawn_quickly(world: World, dialect: str) -> None:
+    page = await world.open()
+    name = "renderMrkdwn" if dialect == "mrkdwn" else "renderMarkdown"
+    took: list[float] = await page.evaluate(
+        """async ([module, name, texts]) => {
+          const render = (await import(`/page/js/${module}.js`))[name];
+          const store = { me: null, assistant: {}, channels: [], user: () => null };
+          return texts.map((text) => {
+            const begun = performance.now();
+            document.createElement("div").append(render(store, `${text} end`));
+            return performance.now() - begun;
+          });
+        }""",
+        [dialect, name, HOSTILE],
+    )
+    slow = [(text[:4], ms) for text, ms in zip(HOSTILE, took, strict=True) if ms > 2000]
+    assert slow == []

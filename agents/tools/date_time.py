@@ -2,7 +2,6 @@
 
 import re
 from datetime import date, datetime, timedelta
-from typing import Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import BaseModel, Field
@@ -14,23 +13,21 @@ _WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday",
 _NEAR = {"": 0, "now": 0, "today": 0, "tomorrow": 1, "yesterday": -1}
 _ISO = re.compile(r"(\d{4}-\d{1,2}-\d{1,2})(?:[T ].*)?")
 
-Operation = Literal["weekday", "difference", "add_days", "add_business_days", "now"]
-
 
 class Moment(BaseModel):
-    """What to find out about which date."""
+    """What to find out. There is no choice of operation: small models always take the first."""
 
-    operation: Operation = Field(
-        description="weekday: the day of the week of `date`. difference: how many days from `date` "
-        "until `until`. add_days or add_business_days: the date that lies `days` after `date`. "
-        "now: the time or date at this moment"
-    )
     date: str = Field(
-        default="today", description="YYYY-MM-DD, or today, or tomorrow, or a weekday's name"
+        default="today", description="the date asked about: YYYY-MM-DD, today or tomorrow"
     )
-    until: str = Field(default="", description="only for difference: the later date, YYYY-MM-DD")
-    days: int = Field(default=0, description="only for add_...: number of days, negative = before")
-    zone: str = Field(default="", description="only for now, elsewhere: such as Asia/Tokyo")
+    until: str = Field(
+        default="", description="a second date, to count the days from the first; else empty"
+    )
+    days: int = Field(default=0, description="days to add to the date, negative = before; else 0")
+    business_days: int = Field(default=0, description="the same in business days; else 0")
+    zone: str = Field(
+        default="", description="another place's time zone, such as Asia/Tokyo; else empty"
+    )
 
 
 def business_days_between(first: date, last: date) -> int:
@@ -76,15 +73,16 @@ def _read(text: str, today: date) -> date:
     raise ToolFailed(f"'{text}' is not a date. Write it as YYYY-MM-DD, such as {today:%Y-%m-%d}")
 
 
-def _in_zone(now: datetime, zone: str) -> datetime:
+def _now(now: datetime, zone: str) -> str:
     if not zone.strip():
-        return now
+        return f"It is now {_day(now.date())}, {now:%H:%M} ({now.tzinfo})."
     try:
-        return now.astimezone(ZoneInfo(zone.strip()))
+        there = now.astimezone(ZoneInfo(zone.strip()))
     except (ZoneInfoNotFoundError, ValueError, OSError):
         raise ToolFailed(
             f"There is no time zone '{zone}'. Use a name such as Europe/Berlin or UTC"
         ) from None
+    return f"It is now {_day(there.date())}, {there:%H:%M} ({there.tzinfo})."
 
 
 def _day(day: date) -> str:
@@ -103,22 +101,25 @@ def _difference(first: date, last: date) -> str:
 
 
 def _answer(asked: Moment, now: datetime) -> str:
-    if asked.operation == "now":
-        local = _in_zone(now, asked.zone)
-        return f"It is {_day(local.date())}, {local:%H:%M} ({local.tzinfo})."
     first = _read(asked.date, now.date())
-    if asked.operation == "weekday":
-        return f"{first:%Y-%m-%d} is a {_WEEKDAYS[first.weekday()].capitalize()}."
-    if asked.operation == "difference":
-        if not asked.until.strip():
-            raise ToolFailed("difference needs two dates: give `date` and `until`")
-        return _difference(first, _read(asked.until, now.date()))
-    if asked.operation == "add_days":
-        return f"{asked.days} days from {_day(first)} is {_day(first + timedelta(asked.days))}."
-    moved = add_business_days(first, asked.days)
-    return (
-        f"{asked.days} business days from {_day(first)} is {_day(moved)} (holidays not taken out)."
-    )
+    parts = [_now(now, asked.zone)]
+    if first != now.date():
+        parts.append(f"{first:%Y-%m-%d} is a {_WEEKDAYS[first.weekday()].capitalize()}.")
+    if asked.until.strip():
+        last = _read(asked.until, now.date())
+        parts += [_difference(first, last)] if last != first else []
+    if asked.days:
+        moved = first + timedelta(asked.days)
+        parts.append(f"{_away(asked.days, 'days')} {_day(first)} is {_day(moved)}.")
+    if asked.business_days:
+        moved = add_business_days(first, asked.business_days)
+        away = _away(asked.business_days, "business days")
+        parts.append(f"{away} {_day(first)} is {_day(moved)} (holidays not taken out).")
+    return " ".join(parts)
+
+
+def _away(days: int, unit: str) -> str:
+    return f"{abs(days)} {unit} {'after' if days > 0 else 'before'}"
 
 
 async def _run(arguments: Moment, context: ToolContext) -> str:

@@ -12,62 +12,63 @@ from tests.agents.doubles import context
 HERE = context(now=datetime(2026, 11, 21, 9, 5, tzinfo=ZoneInfo("Europe/Lisbon")))
 
 
+HERE_NOW = "It is now Saturday 2026-11-21, 09:05 (Europe/Lisbon)."
+
+
 @pytest.mark.parametrize(
     ("asked", "answer"),
     [
-        ({"operation": "now"}, "It is Saturday 2026-11-21, 09:05 (Europe/Lisbon)."),
+        ({}, ""),
+        ({"date": "2026-12-25"}, "2026-12-25 is a Friday."),
+        ({"date": "tomorrow"}, "2026-11-22 is a Sunday."),
+        ({"date": "2026-3-1"}, "2026-03-01 is a Sunday."),
+        ({"date": "2026-12-25T10:00"}, "2026-12-25 is a Friday."),
+        ({"date": "next Saturday"}, "2026-11-28 is a Saturday."),
         (
-            {"operation": "now", "zone": "Asia/Tokyo"},
-            "It is Saturday 2026-11-21, 18:05 (Asia/Tokyo).",
-        ),
-        ({"operation": "weekday", "date": "2026-12-25"}, "2026-12-25 is a Friday."),
-        ({"operation": "weekday", "date": "tomorrow"}, "2026-11-22 is a Sunday."),
-        ({"operation": "weekday", "date": "2026-3-1"}, "2026-03-01 is a Sunday."),
-        ({"operation": "weekday", "date": "2026-12-25T10:00"}, "2026-12-25 is a Friday."),
-        (
-            {"operation": "difference", "until": "2026-12-25"},
+            {"until": "2026-12-25"},
             "Friday 2026-12-25 is 34 days after Saturday 2026-11-21 (4 weeks and 6 days; "
             "25 business days, holidays not taken out).",
         ),
         (
-            {"operation": "difference", "date": "2026-11-23", "until": "2026-11-20"},
+            {"date": "2026-11-23", "until": "2026-11-20"},
+            "2026-11-23 is a Monday. "
             "Friday 2026-11-20 is 3 days before Monday 2026-11-23 (0 weeks and 3 days; "
             "1 business days, holidays not taken out).",
         ),
+        ({"days": 90}, "90 days after Saturday 2026-11-21 is Friday 2027-02-19."),
+        ({"days": -1}, "1 days before Saturday 2026-11-21 is Friday 2026-11-20."),
         (
-            {"operation": "add_days", "days": 90},
-            "90 days from Saturday 2026-11-21 is Friday 2027-02-19.",
+            {"date": "2024-02-28", "days": 2},
+            "2024-02-28 is a Wednesday. 2 days after Wednesday 2024-02-28 is Friday 2024-03-01.",
         ),
         (
-            {"operation": "add_days", "date": "2024-02-28", "days": 2},
-            "2 days from Wednesday 2024-02-28 is Friday 2024-03-01.",
+            {"date": "friday", "business_days": 3},
+            "2026-11-27 is a Friday. 3 business days after Friday 2026-11-27 is "
+            "Wednesday 2026-12-02 (holidays not taken out).",
         ),
-        (
-            {"operation": "add_business_days", "date": "friday", "days": 3},
-            "3 business days from Friday 2026-11-27 is Wednesday 2026-12-02 "
-            "(holidays not taken out).",
-        ),
-        (
-            {"operation": "weekday", "date": "next Saturday"},
-            "2026-11-28 is a Saturday.",
-        ),
+        ({"until": "today"}, ""),
     ],
 )
 async def test_it_knows_dates(asked: dict[str, object], answer: str) -> None:
-    assert await DATE_TIME.call(asked, HERE) == answer
+    assert await DATE_TIME.call(asked, HERE) == f"{HERE_NOW} {answer}".strip()
+
+
+async def test_it_knows_the_time_elsewhere() -> None:
+    answer = await DATE_TIME.call({"zone": "Asia/Tokyo"}, HERE)
+    assert answer == "It is now Saturday 2026-11-21, 18:05 (Asia/Tokyo)."
 
 
 @pytest.mark.parametrize(
     ("asked", "words"),
     [
-        ({"operation": "now", "zone": "Mars/Base"}, "no time zone 'Mars/Base'"),
-        ({"operation": "now", "zone": "../../etc/passwd"}, "no time zone"),
-        ({"operation": "weekday", "date": "2026-02-30"}, "is not a date: day is out of range"),
-        ({"operation": "weekday", "date": "25/12/2026"}, "Write it as YYYY-MM-DD"),
-        ({"operation": "difference", "date": "2026-01-01"}, "needs two dates"),
-        ({"operation": "add_days", "days": 10**12}, "outside the years"),
-        ({"operation": "add_business_days", "days": 10**30}, "outside the years"),
-        ({"operation": "add_business_days", "date": "9999-12-30", "days": 9}, "outside the years"),
+        ({"zone": "Mars/Base"}, "no time zone 'Mars/Base'"),
+        ({"zone": "../../etc/passwd"}, "no time zone"),
+        ({"date": "2026-02-30"}, "is not a date: day is out of range"),
+        ({"date": "25/12/2026"}, "Write it as YYYY-MM-DD"),
+        ({"until": "soon"}, "'soon' is not a date"),
+        ({"days": 10**12}, "outside the years"),
+        ({"business_days": 10**30}, "outside the years"),
+        ({"date": "9999-12-30", "business_days": 9}, "outside the years"),
     ],
 )
 async def test_it_refuses_and_says_what_to_do(asked: dict[str, object], words: str) -> None:
@@ -75,9 +76,9 @@ async def test_it_refuses_and_says_what_to_do(asked: dict[str, object], words: s
         await DATE_TIME.call(asked, HERE)
 
 
-async def test_an_unknown_operation_is_told_with_the_known_ones() -> None:
-    with pytest.raises(ArgumentsRefused, match="operation: Input should be 'weekday'"):
-        await DATE_TIME.call({"operation": "guess"}, HERE)
+async def test_days_that_are_no_number_are_refused() -> None:
+    with pytest.raises(ArgumentsRefused, match="days: Input should be a valid integer"):
+        await DATE_TIME.call({"days": "many"}, HERE)
 
 
 days = st.dates(date(1990, 1, 1), date(2060, 1, 1))

@@ -34,7 +34,7 @@ def test_only_what_changes_something_counts_as_writing() -> None:
 @pytest.mark.parametrize("name", sorted(CATALOGUE))
 async def test_arguments_that_do_not_exist_are_refused(name: str) -> None:
     with pytest.raises(ArgumentsRefused):
-        await CATALOGUE[name].call({"no_such_argument": 1, "operation": 3, "name": 4}, context())
+        await CATALOGUE[name].call({"no_such_argument": 1, "date": 3, "name": 4}, context())
 
 
 async def test_search_gives_who_when_and_what_a_link_is_made_of() -> None:

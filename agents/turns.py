@@ -18,17 +18,11 @@ class ToolCall:
 
 @dataclass(frozen=True, slots=True)
 class ToolSpec:
-    """What a model is told of a tool; `parameters` is a JSON schema of an object.
-
-    `examples` are requests that need it, `known` what it found for the first of them: a small
-    model decides by these better than by descriptions.
-    """
+    """What a model is told of a tool; `parameters` is a JSON schema of an object."""
 
     name: str
     description: str
     parameters: Mapping[str, Any]
-    examples: tuple[str, ...] = ()
-    known: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,8 +36,6 @@ class Tool:
     `call` checks the arguments (ArgumentsRefused), does it and returns text for the model, or
     raises ToolFailed. `title` and the argument named `subject` are shown to the person while it
     runs. `foreign` says that the result holds text written by others: data, never instructions.
-    `examples` are requests that need it and `known` a result for the first of them, for models that
-    decide by example.
     """
 
     name: str
@@ -48,13 +46,11 @@ class Tool:
     call: Callable[[Mapping[str, Any], ToolContext], Awaitable[str]]
     subject: str | None = None
     foreign: bool = True
-    examples: tuple[str, ...] = ()
-    known: str = ""
 
     @property
     def spec(self) -> ToolSpec:
         """What the model is told of it."""
-        return ToolSpec(self.name, self.description, self.parameters, self.examples, self.known)
+        return ToolSpec(self.name, self.description, self.parameters)
 
     def shown(self, arguments: Mapping[str, Any]) -> str:
         """What the person sees while it runs, at most about 80 characters."""

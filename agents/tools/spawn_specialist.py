@@ -30,8 +30,4 @@ SPAWN_SPECIALIST = Tool(
     call=checked(Specialty, _run),
     subject="description",
     foreign=False,
-    examples=(
-        "Create an agent that knows our expense rules.",
-        "Make me a specialist for press releases.",
-    ),
 )

@@ -1,6 +1,8 @@
 """What is on its way is on disk, encrypted, once and in order."""
 
 import asyncio
+import contextlib
+import sqlite3
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -50,6 +52,8 @@ async def test_what_is_done_is_deleted_but_known(
     await engine.done("e1")
     await engine.done("never came")
     assert await engine.pending() == []
+    with contextlib.closing(sqlite3.connect(tmp_path / ENGINE)) as connection:
+        assert connection.execute("SELECT payload FROM inbox").fetchall() == [(None,)]
     assert not await engine.accept("e1", "T", b"hello")
     clock.now += KEPT_SECONDS + 1
     await engine.accept("e2", "T", b"hello")

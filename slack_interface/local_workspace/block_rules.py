@@ -35,10 +35,10 @@ def check_blocks(blocks: Any, surface: Surface, pointer: str = "/blocks") -> lis
     for index, block in enumerate(blocks):
         here = f"{pointer}/{index}"
         check_block(check, block, here)
-        block_id = block.get("block_id") if isinstance(block, dict) else None
+        block_id = str(block.get("block_id") or "") if isinstance(block, dict) else ""
         if block_id and block_id in seen:
             check.fault(f"block_id `{block_id}` already exists", f"{here}/block_id")
-        seen.add(block_id or "")
+        seen.add(block_id)
     _check_counts(check, blocks, pointer)
     return check.faults
 
@@ -98,10 +98,10 @@ def _elements(
     for index, element in enumerate(check.items(block, "elements", pointer, most)):
         here = f"{pointer}/elements/{index}"
         check_element(check, element, here, allowed)
-        action_id = element.get("action_id") if isinstance(element, dict) else None
+        action_id = str(element.get("action_id") or "") if isinstance(element, dict) else ""
         if action_id and action_id in ids:
             check.fault(f"`action_id` `{action_id}` already exists in this block", here)
-        ids.add(action_id or "")
+        ids.add(action_id)
 
 
 def _context(check: Checker, block: Json, pointer: str) -> None:

@@ -47,7 +47,7 @@ def _check_rows(check: Checker, rows: list[Any], pointer: str) -> None:
             at = f"{here}/{number}"
             if not check.is_object(cell, at):
                 continue
-            if cell.get("type") not in CELLS:
+            if str(cell.get("type")) not in CELLS:
                 check.fault(f"unsupported type: {cell.get('type')}", f"{at}/type")
             chars += len(str(cell.get("text", "")))
     if chars > TABLE_CHARS:
@@ -94,9 +94,10 @@ def _check_series(check: Checker, chart: Json, pointer: str) -> None:
         at = f"{pointer}/series/{index}"
         if check.is_object(series, at):
             _check_points(check, series, at, categories)
-            if series.get("name") in names:
+            name = str(series.get("name"))
+            if name in names:
                 check.fault("series names must be unique", f"{at}/name")
-            names.add(str(series.get("name")))
+            names.add(name)
 
 
 def _check_points(check: Checker, series: Json, pointer: str, categories: list[Any]) -> None:

@@ -37,7 +37,7 @@ def check_element(check: Checker, element: Any, pointer: str, allowed: frozenset
     """One interactive element or image, of a type that is allowed where it stands."""
     if not check.is_object(element, pointer):
         return
-    kind = element.get("type")
+    kind = str(element.get("type"))
     if kind not in allowed:
         check.fault(f"unsupported type: {kind}", f"{pointer}/type")
         return

@@ -30,7 +30,7 @@ def content(args: Json) -> Json:
 
     Raises SlackError `no_text`, `invalid_blocks`, `msg_too_long`, `markdown_text_conflict` ...
     """
-    text, markdown = args.get("text") or "", args.get("markdown_text")
+    text, markdown = str(args.get("text") or ""), str(args.get("markdown_text") or "")
     blocks = parsed(args.get("blocks"), "invalid_blocks_format")
     attachments = parsed(args.get("attachments"), "invalid_attachments")
     if markdown and (text or blocks):
@@ -41,7 +41,7 @@ def content(args: Json) -> Json:
         text, blocks = markdown, [{"type": "markdown", "text": markdown}]
     if not (text or blocks or attachments):
         raise SlackError("no_text")
-    found: Json = {"text": str(text)[: rules.TEXT_CHARS]}
+    found: Json = {"text": text[: rules.TEXT_CHARS]}
     if blocks:
         found["blocks"] = rules.check_message_blocks(blocks)
     if attachments:
@@ -67,14 +67,14 @@ def _attachments(attachments: Any) -> list[Json]:
     return found
 
 
-def root_of(channel: Channel, thread_ts: str | None) -> str | None:
+def root_of(channel: Channel, thread_ts: Any) -> str | None:
     """The root of the thread a new message goes to; a reply's ts leads to its own root.
 
     Raises SlackError `thread_not_found`.
     """
     if not thread_ts:
         return None
-    message = channel.messages.get(thread_ts)
+    message = channel.messages.get(thread_ts) if isinstance(thread_ts, str) else None
     if message is None:
         raise SlackError("thread_not_found")
     root: str = message.get("thread_ts") or thread_ts
@@ -83,7 +83,7 @@ def root_of(channel: Channel, thread_ts: str | None) -> str | None:
 
 def bot_message(runtime: Runtime, args: Json, body: Json, root_ts: str | None) -> Json:
     """A message of the app with a fresh ts, not yet in a channel."""
-    name = args.get("username") or runtime.config.app.name
+    name = str(args.get("username") or runtime.config.app.name)
     message: Json = {
         "type": "message",
         "user": BOT_USER_ID,
@@ -97,7 +97,7 @@ def bot_message(runtime: Runtime, args: Json, body: Json, root_ts: str | None) -
     if args.get("client_msg_id"):
         message["client_msg_id"] = args["client_msg_id"]
     if args.get("username"):
-        message["username"] = args["username"]
+        message["username"] = name
     if args.get("icon_emoji") or args.get("icon_url"):
         message["icons"] = {k: args[f"icon_{k}"] for k in ("emoji", "url") if args.get(f"icon_{k}")}
     if root_ts is not None:

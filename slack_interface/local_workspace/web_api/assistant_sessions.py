@@ -49,7 +49,7 @@ def set_thread_status(call: Call) -> Json:
     channel, root_ts = _thread(call)
     status = str(call.args.get("status") or "")
     loading = call.json("loading_messages") or []
-    if len(loading) > rules.LOADING_MESSAGES:
+    if not isinstance(loading, list) or len(loading) > rules.LOADING_MESSAGES:
         raise SlackError("invalid_arguments", messages=["[ERROR] no more than 10 items allowed"])
     expires = call.runtime.clock.now() + call.runtime.config.limits.status_s
     key = (channel.id, root_ts)

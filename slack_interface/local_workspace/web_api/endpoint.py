@@ -71,6 +71,10 @@ class ApiEndpoint:
             status, error, answer = problem.status, problem.code, problem.body()
             if isinstance(problem, RateLimitedError):
                 headers = [*headers, (b"retry-after", str(problem.retry_after).encode())]
+        except Exception:
+            logger.exception("method_failed", method=name)
+            status, error = 500, "internal_error"
+            answer = SlackError(error).body()
         elapsed = (time.perf_counter() - started) * 1000
         self._runtime.log.add(ApiCall(name, args, status, error, elapsed))
         body = orjson.dumps(answer)

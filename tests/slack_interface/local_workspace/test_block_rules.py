@@ -3,11 +3,14 @@
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
 from slack_interface.local_workspace import LocalWorkspace
 from slack_interface.local_workspace.block_rules import check_blocks
+from slack_interface.local_workspace.rules import name_blocks
 
 Json = dict[str, Any]
 
@@ -188,6 +191,88 @@ def test_what_is_past_the_limit_is_pointed_at(blocks: list[Json], fault: str) ->
 @pytest.mark.parametrize("junk", [None, "x", [None], [1], [{}], [{"type": 1}], [{"type": []}]])
 def test_junk_is_refused_and_not_an_accident(junk: Any) -> None:
     assert check_blocks(junk, "message")
+
+
+KINDS = st.sampled_from(
+    [
+        "section",
+        "header",
+        "markdown",
+        "actions",
+        "context",
+        "context_actions",
+        "input",
+        "image",
+        "table",
+        "data_table",
+        "plan",
+        "data_visualization",
+        "task_card",
+        "card",
+        "carousel",
+        "container",
+        "rich_text",
+        "alert",
+        "button",
+        "feedback_buttons",
+        "static_select",
+        "overflow",
+        "checkboxes",
+        "plain_text",
+        "pie",
+        "bar",
+        "raw_text",
+    ]
+)
+KEYS = st.sampled_from(
+    [
+        "type",
+        "text",
+        "elements",
+        "element",
+        "fields",
+        "accessory",
+        "rows",
+        "chart",
+        "segments",
+        "series",
+        "axis_config",
+        "label",
+        "data",
+        "name",
+        "value",
+        "options",
+        "option_groups",
+        "child_blocks",
+        "tasks",
+        "status",
+        "title",
+        "action_id",
+        "block_id",
+        "positive_button",
+        "confirm",
+        "placeholder",
+        "caption",
+        "image_url",
+        "categories",
+    ]
+)
+JUNK = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5) | KINDS,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(KEYS, inner, max_size=6),
+    max_leaves=30,
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(JUNK, max_size=4), st.sampled_from(["message", "modal", "home"]))
+def test_any_json_is_judged_without_an_accident(blocks: list[Any], surface: Any) -> None:
+    faults = check_blocks(blocks, surface)
+    assert all(
+        fault.startswith("[ERROR] ") and "[json-pointer:/blocks" in fault for fault in faults
+    )
+    if not faults and surface == "message":
+        assert len(name_blocks(blocks)) == len(blocks)
 
 
 def test_some_blocks_stand_in_messages_only() -> None:

@@ -9,7 +9,7 @@ import { renderMrkdwn } from "./mrkdwn.js";
 import { avatar, clock, dayName, fileCard, statusLine } from "./parts.js";
 import { openEmojiPicker, openMenu } from "./popover.js";
 import { isReply, rootTs } from "./store.js";
-import { decode, preview } from "./textcode.js";
+import { decode, fullText, preview } from "./textcode.js";
 
 /** Draws and keeps up to date one message inside a list; `place` is "channel" or "thread". */
 export class MessageView {
@@ -163,7 +163,7 @@ export class MessageView {
         label: s.name, icon: "bolt", hint: store.assistant.name,
         onpick: () => attempt(api.shortcut({ ...this.place_(), user: store.me.id, callback_id: s.callback_id })),
       })),
-      { label: "Copy text", icon: "copy", onpick: () => this.copy(preview(store, message), "Text copied") },
+      { label: "Copy text", icon: "copy", onpick: () => this.copy(fullText(store, message), "Text copied") },
       { label: "Copy link", icon: "link", onpick: () => this.copy(new URL(this.link(), location.href).href, "Link copied") },
     ], "More message actions");
   }

@@ -20,10 +20,17 @@ function nameOf(store, id) {
   return user?.real_name || user?.name || id;
 }
 
+const PAIRED = /(?<!\w)(\*\*|__|~~|`|\*|_)(?=\S)(.+?)(?<=\S)\1(?!\w)/g;
+
+/** All text of a message as a person would type it. */
+export function fullText(store, message) {
+  const text = message.text || firstText(message.blocks) || (message.files?.length ? `shared ${message.files[0].name}` : "");
+  return decode(store, text);
+}
+
 /** One line of plain words for previews and announcements. */
 export function preview(store, message) {
-  const text = message.text || firstText(message.blocks) || (message.files?.length ? `shared ${message.files[0].name}` : "");
-  return decode(store, text).replace(/^\s*(?:#{1,6}|>|[-*+]|\d+\.)\s+/gm, "").replace(/\s+/g, " ").replace(/[*_`~]/g, "").slice(0, 160);
+  return fullText(store, message).replace(/^\s*(?:#{1,6}|>|[-*+]|\d+\.)\s+/gm, "").replace(/\s+/g, " ").replace(PAIRED, "$2").slice(0, 160);
 }
 
 function firstText(blocks) {

@@ -230,3 +230,16 @@ async def test_a_permalink_opens_its_message(world: World) -> None:
     await page.goto(link["permalink"])
     await expect(page.get_by_test_id("thread").get_by_test_id("message")).to_contain_text("linked")
     await expect(page.get_by_role("heading", name="engineering", level=1)).to_be_visible()
+
+
+async def test_the_whole_text_is_copied(world: World) -> None:
+    text = "a long line " * 40 + "with its *end*"
+    await world.bot.chat_postMessage(channel="C0GENERAL", text=text)
+    page = await world.open("user=U0ADA&channel=C0GENERAL")
+    await page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    message = page.get_by_test_id("message")
+    await message.hover()
+    await message.get_by_role("button", name="More actions").click()
+    await page.get_by_role("menuitem", name="Copy text").click()
+    await expect(page.get_by_test_id("toast")).to_contain_text("Text copied")
+    assert await page.evaluate("navigator.clipboard.readText()") == text

@@ -5,6 +5,7 @@ import { h, s, uid } from "../dom.js";
 const WIDE = { w: 520, h: 240 };
 const NARROW = { w: 330, h: 220 };
 const NARROW_SCREEN_PX = 500;
+const WIDEST_BAR = 48;
 const PAD = { left: 48, right: 12, top: 12, bottom: 44 };
 const COLOURS = 6;
 
@@ -149,10 +150,11 @@ function axisTitles(svg, size, config) {
 }
 
 function bars(svg, data, { x, y, band }) {
-  const width = (band * 0.72) / Math.max(1, data.names.length);
+  const width = Math.min((band * 0.72) / Math.max(1, data.names.length), WIDEST_BAR);
+  const half = (width * data.names.length) / 2;
   data.values.forEach((row, i) => row.forEach((value, c) => {
     if (value === null) return;
-    const left = x(c) - band * 0.36 + i * width;
+    const left = x(c) - half + i * width;
     const top = Math.min(y(value), y(0));
     svg.append(s("rect", {
       x: left + 1, y: top, width: Math.max(1, width - 2), height: Math.max(1, Math.abs(y(value) - y(0))), rx: 2, class: tone(i),

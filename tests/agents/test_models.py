@@ -36,7 +36,7 @@ from agents.turns import (
 from database.errors import ConfigurationError
 from tests.model_server.server import ScriptedModel, answer, failure, tool_call
 
-KEY = "sk-test-0123456789abcdef"
+KEY = "token-of-a-gateway-0123456789abcdef"
 HELLO = [Turn("system", "Be brief."), Turn("user", "Hello")]
 Make = Callable[..., Models]
 

@@ -82,7 +82,7 @@ class Control:
         """A person uses an element of a message, a modal or their Home tab."""
         fields = Fields(await read_json(request))
         user = self._runtime.workspace.user_named(fields.text("user"))
-        action, state = fields.object("action"), fields.body.get("state")
+        action, state = fields.object("action"), fields.optional_object("state")
         view_id = fields.optional("view_id")
         if view_id is not None:
             view = self._any_view(user, view_id)
@@ -103,7 +103,7 @@ class Control:
         """A person submits a modal."""
         fields = Fields(await read_json(request))
         user = self._runtime.workspace.user_named(fields.text("user"))
-        view_id, values = fields.text("view_id"), fields.body.get("values") or {}
+        view_id, values = fields.text("view_id"), fields.optional_object("values")
         return reply(await submissions.submit(self._runtime, user, view_id, values))
 
     async def close_view(self, request: Request) -> Response:

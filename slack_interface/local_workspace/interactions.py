@@ -98,7 +98,7 @@ def _show_command_reply(
 
 
 async def act_on_message(
-    runtime: Runtime, channel: Channel, user_id: str, ts: str, action: Json, state: Json | None
+    runtime: Runtime, channel: Channel, user_id: str, ts: str, action: Json, state: Json
 ) -> Json:
     """A person uses an element of a message (or of an ephemeral one).
 
@@ -139,10 +139,9 @@ def _blocks(message: Json) -> list[Json]:
     return found
 
 
-def _remember(runtime: Runtime, key: tuple[str, str, str], told: Json, state: Json | None) -> Json:
+def _remember(runtime: Runtime, key: tuple[str, str, str], told: Json, state: Json) -> Json:
     values: Json = runtime.workspace.selections.setdefault(key, {})
-    for block_id, inputs in ((state or {}).get("values") or {}).items():
-        values.setdefault(block_id, {}).update(inputs)
+    _merge_state(values, state)
     if told["type"] in actions.CHOSEN or told["type"] == "plain_text_input":
         kept = {k: v for k, v in told.items() if k not in ("action_id", "block_id", "action_ts")}
         values.setdefault(told["block_id"], {})[told["action_id"]] = kept
@@ -150,15 +149,14 @@ def _remember(runtime: Runtime, key: tuple[str, str, str], told: Json, state: Js
 
 
 async def act_in_view(
-    runtime: Runtime, user_id: str, view: Json, action: Json, state: Json | None
+    runtime: Runtime, user_id: str, view: Json, action: Json, state: Json
 ) -> Json:
     """A person uses an element of a modal or of their Home tab."""
     workspace = runtime.workspace
     block, element = actions.find(view["blocks"], action)
     told = actions.payload(block, element, action, workspace.next_ts())
     values = view["state"]["values"]
-    for block_id, inputs in ((state or {}).get("values") or {}).items():
-        values.setdefault(block_id, {}).update(inputs)
+    _merge_state(values, state)
     if told["type"] in actions.CHOSEN or told["type"] == "plain_text_input":
         kept = actions.state_value(element, action)
         values.setdefault(told["block_id"], {})[told["action_id"]] = kept
@@ -174,6 +172,15 @@ async def act_in_view(
     )
     await to_app(runtime, Parcel("interactive", "block_actions", payload), user_id)
     return {"ok": True}
+
+
+def _merge_state(values: Json, state: Json) -> None:
+    """Take over what the page says of inputs: {"values": {block_id: {action_id: ...}}}."""
+    given = state.get("values") or {}
+    if not isinstance(given, dict) or not all(isinstance(v, dict) for v in given.values()):
+        raise ControlError("invalid_field", "state is {values: {block_id: {action_id: state}}}.")
+    for block_id, inputs in given.items():
+        values.setdefault(block_id, {}).update(inputs)
 
 
 async def use_shortcut(

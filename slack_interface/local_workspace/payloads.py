@@ -48,8 +48,6 @@ def message_event(channel: Channel, message: Json) -> Json:
     root = channel.messages.get(message.get("thread_ts", ""))
     if root is not None and root is not message:
         event["parent_user_id"] = root.get("user", BOT_USER_ID)
-    else:
-        event.pop("thread_ts", None)
     return event
 
 

@@ -71,6 +71,13 @@ class Fields:
             raise ControlError("missing_field", f"Send {name!r} as an object.")
         return value
 
+    def optional_object(self, name: str) -> Json:
+        """A JSON object, empty when it is not there.
+
+        Raises ControlError `missing_field`.
+        """
+        return {} if self.body.get(name) is None else self.object(name)
+
     def flag(self, name: str) -> bool:
         """Whether a field is true."""
         return self.body.get(name) is True

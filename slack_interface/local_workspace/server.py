@@ -210,6 +210,8 @@ class Routes:
         """What an app posts to a response URL."""
         try:
             body: Json = orjson.loads(await request.body())
+            if not isinstance(body, dict):
+                return reply({"ok": False, "error": "invalid_payload"}, 400)
             answer_url(self._runtime, request.path_params["key"], body)
         except orjson.JSONDecodeError:
             return reply({"ok": False, "error": "invalid_json"}, 400)

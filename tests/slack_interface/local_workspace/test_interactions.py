@@ -22,6 +22,7 @@ def plain(text: str) -> Json:
     return {"type": "plain_text", "text": text}
 
 
+JSON_TYPE = {"Content-Type": "application/json"}
 BUTTON = {
     "type": "actions",
     "block_id": "buttons",
@@ -173,6 +174,21 @@ async def test_buttons_and_selects_of_a_message(bolt: Bolt, script: Script) -> N
     assert await script.refused("interact", **where, action=wrong) == "action_not_found"
     pick["value"] = "z"
     assert await script.refused("interact", **where, action=pick) == "option_not_found"
+
+
+async def test_requests_of_the_wrong_shape_say_so(bolt: Bolt, script: Script) -> None:
+    posted = await bolt.client.chat_postMessage(channel="C0GENERAL", text="x", blocks=[BUTTON])
+    where = {"channel": "#general", "message_ts": posted["ts"], "user": "ada"}
+    action = {"type": "button", "action_id": "go"}
+    assert await script.refused("interact", **where, action="go") == "missing_field"
+    assert await script.refused("interact", **where, action=action, state=[]) == "missing_field"
+    wrong_state = {"values": {"b": 1}}
+    error = await script.refused("interact", **where, action=action, state=wrong_state)
+    assert error == "invalid_field"
+    submit = {"view_id": "V0", "user": "ada", "values": [1]}
+    assert await script.refused("submit", **submit) == "missing_field"
+    raw = await script.http.post("/_control/reset", content=b"{", headers=JSON_TYPE)
+    assert (raw.status_code, raw.json()["error"]) == (400, "invalid_json")
 
 
 async def test_feedback_buttons_send_the_chosen_value(bolt: Bolt, script: Script) -> None:

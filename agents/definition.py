@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
 from pydantic_core import ErrorDetails
 
 from agents.tools import TOOL_NAMES
@@ -28,10 +28,18 @@ _PLAIN_TAGS = {f"tag:yaml.org,2002:{kind}" for kind in ("str", "int", "float", "
 _CONTAINERS = {"tag:yaml.org,2002:map", "tag:yaml.org,2002:seq"}
 
 Location = tuple[str | int, ...]
+
+
+def _plain_line_ends(value: object) -> object:
+    """Unicode knows ten line ends, and YAML keeps only one of them as it was."""
+    return "\n".join(value.splitlines()) if isinstance(value, str) else value
+
+
+_LINE_ENDS = BeforeValidator(_plain_line_ends)
 Slug = Annotated[str, Field(pattern=r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$", max_length=64)]
-Line = Annotated[str, Field(min_length=1, max_length=120, pattern=r"^[^\r\n]+$")]
-Text = Annotated[str, Field(min_length=1, max_length=1000)]
-Example = Annotated[str, Field(min_length=1, max_length=300)]
+Line = Annotated[str, Field(min_length=1, max_length=120, pattern=r"^[^\r\n]+$"), _LINE_ENDS]
+Text = Annotated[str, Field(min_length=1, max_length=1000), _LINE_ENDS]
+Example = Annotated[str, Field(min_length=1, max_length=300), _LINE_ENDS]
 ToolName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 ModelName = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^\S+$")]
 
@@ -79,7 +87,7 @@ class AgentDefinition(BaseModel):
     specialty: Line
     description: Text
     examples: Annotated[tuple[Example, ...], Field(strict=False, max_length=40)] = ()
-    system_prompt: Annotated[str, Field(min_length=1, max_length=MAX_PROMPT_CHARACTERS)]
+    system_prompt: Annotated[str, Field(min_length=1, max_length=MAX_PROMPT_CHARACTERS), _LINE_ENDS]
     demonstrations: Annotated[tuple[Demonstration, ...], Field(strict=False, max_length=12)] = ()
     model: ModelName = "strong"
     temperature: Annotated[float, Field(ge=0, le=2)] | None = None
@@ -210,8 +218,7 @@ def _in_words(error: ErrorDetails) -> str:
     location = error["loc"]
     key = str(location[-1]) if location else ""
     if error["type"] == "extra_forbidden":
-        fields = AgentBudget.model_fields if len(location) > 1 else AgentDefinition.model_fields
-        return f"unknown key '{key}'{_hint(key, fields)}"
+        return f"unknown key '{key}'{_hint(key, _KEYS.get(_field(location[:-1] or ('',)), _TOP))}"
     if error["type"] == "missing":
         return f"'{key}' is missing; add it"
     if error["type"] == "string_too_long":
@@ -230,6 +237,11 @@ def _in_words(error: ErrorDetails) -> str:
     return f"'{_dotted(location)}': {_lowered(error['msg'])} (got {_short(error['input'])})"
 
 
+_TOP = AgentDefinition.model_fields.keys()
+_KEYS = {
+    "budget": AgentBudget.model_fields.keys(),
+    "demonstrations": Demonstration.model_fields.keys(),
+}
 _SHAPES = {
     "name": "use small letters, digits and single hyphens, beginning with a letter",
     "fallbacks": "use an agent's name: small letters, digits and single hyphens",

@@ -26,7 +26,7 @@ class Moment(BaseModel):
     days: int = Field(default=0, description="days to add to the date, negative = before; else 0")
     business_days: int = Field(default=0, description="the same in business days; else 0")
     zone: str = Field(
-        default="", description="another place's time zone, such as Asia/Tokyo; else empty"
+        default="", description="time zone of another place, as Continent/City; else empty"
     )
 
 

@@ -18,7 +18,7 @@ class Search(BaseModel):
     words: str = Field(
         min_length=1,
         max_length=200,
-        description="Two to four words that the message probably contains, such as: budget march",
+        description="the two to four most telling words of the question, names included",
     )
 
 

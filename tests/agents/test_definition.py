@@ -59,6 +59,11 @@ def test_a_file_gives_what_it_says_and_the_rest_by_default(tmp_path: Path) -> No
     [
         ("temprature: 1\n", 5, "unknown key 'temprature'; did you mean 'temperature'?"),
         ("budget:\n  max_stps: 3\n", 6, "unknown key 'max_stps'; did you mean 'max_steps'?"),
+        (
+            "demonstrations:\n  - request: Hi\n    answr: Hello\n    answer: Hello\n",
+            7,
+            "unknown key 'answr'; did you mean 'answer'?",
+        ),
         ("budget:\n  - 1\n", 5, "'budget'"),
         ("temperature: hot\n", 5, "'temperature'"),
         ("temperature: 2.5\n", 5, "less than or equal to 2"),
@@ -171,6 +176,11 @@ def test_a_definition_survives_yaml(
     path = tmp_path_factory.mktemp("library") / f"{definition.name}.yaml"
     path.write_text(yaml.safe_dump(definition.body(), allow_unicode=True), encoding="utf-8")
     assert load_definition(path).version == definition.version
+
+
+def test_all_kinds_of_line_ends_become_one() -> None:
+    body = {**LEAST, "system_prompt": "one\r\ntwo\u2028three\x85four"}
+    assert parse_definition(body, "x").system_prompt == "one\ntwo\nthree\nfour"
 
 
 def test_any_change_is_another_version() -> None:

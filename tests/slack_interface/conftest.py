@@ -7,10 +7,10 @@ import pytest
 from database.store import Store
 from slack_interface.local_workspace import LocalWorkspace
 from slack_interface.reply_stream import Pace
+from tests.people import TEAM
 from tests.slack_interface.refusals import Refusals
 from tests.slack_interface.world import (
     MANIFEST,
-    TEAM,
     Rows,
     ScriptedOrchestrator,
     ScriptedWorkflows,

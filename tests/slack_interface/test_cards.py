@@ -13,7 +13,8 @@ from slack_interface.cards import (
     workflow_modal,
 )
 from slack_interface.local_workspace.block_rules import check_blocks
-from tests.slack_interface.world import MANIFEST, find
+from tests.people import find
+from tests.slack_interface.world import MANIFEST
 
 
 def row(label: str, runs: int = 10, unpriced: int = 0) -> MetricsRow:
@@ -53,7 +54,7 @@ def test_every_card_is_valid_however_much_there_is() -> None:
     facts = HomeFacts("N" * 500, {}, runs, metrics(5, 5), [f"workflow-{n}" for n in range(90)])
     home = home_view(facts)
     assert check_blocks(home["blocks"], "home") == []
-    assert "<!channel>" not in json.dumps(home)
+    assert "<!channel" not in json.dumps(home)
     inputs = [WorkflowInput(f"name-{n}", "example " * 500) for n in range(200)]
     assert check_blocks(workflow_card("w" * 60, inputs, saved=True)[1], "message") == []
     assert check_blocks(workflow_modal("w", inputs, "{}")["blocks"], "modal") == []

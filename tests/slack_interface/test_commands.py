@@ -5,7 +5,8 @@ import pytest
 from database.errors import InputError
 from slack_interface.metrics_request import MetricsRequest, parse_metrics
 from slack_interface.typed import inputs_from, typed_command
-from tests.slack_interface.world import ADA, GRACE, World, find
+from tests.people import ADA, GRACE, find
+from tests.slack_interface.world import World
 
 
 async def test_better_answers_again_in_the_thread_of_the_last_answer(world: World) -> None:

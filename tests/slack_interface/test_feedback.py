@@ -2,7 +2,8 @@
 
 import pytest
 
-from tests.slack_interface.world import ADA, GRACE, Json, World, eventually, find
+from tests.people import ADA, GRACE, Json, eventually, find
+from tests.slack_interface.world import World
 
 
 def buttons(message: Json) -> Json:

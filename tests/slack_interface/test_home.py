@@ -8,8 +8,9 @@ from pydantic import SecretStr
 from database.errors import ConfigurationError
 from slack_interface.blocks import bars, shortened
 from slack_interface.slack_bot import SlackBot
+from tests.people import ADA, BOT, GRACE, eventually, find
 from tests.slack_interface.refusals import Refusals
-from tests.slack_interface.world import ADA, BOT, GRACE, Settings, World, eventually, find, likeness
+from tests.slack_interface.world import Settings, World, likeness
 
 
 async def test_home_shows_the_persons_own_runs_figures_and_abilities(world: World) -> None:

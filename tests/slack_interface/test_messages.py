@@ -7,17 +7,8 @@ from agents.ports import FilesPort
 from agents.turns import StepFinished, StepStarted, TextDelta
 from database.records import one_person, private_channel
 from orchestrator.requests import ReplyEvent, Request
-from tests.slack_interface.world import (
-    ADA,
-    BOT,
-    GRACE,
-    World,
-    echo,
-    eventually,
-    find,
-    finished,
-    saying,
-)
+from tests.people import ADA, BOT, GRACE, eventually, find
+from tests.slack_interface.world import World, echo, finished, saying
 
 
 async def test_a_direct_message_is_answered_in_its_thread_with_two_calls(world: World) -> None:

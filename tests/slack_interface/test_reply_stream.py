@@ -9,8 +9,9 @@ from agents.ports import FilesPort
 from agents.turns import TextDelta
 from orchestrator.requests import ReplyEvent, Request
 from slack_interface.splitting import split_point
+from tests.people import ADA, GRACE, eventually, find
 from tests.slack_interface.refusals import Refusal, Refusals
-from tests.slack_interface.world import ADA, GRACE, World, eventually, find, finished, saying
+from tests.slack_interface.world import World, finished, saying
 
 LONG = "".join(f"Sentence number {n} of a long answer.\n" for n in range(1_600))[:60_000]
 
@@ -160,6 +161,7 @@ async def test_stop_ends_the_model_call_and_keeps_what_was_said(world: World, ho
     [(done, shown)] = world.orchestrator.recorded
     assert (done.run.reply, done.run.error) == ("The first half", "stopped by the person")
     assert shown is not None
+    assert (await world.get(f"ephemeral/{GRACE}"))["messages"] == []
 
 
 async def test_stop_with_nothing_to_stop_says_so(world: World) -> None:

@@ -16,8 +16,9 @@ from slack_interface.outgoing import Outgoing, Post
 from slack_interface.places import Places
 from slack_interface.slack_bot import web_client
 from slack_interface.voice import Voice
+from tests.people import ADA, BOT, TEAM, Json
 from tests.slack_interface.refusals import Refusals
-from tests.slack_interface.world import ADA, BOT, TEAM, Json, World
+from tests.slack_interface.world import World
 
 
 def incoming(key: str, thread: str = "1.0", text: str = "hello") -> Incoming:

@@ -1,13 +1,11 @@
 """A workspace with the real Bolt app in it; only what stands behind the ports is scripted."""
 
-import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import httpx
 from pydantic import SecretStr
 
 from agents.ports import FilesPort
@@ -18,17 +16,13 @@ from database.records import Document, Feedback, Message, Reader, Run, content_h
 from database.store import Store
 from orchestrator.generalising import WorkflowInput
 from orchestrator.requests import ReplyEvent, ReplyFinished, ReplyStarted, Request
-from slack_interface.local_workspace import LocalWorkspace
 from slack_interface.reply_stream import Pace
 from slack_interface.slack_bot import SlackBot
+from tests.people import People
 
 MANIFEST = json.loads((Path(__file__).parents[2] / "slack_interface" / "manifest.json").read_text())
-TEAM = "T0VIRTUOUS"
-BOT = "U0VIRTUOUS"
-ADA, GRACE, ALAN = "U0ADA", "U0GRACE", "U0ALAN"
 
 Script = Callable[[Request, FilesPort], AsyncIterator[ReplyEvent]]
-Json = dict[str, Any]
 
 
 def run_for(request: Request, reply: str | None, **more: Any) -> Run:
@@ -187,31 +181,15 @@ def likeness(a: str, b: str) -> float:
     return len(one & two) / max(1, len(one | two))
 
 
-async def eventually(
-    condition: Callable[[], Awaitable[Any]], what: str = "condition", timeout: float = 8.0
-) -> Any:
-    """The condition's value once it is true."""
-    try:
-        async with asyncio.timeout(timeout):
-            while not (value := await condition()):  # noqa: ASYNC110 (it polls what people would see)
-                await asyncio.sleep(0.01)
-    except TimeoutError:
-        raise AssertionError(f"never happened: {what}") from None
-    return value
-
-
 @dataclass(slots=True)
-class World:
-    """Acts as the people in the workspace, and looks at what they see."""
+class World(People):
+    """The people in the workspace, and a bot whose orchestrator is scripted."""
 
-    workspace: LocalWorkspace
-    http: httpx.AsyncClient
     store: Store
     orchestrator: ScriptedOrchestrator
     workflows: ScriptedWorkflows
     rows: Rows
     pace: Pace
-    bot: SlackBot | None = None
 
     async def start(self, api_url: str = "") -> SlackBot:
         self.bot = SlackBot(
@@ -229,119 +207,5 @@ class World:
             pace=self.pace,
         )
         await self.bot.start()
-
-        async def connected() -> bool:
-            return bool((await self.get("state"))["app"]["connected"])
-
-        await eventually(connected, "the bot is connected")
+        await self.connected()
         return self.bot
-
-    async def post(self, path: str, **fields: Any) -> Json:
-        answer = await self.http.post(f"/_control/{path}", json=fields)
-        assert answer.status_code == 200, answer.text
-        return dict(answer.json())
-
-    async def get(self, path: str) -> Json:
-        answer = await self.http.get(f"/_control/{path}")
-        assert answer.status_code == 200, answer.text
-        return dict(answer.json())
-
-    async def say(
-        self, text: str, user: str = ADA, channel: str = "@assistant", thread: str | None = None
-    ) -> str:
-        more = {"thread_ts": thread} if thread else {}
-        sent = await self.post("message", channel=channel, user=user, text=text, **more)
-        return str(sent["message"]["ts"])
-
-    async def share(self, name: str, content: bytes, text: str, user: str = ADA) -> None:
-        answer = await self.http.post(
-            "/_page/upload",
-            params={"channel": "@assistant", "user": user},
-            data={"text": text},
-            files={"file": (name, content, "text/plain")},
-        )
-        assert answer.status_code == 200, answer.text
-
-    async def command(
-        self, command: str, text: str = "", user: str = ADA, channel: str = "@assistant"
-    ) -> Json:
-        return await self.post("command", channel=channel, user=user, command=command, text=text)
-
-    async def thread(self, ts: str, channel: str = "D0ADA") -> list[Json]:
-        """Everything in the thread after its root."""
-        found = (await self.get(f"messages/{channel}?thread_ts={ts}"))["messages"]
-        return [message for message in found if message["ts"] != ts]
-
-    async def replies(self, ts: str, channel: str = "D0ADA", count: int = 1) -> list[Json]:
-        """Our finished messages in the thread, once there are `count` and all is quiet."""
-
-        async def enough() -> list[Json] | None:
-            found = [m for m in await self.thread(ts, channel) if m.get("user") == BOT]
-            return found if len(found) >= count else None
-
-        await eventually(enough, f"{count} replies in {ts}")
-        await self.idle()
-        found: list[Json] = await enough() or []
-        return found
-
-    async def idle(self) -> None:
-        assert self.bot
-        await asyncio.wait_for(self.bot.idle(), 10)
-
-    async def whispers(self, user: str = ADA, count: int = 1) -> list[Json]:
-        async def enough() -> list[Json] | None:
-            found: list[Json] = (await self.get(f"ephemeral/{user}"))["messages"]
-            return found if len(found) >= count else None
-
-        found: list[Json] = await eventually(enough, f"{count} whispers to {user}")
-        return found
-
-    async def modal(self, user: str = ADA) -> Json:
-        async def opened() -> Json | None:
-            found: list[Json] = (await self.get(f"views/{user}"))["modals"]
-            return found[-1] if found else None
-
-        view: Json = await eventually(opened, "a modal")
-        return view
-
-    async def home(self, user: str = ADA) -> Json:
-        await self.post("open-home", user=user, tab="home")
-
-        async def published() -> Json | None:
-            home: Json | None = (await self.get(f"views/{user}"))["home"]
-            return home
-
-        await self.idle()
-        view: Json = await eventually(published, "the Home tab")
-        return view
-
-    async def calls(self, method: str = "") -> list[str]:
-        """Names of the Web API methods that were called, oldest first."""
-        rows = (await self.get("log?kind=api"))["log"]
-        names = [row["method"] for row in rows]
-        return [name for name in names if name == method] if method else names
-
-    async def press(
-        self, message: Json, action: Json, channel: str = "D0ADA", user: str = ADA
-    ) -> Json:
-        return await self.post(
-            "interact", channel=channel, message_ts=message["ts"], user=user, action=action
-        )
-
-
-def find(blocks: Sequence[Json], kind: str) -> list[Json]:
-    """Elements and blocks of a type, however deep."""
-    found: list[Json] = []
-
-    def walk(value: Any) -> None:
-        if isinstance(value, dict):
-            if value.get("type") == kind:
-                found.append(value)
-            for child in value.values():
-                walk(child)
-        elif isinstance(value, list):
-            for child in value:
-                walk(child)
-
-    walk(list(blocks))
-    return found

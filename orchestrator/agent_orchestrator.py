@@ -11,11 +11,11 @@ from cachetools import LRUCache
 
 from agents.errors import ModelRateLimited, ModelRefusedKey, ModelUnavailable
 from agents.ports import FilesPort, SpawnPort, ToolContext, WorkflowsPort
-from agents.turns import TextDelta, Turn
+from agents.turns import StepFinished, StepStarted, TextDelta, Turn
 from agents.universal_agent import AgentFinished, AgentStopped
 from database.errors import UnknownName, VirtuousError
 from database.privacy import Redactor
-from database.records import Feedback, Message, Person, Run, RunQuery
+from database.records import Feedback, Message, Person, Run, RunQuery, Step
 from database.store import Store
 from orchestrator.agent_pool import AgentPool, LiveAgent, fallback_order
 from orchestrator.answering import (
@@ -27,10 +27,11 @@ from orchestrator.answering import (
     words_for,
 )
 from orchestrator.event_bus import EventBus
+from orchestrator.intents import wanted_specialist
 from orchestrator.memory import Memory
 from orchestrator.ports import ModelsPort
 from orchestrator.requests import ReplyEvent, ReplyFinished, ReplyStarted, Request
-from orchestrator.routing import Router
+from orchestrator.routing import GENERALIST, Router
 from orchestrator.task_types import TaskTypes
 
 log = structlog.get_logger()
@@ -97,8 +98,10 @@ class AgentOrchestrator:
         Cancelling keeps what was said: the run's error then says who stopped it.
         """
         answer = Answer(request, time.perf_counter())
+        described = wanted_specialist(request.text) if self._spawn else None
+        work = self._create(answer, described) if described else self._answer(answer, files)
         try:
-            async with aclosing(self._answer(answer, files)) as events:
+            async with aclosing(work) as events:
                 async for event in events:
                     yield event
         except asyncio.CancelledError:
@@ -187,6 +190,36 @@ class AgentOrchestrator:
                 stopped = error
                 answer.took(error.steps)
         raise stopped.cause if stopped else UnknownName("There is no agent. Run `doctor`.")
+
+    async def _create(self, answer: Answer, described: str) -> AsyncGenerator[ReplyEvent, None]:
+        """A new specialist, as the person asked for."""
+        assert self._spawn is not None
+        title = "Creating a specialist"
+        answer.tried.append(GENERALIST)
+        yield ReplyStarted(GENERALIST, title, "You asked for a new specialist.")
+        yield StepStarted("spawn", title)
+        began = time.perf_counter()
+        name, problem = "", None
+        try:
+            name = await self._spawn.spawn(described, answer.request.user_id)
+        except VirtuousError as error:
+            problem = error
+        took = (time.perf_counter() - began) * 1000
+        step = Step(0, "tool", "spawn_specialist", {"description": described}, problem is None,
+                    str(problem) if problem else None, took)  # fmt: skip
+        answer.took([step])
+        yield StepFinished("spawn", title, problem is None, str(problem) if problem else name)
+        if problem is not None:
+            raise problem
+        definition = self._pool.definitions[name]
+        text = (
+            f"*{name}* is here now. {definition.description}\n\n"
+            f"It answers requests such as “{(definition.examples or (described,))[0]}” "
+            "from the next message on."
+        )
+        answer.said(text)
+        yield TextDelta(text)
+        yield answer.finished()
 
     def _ended(self, answer: Answer, event: AgentFinished) -> Iterator[ReplyEvent]:
         """The last events of an agent's run: its question to the person, and the end."""

@@ -3,6 +3,8 @@ import pytest
 from agents.errors import ModelAnswerMalformed
 from database.errors import BudgetExceeded, InputError, ModelError
 from database.store import Store
+from orchestrator.intents import wanted_specialist
+from orchestrator.requests import ReplyFinished
 from orchestrator.spawning import Spawner
 from tests.orchestrator.conftest import House
 from tests.orchestrator.fakes import ScriptedModels, agent, request
@@ -83,3 +85,43 @@ async def test_a_model_that_cannot_draft_leaves_nothing(store: Store) -> None:
     with pytest.raises(ModelError):
         await house.spawner.spawn("Taxes of firms", "U1")
     assert set(house.pool.definitions) == {"generalist", "cook"}
+
+
+async def test_people_ask_for_a_specialist_in_their_own_words(store: Store) -> None:
+    house = await house_of(store, DRAFT)
+    events = await house.ask(request("Please create a specialist for taxes of small firms."))
+    finished = events[-1]
+    assert isinstance(finished, ReplyFinished)
+    assert finished.problem is None
+    assert "tax-helper" in (finished.run.reply or "")
+    assert [(s.kind, s.name, s.ok) for s in finished.run.steps] == [
+        ("tool", "spawn_specialist", True)
+    ]
+    document = await store.document("agent", "tax-helper")
+    assert document is not None
+    assert (document.reason, document.author) == ("taxes of small firms", "U1")
+
+
+async def test_a_specialist_that_cannot_be_made_is_a_problem_in_words(store: Store) -> None:
+    house = await house_of(store, ModelAnswerMalformed("No JSON. Try another model."))
+    finished = (await house.ask(request("create an expert in taxes")))[-1]
+    assert isinstance(finished, ReplyFinished)
+    assert finished.problem == "I could not answer. No JSON. Try another model."
+    assert [s.ok for s in finished.run.steps] == [False]
+
+
+@pytest.mark.parametrize(
+    ("text", "described"),
+    [
+        ("create a specialist for contracts", "contracts"),
+        ("Can you make me a new agent that reviews SQL?", "reviews SQL"),
+        ("spawn an expert in Roman history", "Roman history"),
+        ("add a specialist: onboarding questions", "onboarding questions"),
+        ("create a table for the report", None),
+        ("who is our specialist for contracts?", None),
+        ("I met a travel agent, create a poem about her", None),
+        ("create a specialist", None),
+    ],
+)
+def test_only_asking_for_a_specialist_counts(text: str, described: str | None) -> None:
+    assert wanted_specialist(text) == described

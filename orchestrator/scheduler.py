@@ -1,6 +1,7 @@
 """The clock: what happens by itself, and when."""
 
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 
 import structlog
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
@@ -38,6 +39,15 @@ class Scheduler:
     def start(self) -> None:
         """Begin; needs a running event loop."""
         self._scheduler.start()
+
+    def next_times(self) -> dict[str, datetime]:
+        """When each job runs next, by name."""
+        return {job.id: job.next_run_time for job in self._scheduler.get_jobs()}
+
+    def hurry(self) -> None:
+        """Run every job now, once, and go on as planned."""
+        for job in self._scheduler.get_jobs():
+            job.modify(next_run_time=datetime.now(UTC))
 
     def stop(self) -> None:
         """Stop; jobs that run are left to end with the loop."""

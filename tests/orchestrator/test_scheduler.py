@@ -1,0 +1,29 @@
+import asyncio
+from datetime import UTC, datetime, timedelta
+
+from orchestrator.scheduler import Scheduler
+
+
+async def test_jobs_run_at_their_time_and_a_failing_one_is_logged_only() -> None:
+    scheduler = Scheduler()
+    ran = asyncio.Event()
+
+    async def bad() -> None:
+        raise RuntimeError("no")
+
+    async def good() -> None:
+        ran.set()
+
+    scheduler.every("bad", "* * * * *", bad)
+    scheduler.every("good", "* * * * *", good)
+    scheduler.start()
+    try:
+        times = scheduler.next_times()
+        assert set(times) == {"bad", "good"}
+        soon = datetime.now(UTC) + timedelta(seconds=61)
+        assert all(time <= soon for time in times.values())
+        scheduler.hurry()
+        await asyncio.wait_for(ran.wait(), 5)
+    finally:
+        scheduler.stop()
+    scheduler.stop()

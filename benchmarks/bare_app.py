@@ -59,7 +59,7 @@ def build_app() -> AsyncApp:
 async def main() -> None:
     """Serve until the process is stopped."""
     handler = AsyncSocketModeHandler(build_app(), os.environ["SLACK_APP_TOKEN"])
-    await handler.start_async()
+    await handler.start_async()  # type: ignore[no-untyped-call]
 
 
 if __name__ == "__main__":

@@ -31,7 +31,7 @@ from rich.console import Console
 from rich.table import Table
 
 from slack_interface.local_workspace import LocalWorkspace
-from tests.model_server.server import ScriptedModel
+from tests.model_server.server import ScriptedModel, answer
 
 ROOT = Path(__file__).resolve().parent.parent
 ANSWER = " ".join(f"w{n:02d}" for n in range(63)) + "."
@@ -165,7 +165,7 @@ async def until_connected(workspace: LocalWorkspace, process: asyncio.subprocess
 def cpu_seconds(pid: int) -> float:
     """User and system time of a process, all its threads."""
     times = psutil.Process(pid).cpu_times()
-    return times.user + times.system
+    return float(times.user + times.system)
 
 
 def peak_megabytes(pid: int) -> float:
@@ -185,10 +185,8 @@ async def slack_calls(client: httpx.AsyncClient) -> float:
 
 async def one_round(app: str, latency_ms: int, concurrency: int, messages: int) -> Round:
     """Everything fresh: workspace, model server, app; a warm-up; then the measured load."""
-    fixture: dict[str, Any] = {"content": ANSWER}
-    if latency_ms:
-        fixture["streamingProfile"] = {"ttft": latency_ms}
-    fixtures = [{"match": {}, "response": fixture}]
+    profile = {"streamingProfile": {"ttft": latency_ms}} if latency_ms else {}
+    fixtures = [answer(ANSWER, **profile)]
     async with (
         unpaced_workspace() as workspace,
         ScriptedModel(fixtures, chunk_size=4) as model,

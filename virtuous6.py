@@ -439,7 +439,17 @@ def _logging(level: int) -> None:
     import structlog
 
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
+    # Plain tracebacks: the pretty ones show local variables, and with them what people wrote.
+    console = structlog.dev.ConsoleRenderer(
+        colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
+    )
     structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            console,
+        ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=True,

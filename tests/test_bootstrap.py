@@ -117,3 +117,50 @@ async def test_two_demos_do_not_share_a_home(home: Path) -> None:
     ):
         await demo(load_settings(), port=0, model="none", browser=False, say=said.append)
     assert said == []
+
+
+async def test_a_saved_workflow_replays_with_new_inputs(
+    workspace: LocalWorkspace, home: Path
+) -> None:
+    models = ScriptedModels(lambda turns, model: f"Done: {turns[-1].text}")
+    settings = settings_for(workspace, home)
+    async with assistant(settings, models=models, embedder=WordEmbedder()) as house:
+        to_ada = {"channel": "@assistant", "user": "ada"}
+        first = await ask(workspace, house, **to_ada, text="Write a greeting for Bob Marley")
+        await ask(workspace, house, **to_ada, text="save-workflow greet", thread_ts=first[0]["ts"])
+        replayed = await ask(workspace, house, **to_ada, text='run greet name="Nina Simone"')
+        await house.bus.drain()
+        runs = await house.store.runs(RunQuery())
+    assert "Done: Write a greeting for Nina Simone" in replayed[-1]["text"]
+    assert runs[0].request == "Write a greeting for Nina Simone"
+
+
+async def test_a_specialist_asked_for_in_a_channel_answers_there(
+    workspace: LocalWorkspace, home: Path
+) -> None:
+    models = ScriptedModels(lambda turns, model: f"From {turns[0].text.split('.')[0]}")
+    models.structured_answers = [
+        {
+            "name": "knot-expert",
+            "specialty": "knots and ropes for sailors",
+            "description": "Explains knots and ropes.",
+            "instructions": "You are a patient teacher of knots. Explain each knot step by step.",
+            "examples": [
+                "how do I tie a bowline knot",
+                "best knot for two ropes",
+                "what is a hitch",
+            ],
+        }
+    ]
+    settings = settings_for(workspace, home)
+    async with assistant(settings, models=models, embedder=WordEmbedder()) as house:
+        said = await ask(
+            workspace, house, channel="#general", user="ada",
+            text="@Virtuous6 create a specialist for knots",
+        )  # fmt: skip
+        assert "knot-expert" in said[-1]["text"]
+        said = await ask(
+            workspace, house, channel="#general", user="ada",
+            text="@Virtuous6 how do I tie a bowline knot",
+        )  # fmt: skip
+    assert "From You are a patient teacher of knots" in said[-1]["text"]

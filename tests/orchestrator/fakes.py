@@ -92,6 +92,8 @@ class ScriptedModels:
     ) -> tuple[Answered, ModelFinished]:
         name = self.resolve(model)
         self.asked.append((name, list(turns)))
+        if not self.structured_answers:
+            raise ModelUnavailable(f"{name} has nothing to say to that.")
         answer = self.structured_answers.pop(0)
         if isinstance(answer, ModelError):
             raise answer

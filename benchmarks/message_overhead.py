@@ -179,7 +179,7 @@ def peak_megabytes(pid: int) -> float:
 async def slack_calls(client: httpx.AsyncClient) -> float:
     """Web API calls for each answer, by the latest calls that the workspace remembers."""
     calls = (await client.get("/_control/log?kind=api&limit=400")).json()["log"]
-    answers = sum(call["method"] == "chat.stopStream" for call in calls)
+    answers = sum(1 for call in calls if call["method"] == "chat.stopStream")
     return len(calls) / max(1, answers)
 
 

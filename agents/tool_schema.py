@@ -1,13 +1,14 @@
 """Tools for models that cannot call them: what to ask, and how to read the answer.
 
-The choice of a tool is asked for in a short conversation of its own. It begins with the same
-examples and list each time, which llama.cpp then reads only once, and the answer itself is not
-confused by it. The arguments are asked for in the real one, which the answer then goes on from.
-Small models choose a tool for everything, a greeting too, unless examples show them otherwise.
+The choice of a tool is asked for in a short conversation of its own, by example: told the tools
+and asked which one is needed, a 1.5B model takes one for a greeting too. It begins the same each
+time, so that llama.cpp reads it once, and the answer is not confused by it. The arguments are asked
+for in the real conversation, which the answer then goes on from.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -15,23 +16,30 @@ import orjson
 from agents.errors import ModelAnswerMalformed
 from agents.turns import ToolCall, ToolSpec, Turn
 
-NO_TOOL = "answer"
+NO_TOOL = "none"
 DECISION_TOKENS = 100
 ARGUMENT_TOKENS = 1000
 
-_EARLIER_TURNS = 4
-_EARLIER_CHARACTERS = 300
+_EARLIER_TURNS = 2
+_EARLIER_CHARACTERS = 200
 _MESSAGE_CHARACTERS = 4000
 
 _RULE = (
-    "Choose what a message calls for, from the list. Most messages call for "
-    f'"{NO_TOOL}"; a tool is for what its description names.'
+    "Decide what is needed before a request can be answered. Answer with one name.\n{tools}\n"
+    f"{NO_TOOL}: nothing more, because it is general knowledge, writing, rewriting, translating, "
+    "explaining, or already known"
 )
-_NO_TOOL_MEANS = (
-    f'- "{NO_TOOL}": no tool: greetings, thanks, general knowledge, explaining, writing, '
-    "rewriting, translating, summarizing"
+_NEED_NO_TOOL = (
+    "Thanks!",
+    "Who wrote Hamlet?",
+    "Explain recursion in one sentence.",
+    "Write a short poem about the sea.",
+    "Make this sentence friendlier: Wait for me.",
+    "What is a budget?",
+    "Translate 'thank you' into French.",
+    "Summarise: The shop opens at nine and closes at five.",
 )
-_NEXT = "What is needed next for the same message?"
+_KNOWN_CHARACTERS = 1000
 
 
 def choice(turns: Sequence[Turn], tools: Sequence[ToolSpec]) -> tuple[list[Turn], dict[str, Any]]:
@@ -43,8 +51,12 @@ def choice(turns: Sequence[Turn], tools: Sequence[ToolSpec]) -> tuple[list[Turn]
         "required": ["tool"],
         "additionalProperties": False,
     }
-    asked = [*_examples(), *_asked(turns, tools)]
-    return asked, json_answer("choice", schema)
+    offer = "\n".join(f"{tool.name}: {tool.description}" for tool in tools)
+    asked = [Turn("system", _RULE.format(tools=offer))]
+    for request, name in _examples(tools):
+        answer = json.dumps({"tool": name})
+        asked += [Turn("user", request), Turn("assistant", answer)]
+    return [*asked, Turn("user", _request(turns))], json_answer("choice", schema)
 
 
 def chosen(text: str, tools: Sequence[ToolSpec]) -> ToolSpec | None:
@@ -109,49 +121,40 @@ def already_made(call: ToolCall, turns: Sequence[Turn]) -> bool:
 def as_text(turns: Sequence[Turn]) -> list[Turn]:
     """The conversation without turns that a model without tools does not know."""
     names = {call.id: call.name for turn in turns for call in turn.tool_calls}
-    return [_plain(turn, names) for turn in turns]
+    plain = [_plain(turn, names) for turn in turns]
+    return [turn for turn in plain if turn.text]
 
 
-def _examples() -> list[Turn]:
-    tools = (
-        '- "weather": The weather in a city.\n- "search_orders": Searches the orders of the shop.'
-    )
-    return [
-        Turn("system", _RULE),
-        Turn("user", f"List:\n{tools}\n{_NO_TOOL_MEANS}\n\nMessage: Is it raining in Oslo?"),
-        _pick("weather"),
-        Turn("user", "Message: Thanks a lot!"),
-        _pick(NO_TOOL),
-        Turn("user", "Message: What did Ms Lund order in May?"),
-        _pick("search_orders"),
-        Turn("user", f"Result: two chairs and a lamp\n\n{_NEXT}"),
-        _pick(NO_TOOL),
-        Turn("user", "Message: Write a short poem about Oslo in the rain."),
-        _pick(NO_TOOL),
-        Turn("user", "Message: What is the largest city of Norway?"),
-        _pick(NO_TOOL),
-    ]
+def _examples(tools: Sequence[ToolSpec]) -> Iterator[tuple[str, str]]:
+    """Requests and what they need, mixed: many of one kind at the end would tip the choice."""
+    no_tool = iter(_NEED_NO_TOOL)
+    for at in range(max([1, *(len(tool.examples) for tool in tools)])):
+        for tool in tools:
+            if at < len(tool.examples):
+                yield tool.examples[at], tool.name
+            if request := next(no_tool, None):
+                yield request, NO_TOOL
+            if at == 1 and tool.known:
+                yield _with_known(tool.examples[0], tool.known), NO_TOOL
 
 
-def _asked(turns: Sequence[Turn], tools: Sequence[ToolSpec]) -> list[Turn]:
-    """The real list, the message with a little of what came before it, and the results so far."""
+def _request(turns: Sequence[Turn]) -> str:
+    """The last message, with a little of what came before it and what tools found for it."""
+    if not turns:
+        return ""
     start = _last_message(turns)
-    tools_list = "\n".join(f'- "{tool.name}": {tool.description}' for tool in tools)
     said = [turn for turn in turns[:start] if turn.role in ("user", "assistant") and turn.text]
     earlier = "".join(
         f"Earlier, {turn.role}: {turn.text[:_EARLIER_CHARACTERS]}\n"
         for turn in said[-_EARLIER_TURNS:]
     )
-    message = turns[start].text[-_MESSAGE_CHARACTERS:] if turns else ""
-    asked = [
-        Turn("user", f"List:\n{tools_list}\n{_NO_TOOL_MEANS}\n\n{earlier}Message: {message}"),
-    ]
-    for turn in turns[start + 1 :]:
-        asked += [_pick(call.name) for call in turn.tool_calls[:1]]
-        if turn.role == "tool":
-            result = turn.text[:_MESSAGE_CHARACTERS]
-            asked.append(Turn("user", f"Result: {result}\n\n{_NEXT}"))
-    return asked
+    request = earlier + turns[start].text[-_MESSAGE_CHARACTERS:]
+    found = "\n".join(turn.text for turn in turns[start:] if turn.role == "tool")
+    return _with_known(request, found[:_KNOWN_CHARACTERS]) if found else request
+
+
+def _with_known(request: str, known: str) -> str:
+    return f"{request}\n\nKnown: {known}"
 
 
 def _last_message(turns: Sequence[Turn]) -> int:
@@ -159,17 +162,8 @@ def _last_message(turns: Sequence[Turn]) -> int:
     return spoken[-1] if spoken else 0
 
 
-def _pick(name: str) -> Turn:
-    return Turn("assistant", json.dumps({"tool": name}))
-
-
 def _plain(turn: Turn, names: Mapping[str, str]) -> Turn:
-    if turn.role == "tool":
-        name = names.get(turn.tool_call_id or "", "the tool")
-        return Turn("user", f"Result of {name}:\n{turn.text}")
-    if not turn.tool_calls:
-        return turn
-    asked = [
-        f"I look it up: {call.name} {json.dumps(dict(call.arguments))}" for call in turn.tool_calls
-    ]
-    return Turn("assistant", "\n".join([*filter(None, [turn.text]), *asked]))
+    if turn.role != "tool":
+        return replace(turn, tool_calls=())
+    name = names.get(turn.tool_call_id or "", "the tool")
+    return Turn("user", f"Result of {name}:\n{turn.text}\nAnswer my message with it.")

@@ -18,11 +18,17 @@ class ToolCall:
 
 @dataclass(frozen=True, slots=True)
 class ToolSpec:
-    """What a model is told of a tool; `parameters` is a JSON schema of an object."""
+    """What a model is told of a tool; `parameters` is a JSON schema of an object.
+
+    `examples` are requests that need it, `known` what it found for the first of them: a small
+    model decides by these better than by descriptions.
+    """
 
     name: str
     description: str
     parameters: Mapping[str, Any]
+    examples: tuple[str, ...] = ()
+    known: str = ""
 
 
 @dataclass(frozen=True, slots=True)

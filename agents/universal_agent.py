@@ -114,7 +114,6 @@ class UniversalAgent:
             for turn in (Turn("user", shown.request), Turn("assistant", shown.answer))
         ]
         self._tools = {name: tools[name] for name in definition.tools if name in tools}
-        self._specs = tuple(tool.spec for tool in self._tools.values())
         missing = [name for name in definition.tools if name not in tools]
         if missing:
             _log.warning("tools_missing", agent=definition.name, tools=missing)
@@ -130,9 +129,10 @@ class UniversalAgent:
         """
         work = _Work(self.definition, ToolCalling(self._tools, context))
         said = [*self._opening(turns, context)]
+        specs = [tool.spec for tool in self._tools.values() if tool.offered(context)]
         while work.may_go_on():
             last = work.next_is_last()
-            stream = self._call(said, last=last, asked=bool(work.steps))
+            stream = self._call(said, () if last else specs, asked=bool(work.steps))
             try:
                 while (event := await work.next_event(stream)) is not None:
                     yield event
@@ -157,14 +157,16 @@ class UniversalAgent:
         rest = [turn for turn in turns if turn.role != "system"]
         return [Turn("system", "\n\n".join(parts)), *self._demonstrations, *rest]
 
-    def _call(self, said: Sequence[Turn], *, last: bool, asked: bool) -> AsyncIterator[ModelEvent]:
-        turns = [*said, Turn("user", _ANSWER_NOW)] if last and asked else said
+    def _call(
+        self, said: Sequence[Turn], tools: Sequence[ToolSpec], *, asked: bool
+    ) -> AsyncIterator[ModelEvent]:
+        turns = said if tools or not asked else [*said, Turn("user", _ANSWER_NOW)]
         return self._models.stream(
             turns,
             model=self.definition.model,
             temperature=self.definition.temperature,
             max_tokens=self.definition.max_tokens,
-            tools=() if last else self._specs,
+            tools=tools,
         )
 
 

@@ -26,4 +26,8 @@ ASK_PERSON = Tool(
     call=checked(Question, _run),
     subject="question",
     foreign=False,
+    examples=(
+        "Book it.",
+        "Send it to her.",
+    ),
 )

@@ -29,6 +29,10 @@ class PersonNeeded(Exception):
         self.question = question
 
 
+def _always(context: ToolContext) -> bool:
+    return True
+
+
 @dataclass(frozen=True, slots=True)
 class Tool:
     """One thing that an agent can do.
@@ -36,6 +40,8 @@ class Tool:
     `call` checks the arguments (ArgumentsRefused), does it and returns text for the model, or
     raises ToolFailed. `title` and the argument named `subject` are shown to the person while it
     runs. `foreign` says that the result holds text written by others: data, never instructions.
+    `examples` are requests that need it and `known` a result for the first of them, for models that
+    decide by example. `offered` says whether there is anything for it to work on just now.
     """
 
     name: str
@@ -46,11 +52,14 @@ class Tool:
     call: Callable[[Mapping[str, Any], ToolContext], Awaitable[str]]
     subject: str | None = None
     foreign: bool = True
+    examples: tuple[str, ...] = ()
+    known: str = ""
+    offered: Callable[[ToolContext], bool] = _always
 
     @property
     def spec(self) -> ToolSpec:
         """What the model is told of it."""
-        return ToolSpec(self.name, self.description, self.parameters)
+        return ToolSpec(self.name, self.description, self.parameters, self.examples, self.known)
 
     def shown(self, arguments: Mapping[str, Any]) -> str:
         """What the person sees while it runs, at most about 80 characters."""

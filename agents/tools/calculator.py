@@ -281,4 +281,10 @@ CALCULATOR = Tool(
     call=checked(Sum, _run),
     subject="expression",
     foreign=False,
+    examples=(
+        "What is 12% of 350?",
+        "We pay 3 people 45.50 a day for 9 days. How much is that?",
+        "Share 96.40 between 8 people.",
+    ),
+    known="12% of 350 = 42",
 )

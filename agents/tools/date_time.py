@@ -138,4 +138,10 @@ DATE_TIME = Tool(
     title="Looking at the calendar",
     call=checked(Moment, _run),
     foreign=False,
+    examples=(
+        "Which weekday is 4 July?",
+        "How many days lie between 1 May and 9 June?",
+        "What time is it in Sydney?",
+    ),
+    known="2026-07-04 is a Saturday.",
 )

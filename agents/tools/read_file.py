@@ -149,4 +149,10 @@ READ_FILE = Tool(
     title="Reading the file",
     call=checked(FileToRead, _run),
     subject="name",
+    examples=(
+        "What does the attached report say?",
+        "Sum up the columns of the CSV I uploaded.",
+    ),
+    known="report.pdf: Sales rose by 4% in May.",
+    offered=lambda context: bool(context.files.files()),
 )

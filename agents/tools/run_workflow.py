@@ -34,4 +34,8 @@ RUN_WORKFLOW = Tool(
     title="Running the workflow",
     call=checked(WorkflowRun, _run),
     subject="name",
+    examples=(
+        "Run the weekly-report workflow.",
+        "Run onboarding for Maria.",
+    ),
 )

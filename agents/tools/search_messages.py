@@ -53,4 +53,12 @@ SEARCH_MESSAGES = Tool(
     title="Searching our messages",
     call=checked(Search, _run),
     subject="words",
+    examples=(
+        "What did Lea say about the invoice?",
+        "When did we agree to move offices?",
+        "Who is in charge of the newsletter?",
+        "Which supplier did the team pick?",
+        "What does Ines need from us?",
+    ),
+    known="1. <@U3> on 2026-01-02: the invoice is paid",
 )

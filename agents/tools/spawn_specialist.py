@@ -30,4 +30,9 @@ SPAWN_SPECIALIST = Tool(
     call=checked(Specialty, _run),
     subject="description",
     foreign=False,
+    examples=(
+        "Create an agent that knows our expense rules.",
+        "Make me a specialist for press releases.",
+    ),
+    offered=lambda context: context.spawn is not None,
 )

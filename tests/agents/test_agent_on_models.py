@@ -110,10 +110,11 @@ async def test_an_answer_that_breaks_off_is_kept_with_its_reason(
 async def test_a_model_without_tools_of_its_own_is_offered_them_by_schema(
     scripted_model: ScriptedModel, settings: ModelSettings
 ) -> None:
+    deciding = {"systemMessage": "Decide what is needed"}
     await scripted_model.script(
         [
-            answer('{"tool": "answer"}', when={"userMessage": "Result: 6 * 7 = 42"}),
-            answer('{"tool": "calculator"}', when={"userMessage": "List:"}),
+            answer('{"tool": "none"}', when=deciding | {"userMessage": "Known: 6 * 7 = 42"}),
+            answer('{"tool": "calculator"}', when=deciding),
             answer('{"expression": "6 * 7"}', when={"userMessage": "Give the arguments"}),
             answer("It is 42.", when={"userMessage": "Result of calculator"}),
         ]
@@ -127,3 +128,8 @@ async def test_a_model_without_tools_of_its_own_is_offered_them_by_schema(
     assert happened[-1].reply == "It is 42."
     asked = [call["messages"] for call in await scripted_model.calls()]
     assert not any("tool" in {message["role"] for message in messages} for messages in asked)
+    asked = [call["messages"] for call in await scripted_model.calls()]
+    assert not any("tool" in {message["role"] for message in messages} for messages in asked)
+    examples = {message["content"] for message in asked[0]}
+    assert set(CATALOGUE["calculator"].examples) < examples
+    assert not set(CATALOGUE["read_file"].examples) & examples  # no file was shared

@@ -17,7 +17,17 @@ from agents.turns import StepFinished, StepStarted, TextDelta, ToolCall, Turn
 from agents.universal_agent import AgentEvent, AgentFinished, AgentStopped, UniversalAgent
 from database.errors import BudgetExceeded
 from database.records import Message
-from tests.agents.doubles import Memory, Reply, ScriptedModel, Shelf, calls, context, says
+from tests.agents.doubles import (
+    Folder,
+    Memory,
+    Nursery,
+    Reply,
+    ScriptedModel,
+    Shelf,
+    calls,
+    context,
+    says,
+)
 
 ASKED = [Turn("user", "How much is 6 times 7?")]
 SUM = ("calculator", {"expression": "6 * 7"})
@@ -401,6 +411,15 @@ async def test_a_missing_tool_is_left_out_and_the_rest_works() -> None:
     model = ScriptedModel(says("42"))
     await finished(model, definition("calculator", "github_search"))
     assert model.asked[0].tools == ("calculator",)
+
+
+async def test_a_tool_without_anything_to_work_on_is_not_offered() -> None:
+    model = ScriptedModel(says("42"))
+    agent = definition("calculator", "read_file", "spawn_specialist")
+    await finished(model, agent)
+    assert model.asked[0].tools == ("calculator",)
+    await finished(model, agent, given=context(files=Folder({"a.txt": b""}), spawn=Nursery()))
+    assert model.asked[1].tools == ("calculator", "read_file", "spawn_specialist")
 
 
 async def test_closing_the_run_closes_the_models_stream() -> None:

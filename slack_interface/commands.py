@@ -102,12 +102,12 @@ class Commands:
         return await self.voice.post(item.channel_id, text, thread_ts=item.thread_ts)
 
     async def _last_run(self, item: Incoming) -> Run:
-        """The answer meant by 'the last one': in this thread, else here."""
-        thread_ts = item.thread_ts if item.in_thread else None
-        run = await self.record.last_reply(item.channel_id, item.user_id, thread_ts)
-        if run is None and thread_ts:
-            query = RunQuery(channel_id=item.channel_id, thread_ts=thread_ts, limit=1)
+        """The answer meant by 'the last one': in a thread whoever asked for it, else one's own."""
+        if item.in_thread:
+            query = RunQuery(channel_id=item.channel_id, thread_ts=item.thread_ts, limit=1)
             run = next(iter(await self.record.runs(query)), None)
+        else:
+            run = await self.record.last_reply(item.channel_id, item.user_id)
         if run is None:
             raise InputError(NO_ANSWER)
         return run

@@ -1,0 +1,48 @@
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import httpx
+import pytest
+import pytest_asyncio
+
+from bootstrap import MANIFEST
+from orchestrator.settings import load_settings
+from slack_interface.local_workspace import LocalWorkspace
+from tests.model_server.server import ScriptedModel
+from tests.stories.story import Story
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def model_server() -> AsyncIterator[ScriptedModel]:
+    """One scripted model server for all stories; each tells it anew what to answer."""
+    async with ScriptedModel() as model:
+        yield model
+
+
+@pytest.fixture
+async def quiet_story(model_server: ScriptedModel, home: Path) -> AsyncIterator[Story]:
+    """People in a workspace whose assistant is not started yet."""
+    manifest = json.loads(MANIFEST.read_text(encoding="utf-8"))
+    async with (
+        LocalWorkspace(manifest=manifest, pacing=False) as workspace,
+        httpx.AsyncClient(base_url=workspace.url) as http,
+    ):
+        settings = load_settings(
+            slack_api_url=workspace.api_url,
+            slack_bot_token=workspace.bot_token,
+            slack_app_token=workspace.app_token,
+            openai_base_url=model_server.base_url,
+            virtuous6_home=home,
+        )
+        story = Story(workspace, http, model_server, settings)
+        await story.told()
+        yield story
+        await story.stop()
+
+
+@pytest.fixture
+async def story(quiet_story: Story) -> Story:
+    """People in a workspace with the assistant in it."""
+    await quiet_story.start()
+    return quiet_story

@@ -54,8 +54,12 @@ class Story(People):
         await self.model.script(fixtures)
 
     async def prompts(self) -> list[Sequence[Mapping[str, Any]]]:
-        """The messages of every model call since `told`, oldest first."""
-        return [call["messages"] for call in await self.model.calls()]
+        """The messages of every answer asked of the model since `told`, oldest first.
+
+        Not those of routing, which asks for JSON when a choice is close.
+        """
+        calls = await self.model.calls()
+        return [call["messages"] for call in calls if "response_format" not in call]
 
     async def ask(self, text: str, user: str = ADA) -> Json:
         """Ask in a direct message; the answer as the person sees it."""

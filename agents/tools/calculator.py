@@ -43,8 +43,8 @@ class Sum(BaseModel):
     """What to calculate."""
 
     expression: str = Field(
-        description="Only numbers, + - * / // % ** ( ) and sqrt round min max abs log percent, "
-        "for example (3 + 4.5) * 12"
+        description="the calculation with the numbers of the message; only numbers, + - * / // % "
+        "** ( ) and sqrt round min max abs log percent"
     )
 
 

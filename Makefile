@@ -17,7 +17,7 @@ demo: setup  ## The assistant in a local workspace, in your browser
 	@if [ -z "$$OPENAI_API_KEY$$OPENAI_BASE_URL" ]; then $(BIN)/python virtuous6.py model pull $(MODEL); fi
 	@exec $(BIN)/python virtuous6.py demo --model $(MODEL) $(DEMO_OPTIONS)
 
-setup: $(VENV)/runtime.stamp  ## Install what the assistant needs, without running anything
+setup: $(VENV)/runtime.stamp $(BIN)/virtuous6  ## Install what the assistant needs, without running anything
 
 setup-tests: $(VENV)/tests.stamp  ## Install what the tests need
 
@@ -48,6 +48,11 @@ $(VENV)/bin/python:
 	    { echo "Virtuous6 needs Python 3.11 or newer; set PYTHON=/path/to/python3.11"; exit 1; }
 	@$(PYTHON) -m venv $(VENV) || \
 	    { echo "The venv module is missing: install it first (Debian, Ubuntu: apt-get install python3-venv)"; exit 1; }
+
+# The command of this checkout, for any folder once .venv is activated.
+$(BIN)/virtuous6: Makefile | $(VENV)/bin/python
+	@printf '#!/bin/sh\nexec "%s/python" "%s/virtuous6.py" "$$@"\n' '$(abspath $(BIN))' '$(CURDIR)' > $@
+	@chmod +x $@
 
 $(VENV)/runtime.stamp: requirements.lock | $(VENV)/bin/python
 	@echo "Installing the assistant (about 300 MB, once) ..."

@@ -92,9 +92,10 @@ async def assistant(
     Raises ConfigurationError that says what to set.
     """
     async with AsyncExitStack() as stack:
+        # A wrong token is said at once, not after the embedded model has been loaded.
+        workspace = workspace or await workspace_of(settings)
         if models is None:
             models = await _models(settings, weights, stack)
-        workspace = workspace or await workspace_of(settings)
         if store is None:
             store = Store.open(settings.home, workspace)
             stack.push_async_callback(store.close)

@@ -134,10 +134,10 @@ def doctor(json: Json = False) -> None:
         if json:
             _print_json({"ready": is_ready, "checks": [asdict(check) for check in checks]})
         else:
-            _table(
-                ("what", "state", "details", "what to do"),
-                [(c.name, c.status, c.detail, c.advice) for c in checks],
-            )
+            for check in checks:
+                _say(f"{check.status:8} {check.name:12} {check.detail}")
+                if check.advice:
+                    _say(f"{'':21} {check.advice}")
         raise typer.Exit(0 if is_ready else 1)
 
 
@@ -150,7 +150,7 @@ def model_pull(
     """Fetch weights, verify them, go on where a broken download stopped."""
     with _reported():
         settings = _settings()
-        _say(str(_pull(name.value, settings.models_dir)))
+        _say(f"Model {name.value}: {_pull(name.value, settings.models_dir)}")
 
 
 @model_app.command("list")
@@ -274,7 +274,12 @@ def runs_forget(
         if json:
             _print_json(report)
         else:
-            _table(("table", "rows"), [(k, str(n)) for k, n in report["rows"].items()])
+            found = [(k, str(n)) for k, n in report["rows"].items() if n]
+            if found:
+                _say(f"Forgotten of {user}:")
+                _table(("what", "rows"), found)
+            else:
+                _say(f"Nothing is kept of {user}: is that the id, such as U0123456789?")
 
 
 @app.command()
@@ -466,7 +471,7 @@ def _metrics_cells(row: "MetricsRow") -> tuple[str, ...]:
         _seconds(row.p50_ms),
         _seconds(row.p95_ms),
         f"{row.input_tokens + row.output_tokens:,}",
-        f"${row.cost_usd:.4f}{unpriced}",
+        "unknown" if row.unpriced_runs and not row.cost_usd else f"${row.cost_usd:.4f}{unpriced}",
         f"+{row.feedback_up} -{row.feedback_down}",
     )
 
@@ -497,4 +502,4 @@ def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 
 
 if __name__ == "__main__":
-    app()
+    app(prog_name="virtuous6")

@@ -10,6 +10,7 @@ import pickle
 import tempfile
 import zlib
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Annotated, Any
@@ -117,9 +118,11 @@ async def export_runs(store: Store, path: Path, user: str | None = None) -> int:
                 count += len(runs)
         part.replace(path)
     except OSError as error:
-        raise StoreError(f"{path} could not be written: {error}. Choose another place.") from error
+        reason = error.strerror or error
+        raise StoreError(f"{path} could not be written: {reason}. Choose another place.") from error
     finally:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):
+            part.unlink()
     return count
 
 
@@ -157,8 +160,10 @@ def _lines(path: Path) -> Iterator[_RunLine]:
             "correct the line and import it again."
         ) from error
     except (OSError, EOFError, zlib.error) as error:
+        where = f" after line {number}" if number else ""
+        reason = getattr(error, "strerror", None) or error
         raise InputError(
-            f"{path} could not be read after line {number}: {error}. Nothing of it was kept."
+            f"{path} could not be read{where}: {reason}. Nothing of it was kept."
         ) from error
 
 

@@ -94,6 +94,44 @@ def test_a_person_is_forgotten(invoke: Invoke, tmp_path: Path) -> None:
     assert "hello" not in out.read_text()
 
 
+def test_nobody_is_forgotten_in_words(invoke: Invoke) -> None:
+    assert "Nothing is kept of U404" in invoke("runs", "forget", "--user", "U404").stdout
+
+
+def test_an_unknown_price_is_never_nothing(invoke: Invoke, home: Path) -> None:
+    home.mkdir(parents=True)
+    run = Run("r1", "x", "cook", started_at=time.time(), duration_ms=100.0, reply="y")
+    asyncio.run(keep(home, "T1", run))
+    shown = invoke("metrics").stdout
+    assert "unknown" in shown
+    assert "$0" not in shown
+
+
+def test_a_missing_file_is_said_plainly(invoke: Invoke, tmp_path: Path) -> None:
+    path = tmp_path / "none.jsonl"
+    said = invoke("runs", "import", str(path), status=1).stderr
+    assert said == f"{path} could not be read: No such file or directory. Nothing of it was kept.\n"
+    out = tmp_path / "no" / "folder" / "out.jsonl"
+    assert "Errno" not in invoke("runs", "export", str(out), status=1).stderr
+    path.write_text("a file where a folder is named")
+    assert "Not a directory" in invoke("runs", "export", str(path / "out"), status=1).stderr
+
+
+def test_setup_puts_the_command_into_the_environment(tmp_path: Path) -> None:
+    folder = tmp_path / "venv" / "bin"
+    folder.mkdir(parents=True)
+    python = folder / "python"
+    python.write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
+    python.chmod(0o755)
+    command = folder / "virtuous6"
+    made = ["make", "-s", f"VENV={tmp_path / 'venv'}", str(command)]
+    subprocess.run(made, cwd=ROOT, check=True, capture_output=True)
+    # from a folder where Python would find none of our packages
+    done = subprocess.run([command, "--help"], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "Usage: virtuous6 [OPTIONS]" in done.stdout
+
+
 def test_metrics_count_what_is_recorded(invoke: Invoke, home: Path) -> None:
     home.mkdir(parents=True)
     run = Run("r1", "x", "cook", started_at=time.time(), duration_ms=100.0, reply="y")

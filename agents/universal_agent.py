@@ -8,7 +8,7 @@ itself 2.4 ms a message. This one adds microseconds; every chunk goes straight t
 import asyncio
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import structlog
@@ -40,6 +40,9 @@ _ANSWER_NOW = (
     "No more tools can be called. Answer now with what is known; say plainly what is missing."
 )
 _CHARACTERS_A_TOKEN = 4
+_FILE_TOOL = "read_file"
+"""Offered to every agent where files are shared: routing looks at the request, not at what lies
+beside it, and a specialist that cannot see the file would answer about nothing."""
 
 _log = structlog.get_logger()
 
@@ -113,7 +116,8 @@ class UniversalAgent:
             for shown in definition.demonstrations
             for turn in (Turn("user", shown.request), Turn("assistant", shown.answer))
         ]
-        self._tools = {name: tools[name] for name in definition.tools if name in tools}
+        named = dict.fromkeys((*definition.tools, _FILE_TOOL))
+        self._tools = {name: tools[name] for name in named if name in tools}
         missing = [name for name in definition.tools if name not in tools]
         if missing:
             _log.warning("tools_missing", agent=definition.name, tools=missing)
@@ -127,9 +131,10 @@ class UniversalAgent:
         with an effect ran; later failures end in AgentFinished.error. Closing the generator closes
         the model's stream.
         """
-        work = _Work(self.definition, ToolCalling(self._tools, context))
-        said = [*self._opening(turns, context)]
-        specs = [tool.spec for tool in self._tools.values() if tool.offered(context)]
+        tools = {name: tool for name, tool in self._tools.items() if tool.offered(context)}
+        specs = [tool.spec for tool in tools.values()]
+        work = _Work(self.definition, ToolCalling(tools, context))
+        said = self._opening(turns, context, with_tools=bool(tools))
         while work.may_go_on():
             last = work.next_is_last()
             stream = self._call(said, () if last else specs, asked=bool(work.steps))
@@ -148,13 +153,21 @@ class UniversalAgent:
                     yield work.calling.finished(outcome)
         yield work.finished()
 
-    def _opening(self, turns: Sequence[Turn], context: ToolContext) -> list[Turn]:
-        """One system turn (many chat templates allow no second), demonstrations, the turns."""
+    def _opening(
+        self, turns: Sequence[Turn], context: ToolContext, *, with_tools: bool
+    ) -> list[Turn]:
+        """One system turn (many chat templates allow no second), demonstrations, the turns.
+
+        The names of files stand beside the request, as people chose them.
+        """
         parts = [self.definition.system_prompt, f"Today is {context.now:%A %Y-%m-%d}."]
-        if self._tools:
+        if with_tools:
             parts.append(_TOOLS_ARE_DATA)
         parts += [turn.text for turn in turns if turn.role == "system"]
         rest = [turn for turn in turns if turn.role != "system"]
+        if files := ", ".join(file.name for file in context.files.files()):
+            shared = f"{rest[-1].text}\n\n(Shared in this thread: {files})"
+            rest[-1] = replace(rest[-1], text=shared)
         return [Turn("system", "\n\n".join(parts)), *self._demonstrations, *rest]
 
     def _call(

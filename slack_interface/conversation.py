@@ -53,7 +53,8 @@ class Conversation:
             await self.voice.tell(item, BROKEN.format(run_id=item.key))
 
     async def hear(self, item: Incoming) -> None:
-        """Remember a message that is not for us."""
+        """Remember a message that is not for us; we may be asked about its files later."""
+        self.files.of(item)
         text = plain_text(item.text, self.bot_user_id)
         if not text:
             return
@@ -91,12 +92,12 @@ class Conversation:
             await self.voice.tell(item, GREETING, openly=True)
             return
         question = text or "Read the file that I shared and tell me what it says."
+        if item.direct:
+            await self.places.reader(item.user_id)  # what they may read, asked every few minutes
         request = self.answering.request(item, question)
         await self.answering.answer(request, item, files)
         self._taking_part[item.lane] = True
         await self.feedback.after_answer(item, text)
-        if item.direct:
-            await self.places.reader(item.user_id)  # known by the person's next question
 
     async def _for_us(self, item: Incoming) -> bool:
         """A direct message, a mention, or a reply in a thread that we take part in.
@@ -111,5 +112,6 @@ class Conversation:
         if known is None:
             said = await self.record.thread(item.channel_id, item.thread_ts)
             known = any(message.role == "assistant" for message in said)
-            self._taking_part[item.lane] = known
+            if known:  # a "no" may change with the next message
+                self._taking_part[item.lane] = True
         return known

@@ -1,41 +1,18 @@
-import io
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pypdf import PdfWriter
-from pypdf.generic import DecodedStreamObject, DictionaryObject, NameObject
 
 from agents.tools.base import ToolFailed
 from agents.tools.read_file import CHARACTERS_A_PAGE, MAX_BYTES, READ_FILE, decode
 from agents.tools.tables import ROWS_A_PAGE, number_of
 from tests.agents.doubles import Folder, context
+from tests.pdf_file import pdf
 
 
 async def read(folder: Folder, name: str = "", page: int = 1) -> str:
     return await READ_FILE.call({"name": name, "page": page}, context(files=folder))
 
 
-def pdf(*texts: str, password: str | None = None) -> bytes:
-    """A real PDF with one line of Helvetica a page."""
-    writer = PdfWriter()
-    for text in texts:
-        page = writer.add_blank_page(300, 200)
-        content = DecodedStreamObject()
-        content.set_data(f"BT /F1 12 Tf 20 100 Td ({text}) Tj ET".encode("latin-1"))
-        font = DictionaryObject()
-        font.update({NameObject(f"/{key}"): NameObject(f"/{value}") for key, value in FONT.items()})
-        fonts = DictionaryObject({NameObject("/F1"): font})
-        page[NameObject("/Resources")] = DictionaryObject({NameObject("/Font"): fonts})
-        page[NameObject("/Contents")] = content
-    if password:
-        writer.encrypt(password, algorithm="RC4-128")
-    out = io.BytesIO()
-    writer.write(out)
-    return out.getvalue()
-
-
-FONT = {"Type": "Font", "Subtype": "Type1", "BaseFont": "Helvetica"}
 SALES = b'month,region,sales\nJan,north,"1,200.50"\nFeb,south,$300\nMar,north,\nApr,south,-0.50\n'
 
 

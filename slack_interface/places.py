@@ -5,11 +5,11 @@ from dataclasses import dataclass, field
 
 import structlog
 from cachetools import LRUCache, TTLCache
-from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
 from database.records import Reader
 from slack_interface.incoming import channel_type_of
+from slack_interface.transport import TRANSPORT_ERRORS, in_words
 
 PRIVATE_CHANNELS_TTL_S = 300
 CHANNEL_TYPE_TTL_S = 3600
@@ -47,8 +47,8 @@ class Places:
             return known
         try:
             answer = await self.client.conversations_info(channel=channel_id)
-        except SlackApiError as error:
-            log.warning("channel_type_unknown", channel=channel_id, error=error.response["error"])
+        except TRANSPORT_ERRORS as error:
+            log.warning("channel_type_unknown", channel=channel_id, error=in_words(error))
             return "group"
         found = _type_of(answer["channel"])
         self._types[channel_id] = found
@@ -87,8 +87,8 @@ class Places:
                 cursor = (page.get("response_metadata") or {}).get("next_cursor") or ""
                 if not cursor:
                     break
-        except SlackApiError as error:
-            log.warning("private_channels_unknown", user=user_id, error=error.response["error"])
+        except TRANSPORT_ERRORS as error:
+            log.warning("private_channels_unknown", user=user_id, error=in_words(error))
             return frozenset()
         self._private[user_id] = frozenset(found)
         return self._private[user_id]
@@ -98,8 +98,8 @@ class Places:
         if user_id not in self._names:
             try:
                 user = (await self.client.users_info(user=user_id))["user"]
-            except SlackApiError as error:
-                log.warning("name_unknown", user=user_id, error=error.response["error"])
+            except TRANSPORT_ERRORS as error:
+                log.warning("name_unknown", user=user_id, error=in_words(error))
                 return user_id
             profile = user.get("profile") or {}
             self._names[user_id] = (
@@ -116,8 +116,8 @@ class Places:
                     names = (user.get("name"), profile.get("display_name"), user.get("real_name"))
                     if name.lower() in (str(entry).lower() for entry in names if entry):
                         return str(user["id"])
-        except SlackApiError as error:
-            log.warning("people_unknown", error=error.response["error"])
+        except TRANSPORT_ERRORS as error:
+            log.warning("people_unknown", error=in_words(error))
         return None
 
     async def channel_called(self, name: str) -> str | None:
@@ -129,8 +129,8 @@ class Places:
                 for channel in page["channels"]:
                     if channel.get("name") == name.lower():
                         return str(channel["id"])
-        except SlackApiError as error:
-            log.warning("channels_unknown", error=error.response["error"])
+        except TRANSPORT_ERRORS as error:
+            log.warning("channels_unknown", error=in_words(error))
         return None
 
     async def channel_name(self, channel_id: str) -> str:
@@ -138,8 +138,8 @@ class Places:
         if channel_id not in self._names:
             try:
                 channel = (await self.client.conversations_info(channel=channel_id))["channel"]
-            except SlackApiError as error:
-                log.warning("name_unknown", channel=channel_id, error=error.response["error"])
+            except TRANSPORT_ERRORS as error:
+                log.warning("name_unknown", channel=channel_id, error=in_words(error))
                 return channel_id
             self._names[channel_id] = channel.get("name") or channel_id
         return self._names[channel_id]

@@ -3,10 +3,13 @@
 import asyncio
 from collections.abc import AsyncIterator
 
+from slack_sdk.web.async_client import AsyncWebClient
+
 from agents.ports import FilesPort
 from agents.turns import StepFinished, StepStarted, TextDelta
 from database.records import one_person, private_channel
 from orchestrator.requests import ReplyEvent, Request
+from slack_interface.places import Places
 from tests.people import ADA, BOT, GRACE, eventually, find
 from tests.slack_interface.world import World, echo, finished, saying
 
@@ -229,3 +232,43 @@ async def test_a_shared_file_can_be_read_in_the_thread(world: World) -> None:
 
     await eventually(done, "the answer")
     assert read == [b"tea is nice"]
+
+
+async def test_a_file_that_was_not_for_us_can_be_asked_about_in_its_thread(world: World) -> None:
+    names: list[str] = []
+
+    async def script(request: Request, files: FilesPort) -> AsyncIterator[ReplyEvent]:
+        names.extend(ref.name for ref in files.files())
+        async for event in echo(request, files):
+            yield event
+
+    world.orchestrator.script = script
+    shared = await world.http.post(
+        "/_page/upload",
+        params={"channel": "general", "user": GRACE},
+        files={"file": ("plan.txt", b"tea at five", "text/plain")},
+    )
+    ts = str(shared.json()["message"]["ts"])
+    await world.say("@Virtuous6 what is the plan?", channel="general", thread=ts)
+    await world.replies(ts, "C0GENERAL")
+    assert names == ["plan.txt"]
+
+
+async def test_after_a_command_in_a_thread_it_takes_part_there(world: World) -> None:
+    first = await world.say("@Virtuous6 what is tea?", channel="general")
+    await world.replies(first, "C0GENERAL")
+    await world.say("@Virtuous6 save-workflow tea", channel="general", thread=first)
+    ts = await world.say("who runs it today?", GRACE, "general")
+    await world.say("the assistant does", ADA, "general", thread=ts)
+    await world.say("@Virtuous6 run tea", ADA, "general", thread=ts)
+    await world.replies(ts, "C0GENERAL")
+    await world.say("and now without milk", GRACE, "general", thread=ts)
+    assert len(await world.replies(ts, "C0GENERAL", 2)) == 2
+
+
+async def test_a_place_counts_as_private_while_slack_is_away() -> None:
+    nobody = AsyncWebClient(token="xoxb-1", base_url="http://127.0.0.1:9/api/", retry_handlers=[])
+    places = Places(nobody)
+    assert await places.channel_type("C0LEADERSHIP") == "group"
+    assert (await places.reader(ADA)).channels == frozenset()
+    assert await places.name(ADA) == ADA

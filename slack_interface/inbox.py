@@ -68,6 +68,11 @@ class Inbox:
             self._enqueue(Incoming.from_bytes(entry.payload))
         return len(entries)
 
+    @property
+    def unfinished(self) -> int:
+        """How many are being done or wait for their turn."""
+        return len(self._tasks) + sum(len(lane) for lane in self._lanes.values())
+
     async def idle(self) -> None:
         """Return when nothing is being done."""
         while self._tasks:

@@ -1,12 +1,12 @@
-"""The Slack app: Bolt on Socket Mode, with every listener wired to the parts it needs."""
+"""The Slack app: Bolt on Socket Mode or HTTP, with every listener wired to the parts it needs."""
 
+import asyncio
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 import aiohttp
 import structlog
 from pydantic import SecretStr
-from slack_bolt.adapter.socket_mode.aiohttp import AsyncSocketModeHandler
 from slack_bolt.async_app import AsyncApp
 from slack_sdk.errors import SlackApiError
 from slack_sdk.http_retry.builtin_async_handlers import (
@@ -16,7 +16,7 @@ from slack_sdk.http_retry.builtin_async_handlers import (
 )
 from slack_sdk.web.async_client import AsyncWebClient
 
-from database.errors import ConfigurationError
+from database.errors import ConfigurationError, VirtuousError
 from database.records import Reader
 from slack_interface.answering import Answering
 from slack_interface.background import Background
@@ -24,6 +24,7 @@ from slack_interface.commands import Commands
 from slack_interface.conversation import Conversation
 from slack_interface.feedback_handler import FeedbackHandler, Likeness
 from slack_interface.files import SharedFiles
+from slack_interface.http_server import HttpServer, Listen
 from slack_interface.inbox import Inbox, InboxRows
 from slack_interface.listeners.actions import Actions
 from slack_interface.listeners.commands import SlashCommands
@@ -35,14 +36,21 @@ from slack_interface.places import Places
 from slack_interface.ports import Orchestrator, Record, Workflows
 from slack_interface.reply_stream import Pace
 from slack_interface.running import RunningReplies
+from slack_interface.socket_mode import SocketMode
 from slack_interface.transport import TRANSPORT_ERRORS
 from slack_interface.voice import Voice
 
 log = structlog.get_logger()
 
+Mode = Literal["socket", "http"]
+"""How Slack's events come in."""
+
 REQUEST_TIMEOUT_S = 30
 CONNECTIONS = 100
 """Open connections to Slack's API at once."""
+PROBE_S = 2.0
+BACKLOG = 500
+"""With so many messages unanswered this process is sent no more."""
 
 
 class SlackSettings(Protocol):
@@ -57,8 +65,19 @@ class SlackSettings(Protocol):
         """`xapp-...`, for Socket Mode."""
 
     @property
+    def slack_signing_secret(self) -> SecretStr | None:
+        """Signs what Slack sends in HTTP mode."""
+
+    @property
     def slack_api_url(self) -> str:
         """Where the Web API is."""
+
+
+class CoordinationRows(InboxRows, Protocol):
+    """The inbox's rows, in a file that can be tried."""
+
+    async def claim(self, name: str, ttl: float) -> bool:
+        """Write a row; True for one caller only until `ttl` seconds have passed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,11 +144,14 @@ class SlackBot:
         orchestrator: Orchestrator,
         workflows: Workflows,
         store: Record,
-        inbox: InboxRows,
+        inbox: CoordinationRows,
         outgoing: OutgoingRows,
         likeness: Likeness,
         pace: Pace | None = None,
+        mode: Mode = "socket",
+        listen: Listen | None = None,
     ) -> None:
+        """`listen` is where HTTP is served: always in HTTP mode, only health in Socket Mode."""
         self._settings = settings
         self._orchestrator = orchestrator
         self._workflows = workflows
@@ -139,7 +161,10 @@ class SlackBot:
         self._likeness = likeness
         self._pace = pace or Pace()
         self._session: aiohttp.ClientSession | None = None
-        self._handler: AsyncSocketModeHandler | None = None
+        self._mode = mode
+        self._listen = Listen() if mode == "http" and listen is None else listen
+        self._socket: SocketMode | None = None
+        self._server: HttpServer | None = None
         self._wired: _Wired | None = None
         self.identity: Identity | None = None
 
@@ -149,20 +174,23 @@ class SlackBot:
         Raises:
             ConfigurationError: a token is missing or refused; nothing was started.
         """
-        bot_token, app_token = self._tokens()
+        bot_token, key = self._keys()
         self._session = aiohttp.ClientSession(
             timeout=aiohttp.ClientTimeout(total=REQUEST_TIMEOUT_S),
             connector=aiohttp.TCPConnector(limit=CONNECTIONS),
         )
         try:
+            if self._listen:
+                signing_secret = key if self._mode == "http" else ""
+                self._server = HttpServer(self._listen, self.not_ready, signing_secret)
+                await self._server.start()
             client = web_client(bot_token, self._settings.slack_api_url, self._session)
             self.identity = await identify(client)
             app = self._app(client)
             self._wired = self._wire(app, client, self.identity.bot_user_id)
             await self._wired.outgoing.start()
             resumed = await self._wired.inbox.resume()
-            self._handler = AsyncSocketModeHandler(app, app_token)
-            await self._connect(self._handler)
+            await self._connect(app, self._session, key)
         except BaseException:
             await self.stop()
             raise
@@ -170,9 +198,12 @@ class SlackBot:
 
     async def stop(self, grace_s: float = 5.0) -> None:
         """Take nothing new, let running answers end, close; the rest resumes with `start`."""
-        if self._handler:
-            await self._handler.client.close()  # type: ignore[no-untyped-call]
-            self._handler = None
+        if self._socket:
+            await self._socket.stop()
+            self._socket = None
+        if self._server:
+            await self._server.stop()
+            self._server = None
         if self._wired:
             await self._wired.inbox.close(grace_s)
             await self._wired.background.close()
@@ -191,20 +222,46 @@ class SlackBot:
 
     async def connected(self) -> bool:
         """Whether Slack's events reach us right now."""
-        return self._handler is not None and await self._handler.client.is_connected()
+        if self._mode == "http":
+            return self._server is not None and self._server.is_open
+        return self._socket is not None and self._socket.connected()
+
+    @property
+    def port(self) -> int | None:
+        """The port where HTTP is served, while it is."""
+        return self._server.port if self._server else None
+
+    async def not_ready(self) -> list[str]:
+        """Why messages cannot be answered right now, for whoever runs us; empty when they can."""
+        reasons = []
+        if self.identity is None:
+            reasons.append("Slack has not said yet who we are.")
+        elif not await self.connected():
+            reasons.append("There is no connection to Slack.")
+        if self._wired and self._wired.inbox.unfinished >= BACKLOG:
+            reasons.append(f"{self._wired.inbox.unfinished} messages are not answered yet.")
+        try:
+            async with asyncio.timeout(PROBE_S):
+                await self._inbox_rows.claim("readiness", ttl=0.0)
+        except (VirtuousError, TimeoutError) as error:
+            log.warning("database_not_writable", error=str(error) or "it takes too long")
+            reasons.append("The database cannot be written; the log says why.")
+        return reasons
 
     async def reader(self, user_id: str) -> Reader:
         """Everything a person may read, their private channels included."""
         return await self._wired.places.reader(user_id) if self._wired else Reader(user_id)
 
-    def _tokens(self) -> tuple[str, str]:
-        bot, app = self._settings.slack_bot_token, self._settings.slack_app_token
-        if bot is None or app is None:
-            missing = "SLACK_BOT_TOKEN (xoxb-...)" if bot is None else "SLACK_APP_TOKEN (xapp-...)"
-            raise ConfigurationError(
-                f"Set {missing}: see the README, connecting a workspace; or try `virtuous6 demo`."
+    def _keys(self) -> tuple[str, str]:
+        """The bot token, and what the transport needs: app token or signing secret."""
+        settings = self._settings
+        bot = _needed(settings.slack_bot_token, "SLACK_BOT_TOKEN (xoxb-...)")
+        if self._mode == "http":
+            return bot, _needed(
+                settings.slack_signing_secret,
+                "SLACK_SIGNING_SECRET (api.slack.com/apps, Basic Information)",
             )
-        return bot.get_secret_value(), app.get_secret_value()
+        return bot, _needed(settings.slack_app_token, "SLACK_APP_TOKEN (xapp-...)")
 
     def _app(self, client: AsyncWebClient) -> AsyncApp:
         """Bolt acknowledges when a listener returns, so that what it keeps is kept by then."""
@@ -245,11 +302,17 @@ class SlackBot:
         Lifecycle(bot_user_id, running, outgoing).register(app)
         return _Wired(inbox, outgoing, background, places, home)
 
-    async def _connect(self, handler: AsyncSocketModeHandler) -> None:
-        try:
-            await handler.client.connect_to_new_endpoint()
-        except SlackApiError as error:
-            raise ConfigurationError(
-                f"Slack refuses SLACK_APP_TOKEN ({error.response['error']}): make an app-level "
-                "token with connections:write at api.slack.com/apps, Basic Information."
-            ) from error
+    async def _connect(self, app: AsyncApp, session: aiohttp.ClientSession, key: str) -> None:
+        if self._mode == "socket":
+            self._socket = SocketMode(app, session, key)
+            await self._socket.start()
+        elif self._server:
+            self._server.open_to(app)
+
+
+def _needed(value: SecretStr | None, name: str) -> str:
+    if value is None or not value.get_secret_value().strip():
+        raise ConfigurationError(
+            f"Set {name}: see the README, connecting a workspace; or try `virtuous6 demo`."
+        )
+    return value.get_secret_value()

@@ -173,6 +173,7 @@ class Settings:
     slack_bot_token: SecretStr | None
     slack_app_token: SecretStr | None
     slack_api_url: str
+    slack_signing_secret: SecretStr | None = None
 
 
 def likeness(a: str, b: str) -> float:

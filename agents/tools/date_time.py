@@ -103,8 +103,9 @@ def _difference(first: date, last: date) -> str:
 def _answer(asked: Moment, now: datetime) -> str:
     first = _read(asked.date, now.date())
     parts = [_now(now, asked.zone)]
-    if first != now.date():
-        parts.append(f"{first:%Y-%m-%d} is a {_WEEKDAYS[first.weekday()].capitalize()}.")
+    if ahead := (first - now.date()).days:
+        weekday = _WEEKDAYS[first.weekday()].capitalize()
+        parts.append(f"{first:%Y-%m-%d} is a {weekday}, {_away(ahead, 'days')} today.")
     if asked.until.strip():
         last = _read(asked.until, now.date())
         parts += [_difference(first, last)] if last != first else []

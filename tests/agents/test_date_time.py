@@ -19,11 +19,11 @@ HERE_NOW = "It is now Saturday 2026-11-21, 09:05 (Europe/Lisbon)."
     ("asked", "answer"),
     [
         ({}, ""),
-        ({"date": "2026-12-25"}, "2026-12-25 is a Friday."),
-        ({"date": "tomorrow"}, "2026-11-22 is a Sunday."),
-        ({"date": "2026-3-1"}, "2026-03-01 is a Sunday."),
-        ({"date": "2026-12-25T10:00"}, "2026-12-25 is a Friday."),
-        ({"date": "next Saturday"}, "2026-11-28 is a Saturday."),
+        ({"date": "2026-12-25"}, "2026-12-25 is a Friday, 34 days after today."),
+        ({"date": "tomorrow"}, "2026-11-22 is a Sunday, 1 days after today."),
+        ({"date": "2026-3-1"}, "2026-03-01 is a Sunday, 265 days before today."),
+        ({"date": "2026-12-25T10:00"}, "2026-12-25 is a Friday, 34 days after today."),
+        ({"date": "next Saturday"}, "2026-11-28 is a Saturday, 7 days after today."),
         (
             {"until": "2026-12-25"},
             "Friday 2026-12-25 is 34 days after Saturday 2026-11-21 (4 weeks and 6 days; "
@@ -31,7 +31,7 @@ HERE_NOW = "It is now Saturday 2026-11-21, 09:05 (Europe/Lisbon)."
         ),
         (
             {"date": "2026-11-23", "until": "2026-11-20"},
-            "2026-11-23 is a Monday. "
+            "2026-11-23 is a Monday, 2 days after today. "
             "Friday 2026-11-20 is 3 days before Monday 2026-11-23 (0 weeks and 3 days; "
             "1 business days, holidays not taken out).",
         ),
@@ -39,11 +39,11 @@ HERE_NOW = "It is now Saturday 2026-11-21, 09:05 (Europe/Lisbon)."
         ({"days": -1}, "1 days before Saturday 2026-11-21 is Friday 2026-11-20."),
         (
             {"date": "2024-02-28", "days": 2},
-            "2024-02-28 is a Wednesday. 2 days after Wednesday 2024-02-28 is Friday 2024-03-01.",
+            "2024-02-28 is a Wednesday, 997 days before today. 2 days after Wednesday 2024-02-28 is Friday 2024-03-01.",
         ),
         (
             {"date": "friday", "business_days": 3},
-            "2026-11-27 is a Friday. 3 business days after Friday 2026-11-27 is "
+            "2026-11-27 is a Friday, 6 days after today. 3 business days after Friday 2026-11-27 is "
             "Wednesday 2026-12-02 (holidays not taken out).",
         ),
         ({"until": "today"}, ""),

@@ -39,12 +39,13 @@ HERE_NOW = "It is now Saturday 2026-11-21, 09:05 (Europe/Lisbon)."
         ({"days": -1}, "1 days before Saturday 2026-11-21 is Friday 2026-11-20."),
         (
             {"date": "2024-02-28", "days": 2},
-            "2024-02-28 is a Wednesday, 997 days before today. 2 days after Wednesday 2024-02-28 is Friday 2024-03-01.",
+            "2024-02-28 is a Wednesday, 997 days before today. "
+            "2 days after Wednesday 2024-02-28 is Friday 2024-03-01.",
         ),
         (
             {"date": "friday", "business_days": 3},
-            "2026-11-27 is a Friday, 6 days after today. 3 business days after Friday 2026-11-27 is "
-            "Wednesday 2026-12-02 (holidays not taken out).",
+            "2026-11-27 is a Friday, 6 days after today. "
+            "3 business days after Friday 2026-11-27 is Wednesday 2026-12-02 (holidays not taken out).",
         ),
         ({"until": "today"}, ""),
     ],

@@ -5,8 +5,8 @@
 Every question of a specialist's file is asked of the specialist and of the generalist, each as
 defined, through the real agent loop and tools, on the embedded model (or on OPENAI_BASE_URL, if
 that is set). The checks beside the questions judge, no model does. Every answer is kept in `--out`
-and not asked for again while model, definition and question are the same, so a broken run goes on
-where it was.
+and not asked for again while model, definition, tools and question are the same, so a broken run
+goes on where it was. Name another file after a change of the agent loop or the model adapter.
 """
 
 import argparse
@@ -270,6 +270,7 @@ async def _asked_once(
         {
             "model": model,
             "agent": agent.definition.version,
+            "tools": [asdict(CATALOGUE[name].spec) for name in agent.definition.tools],
             "request": question.request,
             "check": [check.model_dump(mode="json") for check in question.check],
         }

@@ -45,7 +45,8 @@ HERE_NOW = "It is now Saturday 2026-11-21, 09:05 (Europe/Lisbon)."
         (
             {"date": "friday", "business_days": 3},
             "2026-11-27 is a Friday, 6 days after today. "
-            "3 business days after Friday 2026-11-27 is Wednesday 2026-12-02 (holidays not taken out).",
+            "3 business days after Friday 2026-11-27 is Wednesday 2026-12-02 "
+            "(holidays not taken out).",
         ),
         ({"until": "today"}, ""),
     ],

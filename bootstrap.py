@@ -3,6 +3,7 @@
 import asyncio
 import json
 import signal
+import time
 import webbrowser
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
@@ -52,6 +53,8 @@ Say = Callable[[str], None]
 log = structlog.get_logger()
 
 DEMO_PORT = 3456
+KEPT_DAYS = 90
+"""How long texts are kept; numbers stay."""
 MANIFEST = Path(__file__).parent / "slack_interface" / "manifest.json"
 
 
@@ -101,7 +104,9 @@ async def assistant(
             stack.push_async_callback(store.close)
         if coordination is None:
             key = settings.virtuous6_secret_key
-            coordination = Coordination.open(settings.home, key.get_secret_value() if key else None)
+            coordination = Coordination.open(
+                settings.home, key.get_secret_value() if key else None, workspace=workspace
+            )
             stack.push_async_callback(coordination.close)
         parts = await _house(
             settings, store, coordination, models, embedder or Similarity.load(), tools, shipped
@@ -110,6 +115,7 @@ async def assistant(
         scheduler = Scheduler()
         scheduler.every("drop idle agents", "17 * * * *", _sweep(parts.pool))
         scheduler.every("learn what worked", "* * * * *", parts.orchestrator.learn_what_worked)
+        scheduler.every("delete old texts", "43 3 * * *", _retention(store), at_start=True)
         scheduler.start()
         stack.callback(scheduler.stop)
         await parts.slack.start()
@@ -189,6 +195,15 @@ def _sweep(pool: AgentPool) -> Callable[[], Awaitable[None]]:
         pool.sweep()
 
     return sweep
+
+
+def _retention(store: Store) -> Callable[[], Awaitable[None]]:
+    async def purge() -> None:
+        deleted = await store.purge(time.time() - KEPT_DAYS * 86_400.0)
+        if any(deleted.values()):
+            log.info("old_texts_deleted", **deleted)
+
+    return purge
 
 
 async def _models(settings: Settings, weights: str | None, stack: AsyncExitStack) -> Models:

@@ -13,13 +13,20 @@ Job = Callable[[], Awaitable[None]]
 
 
 class Scheduler:
-    """Runs jobs on cron times (UTC) in this process; what was missed while down runs once."""
+    """Runs jobs on cron times (UTC) in this process.
+
+    What was missed while the machine slept runs once; what was missed while the process was down
+    does not, unless the job also runs at the start.
+    """
 
     def __init__(self) -> None:
         self._scheduler = AsyncIOScheduler(timezone="UTC")
 
-    def every(self, name: str, cron: str, job: Job) -> None:
-        """Run `job` at the times of a five-field cron line; a failure is logged."""
+    def every(self, name: str, cron: str, job: Job, *, at_start: bool = False) -> None:
+        """Run `job` at the times of a five-field cron line; a failure is logged.
+
+        `at_start` runs it at once as well, for what a machine that is off at night would miss.
+        """
 
         async def guarded() -> None:
             try:
@@ -34,6 +41,7 @@ class Scheduler:
             coalesce=True,
             max_instances=1,
             misfire_grace_time=None,
+            **({"next_run_time": datetime.now(UTC)} if at_start else {}),
         )
 
     def start(self) -> None:

@@ -1,5 +1,6 @@
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -9,8 +10,11 @@ import pytest
 from filelock import FileLock
 
 from bootstrap import MANIFEST, Assistant, assistant, demo, serve
+from database.coordination import Coordination
 from database.errors import ConfigurationError
-from database.records import RunQuery
+from database.records import Run, RunQuery
+from database.store import Store
+from orchestrator.administration import forget
 from orchestrator.settings import Settings, load_settings
 from slack_interface.local_workspace import LocalWorkspace
 from tests.model_server.server import ScriptedModel, answer
@@ -164,3 +168,39 @@ async def test_a_specialist_asked_for_in_a_channel_answers_there(
             text="@Virtuous6 how do I tie a bowline knot",
         )  # fmt: skip
     assert "From You are a patient teacher of knots" in said[-1]["text"]
+
+
+async def test_what_is_on_its_way_is_forgotten_too_and_never_reaches_another_workspace(
+    workspace: LocalWorkspace, home: Path
+) -> None:
+    models = ScriptedModels(lambda turns, model: "x")
+    settings = settings_for(workspace, home)
+    async with assistant(settings, models=models, embedder=WordEmbedder()) as house:
+        await house.coordination.accept("key", "lane", b"from U0ADA: a secret")
+        report = await forget(settings, None, "U0ADA")
+        assert report.rows["under way"] == 1
+        await house.coordination.accept("key-2", "lane", b"from U0ADA: another")
+        elsewhere = Coordination.open(home, workspace="T0ELSEWHERE")
+        assert await elsewhere.pending() == []
+        await elsewhere.close()
+        await house.coordination.done("key-2")
+
+
+async def test_texts_older_than_ninety_days_are_deleted_at_the_start(
+    workspace: LocalWorkspace, home: Path
+) -> None:
+    store = Store.open(home, "T0VIRTUOUS")
+    for run_id, days in (("old", 91), ("young", 89)):
+        store.append(Run(run_id, f"{run_id} words", "a", started_at=time.time() - days * 86_400))
+    models = ScriptedModels(lambda turns, model: "x")
+    settings = settings_for(workspace, home)
+    async with (
+        assistant(settings, models=models, embedder=WordEmbedder(), store=store),
+        asyncio.timeout(10),
+    ):
+        while (old := await store.run("old")) and old.request:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+    young = await store.run("young")
+    assert young is not None
+    assert young.request == "young words"
+    await store.close()

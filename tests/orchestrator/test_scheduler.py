@@ -27,3 +27,19 @@ async def test_jobs_run_at_their_time_and_a_failing_one_is_logged_only() -> None
     finally:
         scheduler.stop()
     scheduler.stop()
+
+
+async def test_a_job_can_also_run_at_the_start() -> None:
+    scheduler = Scheduler()
+    ran = asyncio.Event()
+
+    async def job() -> None:
+        ran.set()
+
+    scheduler.every("yearly", "0 0 1 1 *", job, at_start=True)
+    scheduler.start()
+    try:
+        await asyncio.wait_for(ran.wait(), 5)
+        assert scheduler.next_times()["yearly"] > datetime.now(UTC)
+    finally:
+        scheduler.stop()

@@ -7,7 +7,7 @@ from contextlib import aclosing
 from dataclasses import replace
 
 import structlog
-from cachetools import LRUCache
+from cachetools import LRUCache, TTLCache
 
 from agents.errors import ModelRateLimited, ModelRefusedKey, ModelUnavailable
 from agents.ports import FilesPort, SpawnPort, ToolContext, WorkflowsPort
@@ -37,6 +37,8 @@ from orchestrator.task_types import TaskTypes
 log = structlog.get_logger()
 
 _RECORD_SECONDS = 90 * 24 * 3600.0
+_EDIT_SECONDS = 3600.0
+"""How long the new words of a message that is not remembered yet are kept for it."""
 _MODEL_AWAY = (ModelUnavailable, ModelRefusedKey, ModelRateLimited)
 """After these another agent on the same model would only make the person wait longer."""
 
@@ -74,6 +76,7 @@ class AgentOrchestrator:
         self._spawn = spawn
         self._clock = clock
         self._agent_of: LRUCache[tuple[str, str], str] = LRUCache(maxsize=10_000)
+        self._edits: TTLCache[tuple[str, str], str] = TTLCache(1_000, _EDIT_SECONDS)
         self._to_learn = True
         bus.on("run_recorded", self._after_run)
         bus.on("feedback_given", self._note_feedback)
@@ -98,7 +101,7 @@ class AgentOrchestrator:
         Cancelling keeps what was said: the run's error then says who stopped it.
         """
         answer = Answer(request, time.perf_counter())
-        described = wanted_specialist(request.text) if self._spawn else None
+        described = self._wanted(request)
         work = self._create(answer, described) if described else self._answer(answer, files)
         try:
             async with aclosing(work) as events:
@@ -135,8 +138,10 @@ class AgentOrchestrator:
         self._store.append(self._redactor.redact_message(message))
 
     async def edited(self, channel_id: str, ts: str, text: str) -> None:
-        """A remembered message now says something else."""
-        await self._store.edit_message(channel_id, ts, self._redactor.redact(text))
+        """A message now says something else, also while it is being answered."""
+        text = self._redactor.redact(text)
+        if not await self._store.edit_message(channel_id, ts, text):
+            self._edits[channel_id, ts] = text
 
     async def deleted(self, channel_id: str, ts: str) -> None:
         """A remembered message is gone."""
@@ -159,6 +164,12 @@ class AgentOrchestrator:
             parent_run_id=run.run_id,
             agent=agent,
         )
+
+    def _wanted(self, request: Request) -> str | None:
+        """The specialist that is asked for; whoever wants an answer again wants no second one."""
+        if self._spawn is None or request.instruction is not None:
+            return None
+        return wanted_specialist(request.text)
 
     async def _answer(self, answer: Answer, files: FilesPort) -> AsyncGenerator[ReplyEvent, None]:
         request = answer.request
@@ -314,6 +325,9 @@ class AgentOrchestrator:
     ) -> Message:
         if message.role == "assistant" and not message.ts:
             message = replace(message, ts=reply_ts or "")
+        edited = self._edits.pop((message.channel_id, message.ts), None)
+        if edited is not None:
+            return replace(message, text=edited)
         text = known.get(message.text)
         if text is None:
             return self._redactor.redact_message(message)

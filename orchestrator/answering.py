@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from agents.turns import Turn
 from database.errors import VirtuousError
-from database.records import PUBLIC, Message, Reader, Run, Step, one_person
+from database.records import PUBLIC, Message, Outcome, Reader, Run, Step, one_person
 from orchestrator.agent_pool import LiveAgent
 from orchestrator.requests import ReplyFinished, Request
 from orchestrator.routing import Route
@@ -55,7 +55,10 @@ class Answer:
         self.model = model or self.model
 
     def finished(self, error: str | None = None, problem: str | None = None) -> ReplyFinished:
-        """The run as it stands now, with the person's message and what was said."""
+        """The run as it stands now, with the person's message and what was said.
+
+        With an error it counts as no success, unless it was the person who stopped it.
+        """
         request, reply = self.request, "".join(self.pieces).strip() or None
         run = Run(
             run_id=request.run_id,
@@ -76,6 +79,7 @@ class Answer:
             reply=reply,
             error=error,
             route=self._route(),
+            outcome=Outcome(False, source="check") if error and error != STOPPED else Outcome(),
             input_tokens=_sum_known([s.input_tokens for s in self._model_steps()]),
             output_tokens=_sum_known([s.output_tokens for s in self._model_steps()]),
             cost_usd=_sum_prices([s.cost_usd for s in self._model_steps()]),

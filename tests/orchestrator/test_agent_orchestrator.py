@@ -293,3 +293,34 @@ async def test_similar_requests_are_one_kind_also_after_a_restart(store: Store) 
     restarted = await House(store, ScriptedModels(echo)).start()
     finished = last(await restarted.ask(request("what does a lion eat", "9.0")))
     assert finished.run.task_type == kinds["what does a lion eat"]
+
+
+async def test_words_changed_while_they_are_answered_are_remembered_as_changed(
+    store: Store,
+) -> None:
+    house = await House(store, ScriptedModels(echo)).start(COOK)
+    asked = request("how do I cook rise")
+    finished = last(await house.ask(asked))
+    await house.orchestrator.edited("C1", asked.message_ts, "how do I cook rice for a@b.org")
+    await house.orchestrator.record(finished, "1.5")
+    question, _ = await store.thread("C1", asked.thread_ts)
+    assert question.text == "how do I cook rice for [email]"
+    await house.orchestrator.record(last(await house.ask(request("soup", "3.1"))), "3.5")
+    assert (await store.thread("C1", "3.1"))[0].text == "soup"
+
+
+async def test_an_answer_that_failed_is_no_success_and_a_stopped_one_is_not_judged(
+    store: Store,
+) -> None:
+    models = ScriptedModels(away)
+    house = await House(store, models).start(COOK)
+    await house.orchestrator.record(last(await house.ask(request("soup"))), "1.5")
+    models.script, models.hold = echo, asyncio.Event()
+    stopped = asyncio.create_task(house.ask(request("rice", "2.1")))
+    async with asyncio.timeout(5):
+        while len(models.asked) < 2:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+    stopped.cancel()
+    await house.orchestrator.record(last(await stopped), "2.5")
+    total = (await store.metrics(RunQuery())).total
+    assert (total.runs, total.judged, total.succeeded) == (2, 1, 0)

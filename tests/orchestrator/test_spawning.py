@@ -110,6 +110,14 @@ async def test_a_specialist_that_cannot_be_made_is_a_problem_in_words(store: Sto
     assert [s.ok for s in finished.run.steps] == [False]
 
 
+async def test_wanting_the_answer_better_makes_no_second_specialist(store: Store) -> None:
+    house = await house_of(store, DRAFT, DRAFT)
+    await house.ask(request("create a specialist for taxes"))
+    again = request("create a specialist for taxes", "2.1", instruction="say it shorter")
+    await house.ask(again)
+    assert set(house.pool.definitions) == {"generalist", "cook", "tax-helper"}
+
+
 @pytest.mark.parametrize(
     ("text", "described"),
     [

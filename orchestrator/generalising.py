@@ -84,12 +84,14 @@ def _template(text: str, inputs: dict[str, WorkflowInput], taken: set[str]) -> s
 def _values(text: str) -> list[tuple[int, int, str, bool]]:
     """Where values stand, first to last; of two that overlap the earlier shape wins."""
     found: list[tuple[int, int, str, bool]] = []
+    taken = bytearray(len(text))
     for name, pattern in _COMPILED:
         for match in pattern.finditer(text):
             group = next(key for key, value in match.groupdict().items() if value is not None)
             redacted = name == "{0}"
             start, stop = match.span() if redacted else match.span(group)
-            if all(stop <= s or start >= e for s, e, _, _ in found):
+            if not any(taken[start:stop]):
+                taken[start:stop] = b"\1" * (stop - start)
                 called = re.sub(r"\W+", "_", match[group]) if redacted else name
                 found.append((start, stop, called, redacted))
     return sorted(found)

@@ -94,20 +94,23 @@ class Route:
 
     def sentence(self) -> str:
         """The route in words for the person who asked."""
-        if self.reason == "asked":
-            return "You asked for this agent."
-        if self.reason == "thread":
-            return "This agent already answers in this thread."
-        if self.reason == "no specialist":
-            return "No specialist fits this request well."
-        second = f" ({self.second.name} came second)" if self.second else ""
-        if self.reason == "tie":
-            names = " and ".join(c.name for c in (self.best, self.second) if c)
-            return f"{names} fit equally well, so the generalist answers."
-        if self.reason == "fast model":
-            return f"It was close, and a fast model chose this agent{second}."
-        example = f': it is like "{self.best.example}"' if self.best else ""
-        return f"Your request fits this agent best{example}{second}."
+        return route_in_words(self.as_json(), self.best.example if self.best else "")
+
+
+def route_in_words(kept: Mapping[str, Any], example: str = "") -> str:
+    """A route as a run keeps it (`Route.as_json`) in words for a person; '' where none is kept."""
+    best, second = kept.get("best"), kept.get("second")
+    names = [one["agent"] for one in (best, second) if one]
+    came_second = f" ({names[1]} came second)" if len(names) > 1 else ""
+    like = f': it is like "{example}"' if example else ""
+    return {
+        "asked": "You asked for this agent.",
+        "thread": "This agent already answers in this thread.",
+        "no specialist": "No specialist fits this request well.",
+        "tie": f"{' and '.join(names)} fit equally well, so the generalist answers.",
+        "fast model": f"It was close, and a fast model chose this agent{came_second}.",
+        "meaning": f"Your request fits this agent best{like}{came_second}.",
+    }.get(str(kept.get("reason")), "")
 
 
 Chooser = Callable[[str, Sequence[Candidate]], Awaitable[str | None]]

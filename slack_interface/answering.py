@@ -11,8 +11,8 @@ from agents.ports import FilesPort
 from agents.turns import StepFinished, StepStarted, TextDelta
 from database.records import Message, Run
 from orchestrator.requests import ReplyEvent, ReplyFinished, ReplyStarted, Request
-from slack_interface.cards import feedback_buttons
-from slack_interface.incoming import Incoming, Json
+from slack_interface.answer_cards import closing_blocks
+from slack_interface.incoming import Incoming
 from slack_interface.places import Places
 from slack_interface.ports import Orchestrator
 from slack_interface.reply_stream import Destination, Pace, ReplyStream
@@ -124,7 +124,7 @@ class Answering:
             stream.say(("\n\n" if said else "") + f":warning: {finished.problem}")
         elif not said:
             stream.say(finished.run.reply or NOTHING)
-        shown = await stream.finish(_closing_blocks(finished))
+        shown = await stream.finish(closing_blocks(finished.run))
         await self.orchestrator.record(finished, shown)
         return finished
 
@@ -167,8 +167,3 @@ def _pass_on(event: ReplyEvent, stream: ReplyStream, draft: _Draft) -> None:
             draft.agent = agent
         case ReplyFinished():
             draft.finished = event
-
-
-def _closing_blocks(finished: ReplyFinished) -> list[Json]:
-    """Feedback buttons below whatever can be judged."""
-    return feedback_buttons(finished.run.run_id) if finished.run.reply else []

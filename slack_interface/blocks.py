@@ -130,16 +130,22 @@ def modal(callback_id: str, title: str, submit: str, blocks: list[Json], about: 
     }
 
 
-def table(caption: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> Json:
+def number(value: float | None, text: str) -> Json:
+    """A table cell that is aligned and sorted as a number; a dash where there is none."""
+    return raw_text("–") if value is None else {"type": "raw_number", "value": value, "text": text}
+
+
+def raw_text(text: str) -> Json:
+    """A table cell of words."""
+    return {"type": "raw_text", "text": text or "–"}
+
+
+def table(caption: str, head: Sequence[str], rows: Sequence[Sequence[Json]]) -> Json:
     """A native data_table (at most 100 rows)."""
-
-    def cells(values: Sequence[str]) -> list[Json]:
-        return [{"type": "raw_text", "text": value or "–"} for value in values]
-
     return {
         "type": "data_table",
         "caption": shortened(caption, 255),
-        "rows": [cells(head), *(cells(row) for row in rows[:100])],
+        "rows": [[raw_text(name) for name in head], *(list(row) for row in rows[:100])],
         "page_size": 10,
     }
 

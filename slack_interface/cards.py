@@ -22,7 +22,9 @@ from slack_interface.blocks import (
     escaped,
     header,
     modal,
+    number,
     option,
+    raw_text,
     section,
     select,
     shortened,
@@ -31,7 +33,6 @@ from slack_interface.blocks import (
 )
 from slack_interface.incoming import Json
 
-FEEDBACK = "answer_feedback"
 IMPROVE = "improve_answer"
 RUN_WORKFLOW = "run_workflow"
 SAVE_WORKFLOW = "save_workflow"
@@ -72,46 +73,27 @@ ABILITIES = (
     "• `/save-workflow NAME` (or `save-workflow NAME`): keep what we just did; "
     "`run NAME` does it again, `run NAME input=value` with something new\n"
     "• `/metrics me 7d` (or `metrics ...`): success, speed, cost and feedback\n"
+    "• `who answered?` in the thread: which specialist, why that one, how long and what it took\n"
     "• `stop` in the thread: I stop at once and keep what I have said\n"
+    "• `create a specialist for TOPIC`: I make one, and it answers from then on\n"
     "• Share a text, CSV or PDF file with your question and I read it"
 )
 
 PROMPTS = (
-    ("Summarise a text", "Summarise this text in five bullet points: "),
-    ("Draft a message", "Draft a short, friendly message that says: "),
-    ("Explain something", "Explain in simple words: "),
+    ("Work something out", "What is 17.5% of 2,340?"),
+    (
+        "Write a message",
+        "Write a short, friendly message that moves our Thursday meeting to Friday at 10.",
+    ),
+    ("Write some code", "Write a Python function that removes duplicates and keeps the order."),
     ("What can you do?", "help"),
 )
+"""Slack sends one as soon as it is pressed, so each is a whole request."""
 
 
 def about(**values: str) -> str:
     """What a modal or button is about, to come back with it."""
     return orjson.dumps(values).decode()
-
-
-def feedback_buttons(run_id: str) -> list[Json]:
-    """The two thumbs below an answer; the value says which and for which run."""
-    return [
-        {
-            "type": "context_actions",
-            "elements": [
-                {
-                    "type": "feedback_buttons",
-                    "action_id": FEEDBACK,
-                    "positive_button": {
-                        "text": {"type": "plain_text", "text": "Good answer"},
-                        "accessibility_label": "This answer was good",
-                        "value": f"up:{run_id}",
-                    },
-                    "negative_button": {
-                        "text": {"type": "plain_text", "text": "Bad answer"},
-                        "accessibility_label": "This answer was bad",
-                        "value": f"down:{run_id}",
-                    },
-                }
-            ],
-        }
-    ]
 
 
 def why_modal(private_metadata: str) -> Json:
@@ -200,7 +182,7 @@ def metrics_card(metrics: Metrics, title: str, counts_only: bool) -> tuple[str, 
     agents = _agent_lines(metrics.by_agent)
     text = "\n".join([title, *lines, *agents])
     rows = [_table_row(row) for row in (*metrics.by_agent[:99], total)]
-    head = ["Agent", "Answers", "Success", "Median", "95%", "Tokens", "Cost", "Up/down"]
+    head = ["Agent", "Answers", "Success", "Median", "95%", "Tokens", "Cost", "Good", "Bad"]
     blocks = [
         header(title),
         section("\n".join(escaped(line) for line in lines)),
@@ -214,13 +196,19 @@ def metrics_card(metrics: Metrics, title: str, counts_only: bool) -> tuple[str, 
 def _summary(row: MetricsRow) -> list[str]:
     return [
         f"Answers: {row.runs}",
-        f"Success: {_rate(row.success_rate)} ({row.judged} judged)",
+        f"Success: {_rate(row.success_rate)}" + (f" ({row.judged} judged)" if row.judged else ""),
         f"Speed: {_seconds(row.p50_ms)} median, {_seconds(row.p95_ms)} for the slowest 5%",
         f"Tokens: {row.input_tokens:,} read, {row.output_tokens:,} written",
         f"Cost: {_cost(row)}",
-        f"Feedback: {row.feedback_up} good, {row.feedback_down} bad"
-        f" (satisfaction {_rate(row.satisfaction)})",
+        _feedback_line(row),
     ]
+
+
+def _feedback_line(row: MetricsRow) -> str:
+    if row.satisfaction is None:
+        return "Feedback: none yet"
+    counts = f"{row.feedback_up} good, {row.feedback_down} bad"
+    return f"Feedback: {counts} (satisfaction {row.satisfaction:.0%})"
 
 
 def _agent_lines(rows: Sequence[MetricsRow]) -> list[str]:
@@ -231,16 +219,20 @@ def _agent_lines(rows: Sequence[MetricsRow]) -> list[str]:
     ]
 
 
-def _table_row(row: MetricsRow) -> list[str]:
+def _table_row(row: MetricsRow) -> list[Json]:
+    tokens = row.input_tokens + row.output_tokens
+    rate = row.success_rate
+    priced = row.unpriced_runs < row.runs
     return [
-        row.label,
-        str(row.runs),
-        _rate(row.success_rate),
-        _seconds(row.p50_ms),
-        _seconds(row.p95_ms),
-        f"{row.input_tokens + row.output_tokens:,}",
-        _cost(row),
-        f"{row.feedback_up}/{row.feedback_down}",
+        raw_text(row.label),
+        number(row.runs, str(row.runs)),
+        number(rate, _rate(rate)),
+        number(row.p50_ms, _seconds(row.p50_ms)),
+        number(row.p95_ms, _seconds(row.p95_ms)),
+        number(tokens, f"{tokens:,}"),
+        number(row.cost_usd, _cost(row)) if priced else raw_text("unknown"),
+        number(row.feedback_up, str(row.feedback_up)),
+        number(row.feedback_down, str(row.feedback_down)),
     ]
 
 
@@ -260,7 +252,9 @@ def _agent_chart(rows: Sequence[MetricsRow]) -> list[Json]:
     if not timed:
         return []
     seconds = [round((row.p50_ms or 0.0) / 1000, 2) for row in timed]
-    return [bars("Seconds to answer (median)", [row.label for row in timed], [("s", seconds)])]
+    return [
+        bars("Seconds to answer (median)", [row.label for row in timed], [("Seconds", seconds)])
+    ]
 
 
 def _count(number: int, noun: str) -> str:

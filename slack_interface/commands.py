@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from database.errors import InputError, NotAllowed, UnknownName
 from database.records import PUBLIC, Reader, Run, RunQuery
+from slack_interface.answer_cards import how_card
 from slack_interface.answering import Answering
 from slack_interface.blocks import escaped, section, shortened
 from slack_interface.cards import ABILITIES, metrics_card, workflow_card
@@ -68,6 +69,8 @@ class Commands:
                 await self.better(item, command.rest)
             case "save-workflow":
                 await self.save_workflow(item, command.rest, None)
+            case "how":
+                await self.how_answered(item)
             case "metrics":
                 return await self._typed_metrics(item, command)
             case "run":
@@ -117,6 +120,13 @@ class Commands:
         if run is None:
             raise InputError("I no longer have that answer. Please ask again.")
         return run
+
+    # Who answered, and why
+
+    async def how_answered(self, item: Incoming) -> None:
+        """Tell how the last answer here came about."""
+        text, blocks = how_card(await self._last_run(item))
+        await self.voice.tell(item, text, blocks)
 
     # Workflows
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-Name = Literal["better", "save-workflow", "metrics", "run", "help"]
+Name = Literal["better", "save-workflow", "metrics", "run", "help", "how"]
 
 STOP_WORDS = frozenset(
     {"stop", "stop it", "stop please", "please stop", "cancel", "abort", "halt", "never mind"}
@@ -17,6 +17,14 @@ _SAVE = re.compile(r"^/?save-workflow\b\s*:?\s*(.*)$", re.IGNORECASE | re.DOTALL
 _METRICS = re.compile(r"^/?metrics\b(\s*:)?\s*(.*)$", re.IGNORECASE | re.DOTALL)
 _RUN = re.compile(r"^/?run\s+(?:workflow\s+)?[\"'`]?([\w.-]+)[\"'`]?(\s.*)?$", re.DOTALL)
 _HELP = frozenset({"help", "/help", "what can you do", "commands"})
+_HOW = frozenset(
+    {
+        "who answered", "who answered that", "who answered this", "which agent answered",
+        "which specialist answered", "why this agent", "why that agent", "why this specialist",
+        "why that specialist", "why you", "how was this answered", "how was that answered",
+        "how did you answer that", "how did you answer this",
+    }
+)  # fmt: skip
 _PAIR = re.compile(r"^([\w.-]+)\s*=\s*(.*)$", re.DOTALL)
 
 
@@ -39,6 +47,8 @@ def typed_command(text: str) -> TypedCommand | None:
     """The command in a message, if it is one."""
     if text.strip(" ?!.").lower() in _HELP:
         return TypedCommand("help", "")
+    if text.strip(" ?!.").lower() in _HOW:
+        return TypedCommand("how", "")
     if match := _BETTER.match(text):
         return TypedCommand("better", match.group(1).strip())
     if match := _SAVE.match(text):

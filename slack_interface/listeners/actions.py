@@ -11,10 +11,10 @@ from slack_bolt.context.ack.async_ack import AsyncAck
 
 from database.errors import VirtuousError
 from database.records import run_id_of
+from slack_interface.answer_cards import FEEDBACK, HOW_ANSWERED, how_card
 from slack_interface.background import Background
 from slack_interface.blocks import section
 from slack_interface.cards import (
-    FEEDBACK,
     IMPROVE,
     REASONS,
     RUN_WORKFLOW,
@@ -56,6 +56,7 @@ class Actions:
         app.view(RUN_WORKFLOW)(self.on_workflow_inputs)
         app.shortcut(IMPROVE)(self.on_message_shortcut)
         app.shortcut(SAVE_WORKFLOW)(self.on_message_shortcut)
+        app.shortcut(HOW_ANSWERED)(self.on_message_shortcut)
         app.event("reaction_added")(self.on_reaction)
         app.action(re.compile(""))(self.on_other)
 
@@ -123,12 +124,14 @@ class Actions:
         await ack()
 
     async def on_message_shortcut(self, ack: AsyncAck, body: Json) -> None:
-        """ "Improve this answer" or "Save as workflow" in a message's menu."""
+        """One of the three in a message's menu: improve, save as workflow, how was it answered."""
         run = await self.commands.record.run_of_message(
             body["channel"]["id"], body["message"]["ts"]
         )
         if run is None:
             self.background.spawn(self._whisper(body, NOT_MINE))
+        elif body["callback_id"] == HOW_ANSWERED:
+            self.background.spawn(self._whisper(body, *how_card(run)))
         else:
             make = improve_modal if body["callback_id"] == IMPROVE else save_modal
             view = make(about(run_id=run.run_id, **_place(body)))

@@ -1,10 +1,13 @@
 """Cards within Slack's limits, and the same in words."""
 
 import json
+from dataclasses import replace
 
-from database.records import Metrics, MetricsRow, Run, RunQuery
+from database.records import Metrics, MetricsRow, Run, RunQuery, Step
 from orchestrator.generalising import WorkflowInput
+from slack_interface.answer_cards import how_card
 from slack_interface.cards import (
+    PROMPTS,
     HomeFacts,
     home_view,
     metrics_card,
@@ -36,6 +39,39 @@ def test_metrics_say_in_words_what_the_charts_show() -> None:
         assert part in text
     assert len(find(blocks, "data_visualization")) == 2
     assert len(find(blocks, "data_table")) == 1
+
+
+def test_figures_in_the_table_are_numbers() -> None:
+    _, blocks = metrics_card(metrics(2, 1), "t", counts_only=False)
+    [table] = find(blocks, "data_table")
+    total = table["rows"][-1]
+    assert [cell.get("value") for cell in total] == [
+        None, 10, 0.75, 800.0, 2500.0, 3000, 0.1234, 3, 1,
+    ]  # fmt: skip
+    assert [cell["text"] for cell in total[2:5]] == ["75%", "0.8 s", "2.5 s"]
+    nothing = MetricsRow("all", 1, 0, 0, None, None, 0, 0, 0.0, 1, 0, 0)
+    text, blocks = metrics_card(Metrics(RunQuery(), nothing, (nothing,), ()), "t", False)
+    [table] = find(blocks, "data_table")
+    assert [cell["text"] for cell in table["rows"][1]][2:5] == ["–", "–", "–"]
+    assert "Feedback: none yet" in text
+    assert "Success: not judged yet\n" in text
+
+
+def test_how_an_answer_came_about_is_said_in_words() -> None:
+    route = {"reason": "meaning", "best": {"agent": "tea", "score": 0.7},
+             "second": {"agent": "coffee", "score": 0.4}}  # fmt: skip
+    run = Run("r", "secret words", "tea", duration_ms=2100.0, reply="secret too", route=route,
+              model="m", input_tokens=1200, output_tokens=30, first_token_ms=400.0,
+              steps=(Step(0, "tool", "calculator", ok=False, duration_ms=100.0),))  # fmt: skip
+    text, blocks = how_card(run)
+    for part in ("*tea* answered in 2.1 s", "fits this agent best (coffee came second)",
+                 "1,200 tokens read, 30 written", "price unknown", "first words after 0.4 s",
+                 "Tool `calculator`: failed, 0.1 s"):  # fmt: skip
+        assert part in text
+    assert "secret" not in text
+    assert check_blocks(blocks, "message") == []
+    fallen = replace(run, route=route | {"tried": ["coffee", "tea"]}, model=None)
+    assert "coffee could not answer." in how_card(fallen)[0]
 
 
 def test_unknown_prices_are_unknown_and_never_nothing() -> None:
@@ -71,8 +107,16 @@ def test_the_manifest_offers_what_the_app_listens_to() -> None:
     commands = {entry["command"] for entry in MANIFEST["features"]["slash_commands"]}
     assert commands == {"/better", "/save-workflow", "/metrics"}
     shortcuts = {entry["callback_id"] for entry in MANIFEST["features"]["shortcuts"]}
-    assert shortcuts == {"improve_answer", "save_workflow"}
+    assert shortcuts == {"improve_answer", "save_workflow", "how_answered"}
     assert "agent_view" in MANIFEST["features"]
     assert "assistant_view" not in MANIFEST["features"]
     assert len(MANIFEST["features"]["agent_view"]["agent_description"]) <= 300
-    assert len(MANIFEST["features"]["agent_view"]["suggested_prompts"]) <= 4
+    prompts = MANIFEST["features"]["agent_view"]["suggested_prompts"]
+    assert len(prompts) <= 4
+    assert [(prompt["title"], prompt["message"]) for prompt in prompts] == list(PROMPTS)
+
+
+def test_a_suggested_prompt_is_a_whole_request() -> None:
+    for _, message in PROMPTS:
+        assert message == message.strip()
+        assert message.endswith((".", "?")) or message == "help"

@@ -35,6 +35,29 @@ async def test_better_as_words_in_a_thread_needs_no_announcement(world: World) -
     assert replies[1]["text"] == "Better (in French): What is tea?"
 
 
+async def test_small_print_says_who_answered_and_a_question_says_more(world: World) -> None:
+    ts = await world.say("What is tea?")
+    [reply] = await world.replies(ts)
+    [small] = find(reply["blocks"], "context")
+    assert small["elements"][0]["text"] == "Answered by generalist in 0.1 s"
+    await world.say("Who answered?", thread=ts)
+    [_, told] = await world.replies(ts, count=2)
+    assert "*generalist* answered in 0.1 s" in told["text"]
+    assert len(world.orchestrator.requests) == 1
+    why = await world.say("why?", thread=ts)
+    await world.idle()
+    assert world.orchestrator.requests[-1].message_ts == why
+
+
+async def test_the_menu_of_an_answer_tells_how_it_came_about(world: World) -> None:
+    ts = await world.say("@Virtuous6 What is tea?", channel="general")
+    [reply] = await world.replies(ts, "C0GENERAL")
+    where = {"channel": "C0GENERAL", "message_ts": reply["ts"], "user": GRACE}
+    await world.post("shortcut", callback_id="how_answered", **where)
+    [told] = await world.whispers(GRACE)
+    assert "*generalist* answered" in told["text"]
+
+
 @pytest.mark.parametrize(
     ("command", "text", "says"),
     [

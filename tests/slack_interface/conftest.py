@@ -6,7 +6,8 @@ import pytest
 
 from database.store import Store
 from slack_interface.local_workspace import LocalWorkspace
-from slack_interface.reply_stream import Pace
+from slack_interface.pace import Pace
+from slack_interface.slack_bot import Mode
 from tests.people import TEAM
 from tests.slack_interface.refusals import Refusals
 from tests.slack_interface.world import (
@@ -19,7 +20,13 @@ from tests.slack_interface.world import (
 
 
 @pytest.fixture
-async def quiet_world(tmp_path: Path) -> AsyncIterator[World]:
+def transport() -> Mode:
+    """Socket Mode, unless the test is marked `over_both_transports`."""
+    return "socket"
+
+
+@pytest.fixture
+async def quiet_world(tmp_path: Path, transport: Mode) -> AsyncIterator[World]:
     """A workspace whose bot is not started yet."""
     store = Store.open(tmp_path, TEAM)
     rows = Rows.open(tmp_path, workspace=TEAM)
@@ -35,6 +42,7 @@ async def quiet_world(tmp_path: Path) -> AsyncIterator[World]:
             ScriptedWorkflows(),
             rows,
             Pace(interval_s=0.05, slow_s=5.0),
+            transport,
         )
         yield world
         if world.bot:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import pytest
 from pydantic import SecretStr
 
 from agents.ports import FilesPort
@@ -16,11 +17,15 @@ from database.records import Document, Feedback, Message, Reader, Run, content_h
 from database.store import Store
 from orchestrator.generalising import WorkflowInput
 from orchestrator.requests import ReplyEvent, ReplyFinished, ReplyStarted, Request
-from slack_interface.reply_stream import Pace
-from slack_interface.slack_bot import SlackBot
+from slack_interface.http_server import Listen
+from slack_interface.pace import Pace
+from slack_interface.slack_bot import Mode, SlackBot
 from tests.people import People
 
 MANIFEST = json.loads((Path(__file__).parents[2] / "slack_interface" / "manifest.json").read_text())
+
+over_both_transports = pytest.mark.parametrize("transport", ["socket", "http"])
+"""For a test that uses `world`: once over Socket Mode, once over HTTP."""
 
 Script = Callable[[Request, FilesPort], AsyncIterator[ReplyEvent]]
 
@@ -167,6 +172,11 @@ class Rows(Coordination):
             raise StoreError("The disk is full.")
         return await super().accept(event_key, thread_key, payload)
 
+    async def claim(self, name: str, ttl: float) -> bool:
+        if self.failures:
+            raise StoreError("The disk is full.")
+        return await super().claim(name, ttl)
+
 
 @dataclass(frozen=True, slots=True)
 class Settings:
@@ -191,13 +201,17 @@ class World(People):
     workflows: ScriptedWorkflows
     rows: Rows
     pace: Pace
+    transport: Mode = "socket"
 
-    async def start(self, api_url: str = "") -> SlackBot:
+    async def start(self, api_url: str = "", listen: Listen | None = None) -> SlackBot:
+        if self.transport == "http":
+            listen = listen or Listen(port=0)
         self.bot = SlackBot(
             settings=Settings(
                 SecretStr(self.workspace.bot_token),
                 SecretStr(self.workspace.app_token),
                 api_url or self.workspace.api_url,
+                SecretStr(self.workspace.signing_secret),
             ),
             orchestrator=self.orchestrator,
             workflows=self.workflows,
@@ -206,7 +220,11 @@ class World(People):
             outgoing=self.rows,
             likeness=likeness,
             pace=self.pace,
+            mode=self.transport,
+            listen=listen,
         )
         await self.bot.start()
+        if self.transport == "http":
+            await self.workspace.set_request_url(f"http://127.0.0.1:{self.bot.port}/slack/events")
         await self.connected()
         return self.bot

@@ -45,12 +45,13 @@ class InboxRow:
 
 @dataclass(frozen=True, slots=True)
 class Send:
-    """One moment of a send: its intent, or its end with the message's `ts`."""
+    """One moment of a send: its intent, or its end with the message's `ts`; `body` decrypted."""
 
     run_id: str
     state: str
     ts: str | None
     noted_at: float
+    body: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,17 +135,37 @@ class Coordination:
 
     # Sends
 
-    async def note_send(self, run_id: str, state: str, ts: str | None = None) -> None:
-        """Keep that a run's message is about to be sent, or was sent as `ts`."""
-        sql = """INSERT INTO sends (workspace, run_id, state, ts, noted_at)
-            VALUES (?, ?, ?, ?, ?)"""
-        await self._write(sql, (self._workspace, run_id, state, ts, self._clock()))
+    def note_send(
+        self, run_id: str, state: str, ts: str | None = None, body: bytes | None = None
+    ) -> asyncio.Future[int]:
+        """Keep that a run's message is about to be sent, or was sent as `ts`.
+
+        Queued when this returns, on disk once it was awaited; what is queued stays in order.
+        """
+        sql = """INSERT INTO sends (workspace, run_id, state, ts, noted_at, body)
+            VALUES (?, ?, ?, ?, ?, ?)"""
+        sealed = None if body is None else self._fernet.encrypt(body)
+        return self._queue(sql, (self._workspace, run_id, state, ts, self._clock(), sealed))
+
+    def settle_sends(self, run_id: str) -> asyncio.Future[int]:
+        """The answer is seen and recorded: delete its body. Queued like `note_send`."""
+        sql = "UPDATE sends SET body = NULL WHERE workspace = ? AND run_id = ? AND body NOTNULL"
+        return self._queue(sql, (self._workspace, run_id))
 
     async def sends(self, run_id: str) -> list[Send]:
-        """What was noted about a run's messages in the last day, in order."""
+        """What was noted about a run's messages in the last day, in order.
+
+        Raises ConfigurationError when it was encrypted with another key.
+        """
         sql = "SELECT * FROM sends WHERE workspace = ? AND run_id = ? ORDER BY seq"
         return [
-            Send(row["run_id"], row["state"], row["ts"], row["noted_at"])
+            Send(
+                row["run_id"],
+                row["state"],
+                row["ts"],
+                row["noted_at"],
+                None if row["body"] is None else self._open(row["body"]),
+            )
             for row in self._file.rows(sql, (self._workspace, run_id))
         ]
 
@@ -195,6 +216,7 @@ class Coordination:
         named = user_id.encode()
         events = [row.event_key for row in await self.pending() if named in row.payload]
         posts = [post.post_id for post in await self.posts() if named in post.body]
+        answers = [row["seq"] for row in self._answers() if named in self._open(row["body"])]
 
         def delete(connection: sqlite3.Connection) -> None:
             for table, key, names in (
@@ -204,13 +226,22 @@ class Coordination:
                 for name in names:
                     sql = f"DELETE FROM {table} WHERE workspace = ? AND {key} = ?"
                     connection.execute(sql, (self._workspace, name))
+            for seq in answers:
+                connection.execute("UPDATE sends SET body = NULL WHERE seq = ?", (seq,))
 
         await self._writer.do(delete)
         await self._file.aside(wipe)
-        return len(events) + len(posts)
+        return len(events) + len(posts) + len(answers)
+
+    def _answers(self) -> list[sqlite3.Row]:
+        sql = "SELECT seq, body FROM sends WHERE workspace = ? AND body NOTNULL"
+        return self._file.rows(sql, (self._workspace,))
+
+    def _queue(self, sql: str, values: Sequence[Any]) -> asyncio.Future[int]:
+        return self._writer.do(lambda connection: connection.execute(sql, values).rowcount)
 
     async def _write(self, sql: str, values: Sequence[Any]) -> int:
-        return await self._writer.do(lambda connection: connection.execute(sql, values).rowcount)
+        return await self._queue(sql, values)
 
     async def _sweep(self) -> None:
         """Once an hour: what is done for a day is deleted."""
@@ -246,14 +277,14 @@ class _GroupCommit:
         self._waiting: list[tuple[Callable[[sqlite3.Connection], Any], asyncio.Future[Any]]] = []
         self._flushing: asyncio.Task[None] | None = None
 
-    async def do(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """Flushed to disk when this returns. Also done when the caller is cancelled meanwhile."""
+    def do(self, work: Callable[[sqlite3.Connection], T]) -> asyncio.Future[T]:
+        """Flushed to disk once awaited. Also done when the caller is cancelled meanwhile."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
         self._waiting.append((work, future))
         if self._flushing is None:
             self._flushing = loop.create_task(self._flush())
-        return await future
+        return future
 
     async def close(self) -> None:
         if self._flushing is not None:

@@ -3,8 +3,11 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
 
+import orjson
 import structlog
+from pydantic import TypeAdapter
 from slack_sdk.web.async_client import AsyncWebClient
 
 from agents.ports import FilesPort
@@ -12,11 +15,15 @@ from agents.turns import StepFinished, StepStarted, TextDelta
 from database.records import Message, Run
 from orchestrator.requests import ReplyEvent, ReplyFinished, ReplyStarted, Request
 from slack_interface.answer_cards import closing_blocks
+from slack_interface.delivery import Destination
 from slack_interface.incoming import Incoming
+from slack_interface.pace import Pace
 from slack_interface.places import Places
-from slack_interface.ports import Orchestrator
-from slack_interface.reply_stream import Destination, Pace, ReplyStream
+from slack_interface.ports import Orchestrator, Record
+from slack_interface.reply_stream import ReplyStream
 from slack_interface.running import RunningReplies, RunningReply
+from slack_interface.sends import Earlier, Sends
+from slack_interface.transport import TRANSPORT_ERRORS, in_words
 
 log = structlog.get_logger()
 
@@ -77,15 +84,38 @@ class _Draft:
         return ReplyFinished(run, (question,), problem)
 
 
+@dataclass(frozen=True, slots=True)
+class _Whole:
+    """A complete answer: `shown` is all that the person sees of it, `finished` what is recorded."""
+
+    finished: ReplyFinished
+    shown: str
+
+    def to_bytes(self) -> bytes:
+        return orjson.dumps(self)
+
+    @classmethod
+    def from_bytes(cls, kept: bytes) -> "_Whole":
+        return _whole_reader().validate_json(kept)
+
+
+@cache
+def _whole_reader() -> TypeAdapter[_Whole]:
+    """Needed after a crash only, so not made before."""
+    return TypeAdapter(_Whole)
+
+
 @dataclass(slots=True)
 class Answering:
     """Answers requests in their threads."""
 
     client: AsyncWebClient
     orchestrator: Orchestrator
+    record: Record
     places: Places
     pace: Pace
     running: RunningReplies
+    sends: Sends
 
     def request(self, item: Incoming, text: str, *, message_ts: str = "") -> Request:
         """What the orchestrator is asked for `item`, whose channel type is known."""
@@ -102,31 +132,76 @@ class Answering:
         )
 
     async def answer(self, request: Request, item: Incoming, files: FilesPort) -> ReplyFinished:
-        """Answer and record; returns when the answer can be seen and is kept."""
+        """Answer and record; returns when the answer can be seen and is kept.
+
+        What a former process began is taken up: an answer that was recorded is not given again,
+        one that was complete is shown as it was, and its messages are used, whole or half.
+        """
+        earlier = Earlier()
+        if item.resumed:
+            run = await self.record.run(request.run_id)
+            if run is not None:
+                self.sends.settle(request.run_id)
+                return ReplyFinished(run, ())
+            earlier = await self.sends.earlier(request.run_id)
         to = Destination(
-            item.channel_id, request.thread_ts, item.team_id, item.user_id, direct=item.direct
-        )
-        stream = ReplyStream(self.client, to, request.run_id, self.pace)
+            item.channel_id, request.thread_ts, item.team_id, item.user_id,
+            direct=item.direct, asked_ts=request.message_ts,
+        )  # fmt: skip
+        if earlier.answer:
+            return await self._show_kept(request, to, earlier, _Whole.from_bytes(earlier.answer))
+        stream = self._stream(request, to, earlier)
+        whole = await self._hear(request, files, stream)
+        kept = self.sends.keep(request.run_id, whole.to_bytes())
+        shown = await stream.finish(closing_blocks(whole.finished.run), kept)
+        return await self._record(whole.finished, shown)
+
+    async def _show_kept(
+        self, request: Request, to: Destination, earlier: Earlier, whole: _Whole
+    ) -> ReplyFinished:
+        """Show what a former process had ready, unless all of it can be seen already."""
+        shown = None
+        if earlier.begun:
+            try:
+                shown = await self.sends.complete(request.run_id, to.place)
+            except TRANSPORT_ERRORS as error:
+                log.warning("thread_not_read", run_id=request.run_id, error=in_words(error))
+        if shown is None:
+            stream = self._stream(request, to, earlier)
+            stream.say(whole.shown)
+            shown = await stream.finish(closing_blocks(whole.finished.run), None)
+        return await self._record(whole.finished, shown)
+
+    def _stream(self, request: Request, to: Destination, earlier: Earlier) -> ReplyStream:
+        return ReplyStream(self.client, to, request.run_id, self.pace, self.sends, earlier)
+
+    async def _record(self, finished: ReplyFinished, shown: str | None) -> ReplyFinished:
+        await self.orchestrator.record(finished, shown)
+        self.sends.settle(finished.run.run_id)
+        return finished
+
+    async def _hear(self, request: Request, files: FilesPort, stream: ReplyStream) -> _Whole:
+        """Everything that the orchestrator says, and how it ended, on its way to the person."""
         running = self.running.start(
             request.run_id, request.user_id, request.channel_id, request.thread_ts
         )
+        draft = _Draft(request)
         try:
-            finished = await self._listen(request, files, stream, running)
+            finished = await self._listen(draft, files, stream, running)
         except asyncio.CancelledError:
             stream.abandon()
             raise
         finally:
             self.running.end(running)
-        said = stream.spoke
+        said = "".join(draft.said)
         if running.stopped:
-            stream.say(f"\n\n{STOPPED_WORDS}" if said else STOPPED_EARLY)
+            end = f"\n\n{STOPPED_WORDS}" if said else STOPPED_EARLY
         elif finished.problem:
-            stream.say(("\n\n" if said else "") + f":warning: {finished.problem}")
-        elif not said:
-            stream.say(finished.run.reply or NOTHING)
-        shown = await stream.finish(closing_blocks(finished.run))
-        await self.orchestrator.record(finished, shown)
-        return finished
+            end = ("\n\n" if said else "") + f":warning: {finished.problem}"
+        else:
+            end = "" if said else finished.run.reply or NOTHING
+        stream.say(end)
+        return _Whole(finished, said + end)
 
     async def answer_all(
         self, requests: Sequence[Request], item: Incoming, files: FilesPort
@@ -138,10 +213,10 @@ class Answering:
                 return
 
     async def _listen(
-        self, request: Request, files: FilesPort, stream: ReplyStream, running: RunningReply
+        self, draft: _Draft, files: FilesPort, stream: ReplyStream, running: RunningReply
     ) -> ReplyFinished:
         """Pass on what the orchestrator says, until it ends or is stopped."""
-        draft = _Draft(request)
+        request = draft.request
         try:
             async for event in self.orchestrator.reply(request, files):
                 _pass_on(event, stream, draft)

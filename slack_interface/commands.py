@@ -18,6 +18,7 @@ from slack_interface.incoming import Incoming
 from slack_interface.metrics_request import USAGE, MetricsRequest, parse_metrics
 from slack_interface.places import Places
 from slack_interface.ports import Record, Workflows
+from slack_interface.sends import Place
 from slack_interface.typed import TypedCommand, inputs_from
 from slack_interface.voice import Voice
 
@@ -102,7 +103,12 @@ class Commands:
         """A command or button leaves no message: say in the thread what was asked for."""
         asked = f"<@{item.user_id}> asked for a better answer"
         text = f"{asked}: _{escaped(shortened(wish, 300))}_" if wish else asked
-        return await self.voice.post(item.channel_id, text, thread_ts=item.thread_ts)
+        return await self._open_with(item, text)
+
+    async def _open_with(self, item: Incoming, text: str) -> str | None:
+        """The message that stands for a command or button, which leaves none."""
+        place = Place(item.channel_id, item.thread_ts)
+        return await self.voice.post_once(f"{item.key}:opener", place, text)
 
     async def _last_run(self, item: Incoming) -> Run:
         """The answer meant by 'the last one': in a thread whoever asked for it, else one's own."""
@@ -173,7 +179,7 @@ class Commands:
             said = f"<@{item.user_id}> runs *{escaped(name)}*" + (
                 f" with {escaped(shortened(values, 500))}" if values else ""
             )
-            opener = await self.voice.post(item.channel_id, said, thread_ts=item.thread_ts) or ""
+            opener = await self._open_with(item, said) or ""
             item = replace(item, thread_ts=item.thread_ts or opener)
         base = self.answering.request(item, f"run {name}", message_ts=opener)
         requests = await self.workflows.requests(name, inputs, base)

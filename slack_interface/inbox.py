@@ -3,6 +3,7 @@
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from typing import Protocol
 
 import structlog
@@ -65,7 +66,7 @@ class Inbox:
         """Take up what was left when the last process ended; how many there were."""
         entries = await self._rows.pending()
         for entry in entries:
-            self._enqueue(Incoming.from_bytes(entry.payload))
+            self._enqueue(replace(Incoming.from_bytes(entry.payload), resumed=True))
         return len(entries)
 
     @property
@@ -92,7 +93,7 @@ class Inbox:
             return
         lane = self._lanes.get(item.lane)
         if lane is not None:
-            lane.append(item)
+            _insert(lane, item)
             return
         self._lanes[item.lane] = deque([item])
         task = asyncio.create_task(self._work(item.lane))
@@ -117,3 +118,11 @@ class Inbox:
             await self._rows.done(item.key)
         except VirtuousError:
             log.exception("inbox_done_failed", key=item.key)
+
+
+def _insert(lane: deque[Incoming], item: Incoming) -> None:
+    """Behind what was said before it: events may arrive out of order."""
+    place = len(lane)
+    while place and item.ts and lane[place - 1].ts > item.ts:
+        place -= 1
+    lane.insert(place, item)

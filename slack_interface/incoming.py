@@ -17,8 +17,8 @@ Kind = Literal["message", "command", "improve", "run_workflow", "save_workflow"]
 
 ANSWERABLE_SUBTYPES = frozenset({None, "file_share", "thread_broadcast", "me_message"})
 
-_LINK = re.compile(r"<((?:https?|mailto)[^|>]*)(?:\|([^>]*))?>")
-_CHANNEL = re.compile(r"<#[A-Z0-9]+\|([^>]+)>")
+_LINK = re.compile(r"<((?:https?|mailto)[^|<>]*)(?:\|([^<>]*))?>")
+_CHANNEL = re.compile(r"<#[A-Z0-9]+\|([^<>]+)>")
 _LEADING_SPACE = re.compile(r"^[\s,:]+")
 
 
@@ -36,7 +36,8 @@ class Incoming:
 
     `lane` orders work: one after the other inside a lane, many lanes at once. `ts` is the message
     it came from ('' for commands and buttons), `thread_ts` the root of the thread to answer in.
-    `subject` is what a button or command is about (a run id or a workflow's name).
+    `subject` is what a button or command is about (a run id or a workflow's name). `resumed` once
+    a former process may have done a part of it.
     """
 
     kind: Kind
@@ -57,6 +58,7 @@ class Incoming:
     inputs: Mapping[str, str] | None = None
     files: tuple[SharedFile, ...] = ()
     received_at: float = 0.0
+    resumed: bool = False
 
     @property
     def lane(self) -> str:

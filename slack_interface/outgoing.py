@@ -7,10 +7,10 @@ from typing import Literal, Protocol
 
 import orjson
 import structlog
-from slack_sdk.errors import SlackApiError
 
 from slack_interface.incoming import Json
-from slack_interface.transport import TRANSPORT_ERRORS, in_words
+from slack_interface.sends import Place
+from slack_interface.transport import TRANSPORT_ERRORS, in_words, passes
 from slack_interface.voice import Voice
 
 log = structlog.get_logger()
@@ -19,10 +19,6 @@ GAP_S = 1.0
 """Slack allows about one message a second in a channel."""
 PAUSE_S = 5.0
 """Before a post that Slack could not take just now is tried again."""
-PASSING = frozenset(
-    {"ratelimited", "internal_error", "fatal_error", "service_unavailable", "request_timeout"}
-)
-"""Errors that pass; after any other the post will never be taken."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,24 +105,21 @@ class Outgoing:
 
     async def _send(self, post: Post) -> None:
         loop = asyncio.get_running_loop()
-        arguments = {"channel": post.channel_id}
-        if post.thread_ts:
-            arguments["thread_ts"] = post.thread_ts
+        place = Place(post.channel_id, post.thread_ts)
         while True:
             wait = self._last.get(post.channel_id, 0.0) + self._gap_s - loop.time()
             await asyncio.sleep(max(0.0, wait))
             try:
-                answer = await self._voice.deliver(
-                    "chat.postMessage", arguments, post.text, post.blocks
+                ts = await self._voice.deliver_once(
+                    f"post:{post.post_id}", place, post.text, post.blocks
                 )
             except TRANSPORT_ERRORS as error:
-                reason = in_words(error)
-                log.warning("post_not_taken", post_id=post.post_id, error=reason)
-                if isinstance(error, SlackApiError) and reason not in PASSING:
+                log.warning("post_not_taken", post_id=post.post_id, error=in_words(error))
+                if not passes(error):
                     await self._rows.note_post(post.post_id, "failed")
                     return
                 await asyncio.sleep(self._pause_s)
                 continue
             self._last[post.channel_id] = loop.time()
-            await self._rows.note_post(post.post_id, "sent", str(answer["ts"]))
+            await self._rows.note_post(post.post_id, "sent", ts)
             return

@@ -9,11 +9,6 @@ import structlog
 from pydantic import SecretStr
 from slack_bolt.async_app import AsyncApp
 from slack_sdk.errors import SlackApiError
-from slack_sdk.http_retry.builtin_async_handlers import (
-    AsyncConnectionErrorRetryHandler,
-    AsyncRateLimitErrorRetryHandler,
-    AsyncServerErrorRetryHandler,
-)
 from slack_sdk.web.async_client import AsyncWebClient
 
 from database.errors import ConfigurationError, VirtuousError
@@ -32,12 +27,13 @@ from slack_interface.listeners.home import Home
 from slack_interface.listeners.lifecycle import Lifecycle
 from slack_interface.listeners.messages import Messages
 from slack_interface.outgoing import Outgoing, OutgoingRows
+from slack_interface.pace import Pace
 from slack_interface.places import Places
 from slack_interface.ports import Orchestrator, Record, Workflows
-from slack_interface.reply_stream import Pace
 from slack_interface.running import RunningReplies
+from slack_interface.sends import SendRows, Sends
 from slack_interface.socket_mode import SocketMode
-from slack_interface.transport import TRANSPORT_ERRORS
+from slack_interface.transport import TRANSPORT_ERRORS, retry_handlers
 from slack_interface.voice import Voice
 
 log = structlog.get_logger()
@@ -73,8 +69,8 @@ class SlackSettings(Protocol):
         """Where the Web API is."""
 
 
-class CoordinationRows(InboxRows, Protocol):
-    """The inbox's rows, in a file that can be tried."""
+class CoordinationRows(InboxRows, SendRows, Protocol):
+    """The inbox's rows and the ledger of sends, in a file that can be tried."""
 
     async def claim(self, name: str, ttl: float) -> bool:
         """Write a row; True for one caller only until `ttl` seconds have passed."""
@@ -126,11 +122,7 @@ def web_client(token: str, api_url: str, session: aiohttp.ClientSession) -> Asyn
         token=token,
         base_url=api_url,
         session=session,
-        retry_handlers=[
-            AsyncConnectionErrorRetryHandler(max_retry_count=2),
-            AsyncRateLimitErrorRetryHandler(max_retry_count=5),
-            AsyncServerErrorRetryHandler(max_retry_count=2),
-        ],
+        retry_handlers=retry_handlers(),
     )
 
 
@@ -276,10 +268,13 @@ class SlackBot:
         )
 
     def _wire(self, app: AsyncApp, client: AsyncWebClient, bot_user_id: str) -> _Wired:
-        voice, places, files = Voice(client), Places(client), SharedFiles(client)
+        sends = Sends(client, self._inbox_rows, bot_user_id)
+        voice, places, files = Voice(client, sends), Places(client), SharedFiles(client)
         running, background = RunningReplies(), Background()
         feedback = FeedbackHandler(self._orchestrator, self._store, self._likeness)
-        answering = Answering(client, self._orchestrator, places, self._pace, running)
+        answering = Answering(
+            client, self._orchestrator, self._store, places, self._pace, running, sends
+        )
         commands = Commands(answering, self._workflows, self._store, feedback, places, files, voice)
         conversation = Conversation(
             bot_user_id,

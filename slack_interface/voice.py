@@ -1,5 +1,6 @@
 """Saying things that are not answers: notes, cards and refusals, in the right place."""
 
+import asyncio
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,10 +10,13 @@ from slack_sdk.web.async_client import AsyncWebClient
 from slack_sdk.webhook.async_client import AsyncWebhookClient
 
 from slack_interface.incoming import Incoming, Json
-from slack_interface.transport import TRANSPORT_ERRORS, in_words
+from slack_interface.sends import Place, Sends, post_metadata
+from slack_interface.transport import TRANSPORT_ERRORS, code_of, in_words, passes
 
 log = structlog.get_logger()
 
+_PAUSES_S = (0.5, 1.0, 2.0, 4.0)
+"""Before a post that Slack could not take is tried again."""
 _REFUSED_BLOCKS = frozenset({"invalid_blocks", "msg_blocks_too_long", "invalid_blocks_format"})
 
 
@@ -21,11 +25,15 @@ class Voice:
     """Speaks to a person where they spoke to us; failures are logged and hurt nobody."""
 
     client: AsyncWebClient
+    sends: Sends
 
     async def tell(
         self, item: Incoming, text: str, blocks: list[Json] | None = None, *, openly: bool = False
     ) -> str | None:
         """Tell the person of `item`: unseen by others, unless `openly` or in a direct message.
+
+        Once for each item, also over a restart, as far as Slack lets us look: what only one person
+        sees is said again where it is not known whether they have seen it.
 
         Returns the message's `ts` where it was an ordinary message.
         """
@@ -33,7 +41,8 @@ class Voice:
             await self._respond(item, text, blocks)
             return None
         if openly or (item.direct and item.thread_ts):
-            return await self.post(item.channel_id, text, blocks, thread_ts=item.thread_ts)
+            place = Place(item.channel_id, item.thread_ts, item.ts)
+            return await self.post_once(f"{item.key}:told", place, text, blocks)
         await self.whisper(item.channel_id, item.user_id, text, blocks, thread_ts=item.thread_ts)
         return None
 
@@ -46,6 +55,38 @@ class Voice:
             arguments["thread_ts"] = thread_ts
         answer = await self._call("chat.postMessage", arguments, text, blocks)
         return str(answer["ts"]) if answer else None
+
+    async def post_once(
+        self, key: str, place: Place, text: str, blocks: list[Json] | None = None
+    ) -> str | None:
+        """An ordinary message that is there once for its `key`, also over a restart."""
+        for pause in (*_PAUSES_S, None):
+            try:
+                return await self.deliver_once(key, place, text, blocks)
+            except TRANSPORT_ERRORS as error:
+                if pause is None or not passes(error):
+                    log.warning("not_said", key=key, error=in_words(error))
+                    return None
+            await asyncio.sleep(pause)
+        return None
+
+    async def deliver_once(
+        self, key: str, place: Place, text: str, blocks: list[Json] | None
+    ) -> str:
+        """The `ts` of the one message for `key`.
+
+        Raises:
+            TRANSPORT_ERRORS: Slack did not take it, or it is not known yet: call again.
+        """
+        arguments: Json = {"channel": place.channel_id, "metadata": post_metadata(key)}
+        if place.thread_ts:
+            arguments["thread_ts"] = place.thread_ts
+
+        async def send() -> str:
+            answer = await self.deliver("chat.postMessage", arguments, text, blocks)
+            return str(answer["ts"])
+
+        return await self.sends.once(key, place, send)
 
     async def whisper(
         self,
@@ -104,7 +145,7 @@ class Voice:
         try:
             return await self.client.api_call(method, json=arguments | _body(text, blocks))
         except SlackApiError as error:
-            if not blocks or error.response["error"] not in _REFUSED_BLOCKS:
+            if not blocks or code_of(error) not in _REFUSED_BLOCKS:
                 raise
             log.warning("blocks_refused", method=method, answer=str(error.response.data))
         return await self.client.api_call(method, json=arguments | _body(text, None))

@@ -14,6 +14,7 @@ from slack_interface.inbox import Inbox
 from slack_interface.incoming import Incoming, SharedFile, message_from, plain_text
 from slack_interface.outgoing import Outgoing, Post
 from slack_interface.places import Places
+from slack_interface.sends import Sends
 from slack_interface.slack_bot import web_client
 from slack_interface.voice import Voice
 from tests.people import ADA, BOT, TEAM, Json
@@ -153,7 +154,12 @@ async def test_posts_wait_for_slack_keep_their_order_and_go_out_once(
     refusals.refuse("chat.postMessage", "internal_error", times=2)
     async with aiohttp.ClientSession() as session:
         client = web_client(quiet_world.workspace.bot_token, refusals.url, session)
-        outgoing = Outgoing(quiet_world.rows, Voice(client), gap_s=0.01, pause_s=0.01)
+        outgoing = Outgoing(
+            quiet_world.rows,
+            Voice(client, Sends(client, quiet_world.rows, BOT)),
+            gap_s=0.01,
+            pause_s=0.01,
+        )
         await outgoing.start()
         for number in range(3):
             assert await outgoing.post(Post(f"p{number}", "C0GENERAL", f"note {number}"))
@@ -174,7 +180,7 @@ async def test_a_post_that_can_never_go_out_does_not_block_the_others(world: Wor
             b'{"post_id":"old","channel_id":'
             b'"C0GENERAL","text":"left over","blocks":null,"thread_ts":""}',
         )
-        outgoing = Outgoing(world.rows, Voice(client), gap_s=0.01)
+        outgoing = Outgoing(world.rows, Voice(client, Sends(client, world.rows, BOT)), gap_s=0.01)
         await outgoing.start()
         await outgoing.post(Post("bad", "C0NOWHERE", "lost"))
         await outgoing.post(Post("good", "C0GENERAL", "found"))

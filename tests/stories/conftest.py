@@ -1,10 +1,12 @@
 import json
-from collections.abc import AsyncIterator
+import sys
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import httpx
 import pytest
 import pytest_asyncio
+import structlog
 
 from bootstrap import MANIFEST
 from orchestrator.settings import load_settings
@@ -18,6 +20,14 @@ async def model_server() -> AsyncIterator[ScriptedModel]:
     """One scripted model server for all stories; each tells it anew what to answer."""
     async with ScriptedModel() as model:
         yield model
+
+
+@pytest.fixture(autouse=True)
+def logs_on_standard_error() -> Iterator[None]:
+    """As in production: a command run beside the assistant has standard output to itself."""
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
+    yield
+    structlog.reset_defaults()
 
 
 @pytest.fixture

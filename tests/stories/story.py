@@ -38,9 +38,9 @@ class Story(People):
         assert self._house is not None, "the assistant is not started"
         return self._house
 
-    async def start(self) -> None:
+    async def start(self, **parts: Any) -> None:
         """The assistant as `serve` starts it."""
-        self._house = await self._running.enter_async_context(assistant(self.settings))
+        self._house = await self._running.enter_async_context(assistant(self.settings, **parts))
         self.bot = self._house.slack
         await self.connected()
 

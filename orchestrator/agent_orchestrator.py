@@ -10,12 +10,12 @@ import structlog
 from cachetools import LRUCache, TTLCache
 
 from agents.errors import ModelRateLimited, ModelRefusedKey, ModelUnavailable
-from agents.ports import FilesPort, SpawnPort, ToolContext, WorkflowsPort
+from agents.ports import FilesPort, ToolContext, WorkflowsPort
 from agents.turns import StepFinished, StepStarted, TextDelta, Turn
 from agents.universal_agent import AgentFinished, AgentStopped
 from database.errors import UnknownName, VirtuousError
 from database.privacy import Redactor
-from database.records import Feedback, Message, Person, Run, RunQuery, Step
+from database.records import PUBLIC, Feedback, Message, Person, Run, RunQuery, Step
 from database.store import Store
 from orchestrator.agent_pool import AgentPool, LiveAgent, fallback_order
 from orchestrator.answering import (
@@ -32,11 +32,13 @@ from orchestrator.memory import Memory
 from orchestrator.ports import ModelsPort
 from orchestrator.requests import ReplyEvent, ReplyFinished, ReplyStarted, Request
 from orchestrator.routing import GENERALIST, Router
+from orchestrator.spawning import Spawner
 from orchestrator.task_types import TaskTypes
 
 log = structlog.get_logger()
 
 _RECORD_SECONDS = 90 * 24 * 3600.0
+_ONLY_HERE = ", for those who can read this; ask in a public channel for one for everybody"
 _EDIT_SECONDS = 3600.0
 """How long the new words of a message that is not remembered yet are kept for it."""
 _MODEL_AWAY = (ModelUnavailable, ModelRefusedKey, ModelRateLimited)
@@ -61,7 +63,7 @@ class AgentOrchestrator:
         redactor: Redactor,
         bus: EventBus,
         workflows: WorkflowsPort,
-        spawn: SpawnPort | None = None,
+        spawn: Spawner | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._store = store
@@ -156,7 +158,7 @@ class AgentOrchestrator:
     async def better_request(self, run: Run, wish: str, request_base: Request) -> Request:
         """The request of `run` again, to be answered by the same agent with `wish` in mind."""
         await self._pool.refresh()
-        agent = run.agent if run.agent in self._pool.definitions else None
+        agent = run.agent if self._pool.serves(run.agent, thread_reader(request_base)) else None
         return replace(
             request_base,
             text=run.request,
@@ -212,7 +214,9 @@ class AgentOrchestrator:
         began = time.perf_counter()
         name, problem = "", None
         try:
-            name = await self._spawn.spawn(described, answer.request.user_id)
+            name = await self._spawn.spawn(
+                described, answer.request.user_id, answer.request.audience
+            )
         except VirtuousError as error:
             problem = error
         took = (time.perf_counter() - began) * 1000
@@ -226,7 +230,7 @@ class AgentOrchestrator:
         text = (
             f"*{name}* is here now. {definition.description}\n\n"
             f"It answers requests such as “{(definition.examples or (described,))[0]}” "
-            "from the next message on."
+            f"from the next message on{_ONLY_HERE if answer.request.audience != PUBLIC else ''}."
         )
         answer.said(text)
         yield TextDelta(text)
@@ -246,7 +250,8 @@ class AgentOrchestrator:
         vector = self._router.embed(request.text)
         answer.task_type = self._task_types.assign(vector)
         asked = request.agent
-        if asked and asked not in self._pool.definitions:
+        reader = thread_reader(request)
+        if asked and not self._pool.serves(asked, reader):
             raise UnknownName(f"There is no agent called {asked}. See `agents list`.")
         answer.route = await self._router.route(
             request.text,
@@ -254,6 +259,7 @@ class AgentOrchestrator:
             task_type=answer.task_type,
             current=await self._current(request),
             asked=asked,
+            audiences=reader.audiences(),
         )
         return answer.route.agent
 
@@ -267,7 +273,7 @@ class AgentOrchestrator:
             query = RunQuery(channel_id=thread[0], thread_ts=thread[1], limit=1)
             runs = await self._store.runs(query)
             agent = runs[0].agent if runs else None
-        return agent if agent in self._pool.definitions else None
+        return agent if agent and self._pool.serves(agent, thread_reader(request)) else None
 
     async def _turns(self, request: Request, person: Person | None) -> list[Turn]:
         settings = person.settings if person else {}
@@ -288,7 +294,7 @@ class AgentOrchestrator:
             recall=self._store,
             files=files,
             workflows=self._workflows,
-            spawn=self._spawn,
+            spawn=self._spawn.heard_by(request.audience) if self._spawn else None,
         )
 
     def _order(self, first: str) -> list[str]:

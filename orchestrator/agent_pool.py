@@ -12,7 +12,7 @@ import structlog
 from agents.definition import AgentDefinition, DefinitionError, parse_definition
 from agents.universal_agent import UniversalAgent
 from database.errors import UnknownName
-from database.records import Document
+from database.records import Document, Reader
 from database.store import Store
 from orchestrator.event_bus import EventBus
 from orchestrator.routing import GENERALIST, Router, Specialty
@@ -79,6 +79,10 @@ class AgentPool:
         """How many agents are built at the moment."""
         return len(self._live)
 
+    def serves(self, name: str, reader: Reader) -> bool:
+        """Whether there is this agent for whoever reads there: some were made in private."""
+        return name in self._definitions and self._documents[name].audience in reader.audiences()
+
     async def refresh(self) -> None:
         """Take over changed documents; costs one number read where nothing changed."""
         if self._store.documents_changed() == self._seen_change:
@@ -125,7 +129,13 @@ class AgentPool:
         first = self._seen_change is None
         self._documents, self._definitions = documents, definitions
         self._router.know(
-            Specialty(d.name, documents[d.name].version, d.specialty, d.examples)
+            Specialty(
+                d.name,
+                documents[d.name].version,
+                d.specialty,
+                d.examples,
+                documents[d.name].audience,
+            )
             for d in definitions.values()
         )
         self._drop_stale()

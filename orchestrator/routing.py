@@ -1,14 +1,14 @@
 """Which agent answers: by meaning, by what has worked, and only when unsure by asking a model."""
 
 import re
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 import numpy as np
 from cachetools import LRUCache
 
-from database.records import AgentRecord
+from database.records import PUBLIC, AgentRecord
 
 GENERALIST = "generalist"
 
@@ -54,12 +54,16 @@ class Embedder(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Specialty:
-    """What routing knows of an agent; `version` changes whenever the rest does."""
+    """What routing knows of an agent; `version` changes whenever the rest does.
+
+    One that was made in a private place is only for whoever belongs to its `audience`.
+    """
 
     name: str
     version: str
     specialty: str
     examples: tuple[str, ...]
+    audience: str = PUBLIC
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +135,7 @@ class Router:
         self._rows: dict[str, tuple[str, Matrix]] = {}
         self._names: list[str] = []
         self._position: dict[str, int] = {}
+        self._private: list[tuple[int, str]] = []
         self._lines: list[str] = []
         self._starts = np.zeros(0, dtype=np.intp)
         self._matrix: Matrix = np.zeros((0, 0), dtype=np.float32)
@@ -143,6 +148,9 @@ class Router:
         self._rows = {name: self._embedded(s) for name, s in self._known.items()}
         self._names = list(self._known)
         self._position = {name: at for at, name in enumerate(self._names)}
+        self._private = [
+            (at, s.audience) for at, s in enumerate(self._known.values()) if s.audience != PUBLIC
+        ]
         self._lines = [line for s in self._known.values() for line in _lines(s)]
         sizes = [len(rows) for _, rows in self._rows.values()]
         self._starts = np.cumsum([0, *sizes[:-1]]) if sizes else np.zeros(0, dtype=np.intp)
@@ -169,11 +177,15 @@ class Router:
         task_type: str | None = None,
         current: str | None = None,
         asked: str | None = None,
+        audiences: Collection[str] = (PUBLIC,),
     ) -> Route:
-        """Who answers `text`. `current` answers in the thread, `asked` was named by the person."""
+        """Who answers `text`, of the agents for one of `audiences`.
+
+        `current` answers in the thread, `asked` was named by the person.
+        """
         if asked:
             return Route(asked, "asked")
-        best, second = self._two_best(vector, task_type, current)
+        best, second = self._two_best(vector, task_type, current, audiences)
         if current and (best is None or self._follows_up(text, best, current)):
             return Route(current, "thread", best, second)
         if best is None or best.score < FLOOR:
@@ -206,9 +218,14 @@ class Router:
         return known
 
     def _two_best(
-        self, vector: Vector, task_type: str | None, current: str | None
+        self,
+        vector: Vector,
+        task_type: str | None,
+        current: str | None,
+        audiences: Collection[str],
     ) -> tuple[Candidate | None, Candidate | None]:
-        if not self._names:
+        hidden = [at for at, audience in self._private if audience not in audiences]
+        if len(hidden) == len(self._names):
             return None, None
         likeness = times(self._matrix, vector)
         means = times(self._means, vector)
@@ -219,9 +236,10 @@ class Router:
             self._add(scores, name, bonus)
         if current:
             self._add(scores, current, THREAD_BONUS)
+        scores[hidden] = -np.inf
         first = int(scores.argmax())
         best = self._candidate(first, scores, likeness, worked)
-        if len(self._names) == 1:
+        if len(self._names) - len(hidden) == 1:
             return best, None
         scores_without = scores.copy()
         scores_without[first] = -np.inf

@@ -2,14 +2,16 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from agents.definition import AgentDefinition, parse_definition
+from agents.ports import SpawnPort
 from agents.turns import Turn
 from database.errors import BudgetExceeded, InputError
-from database.records import Document
+from database.records import PUBLIC, Document
 from database.store import Store
 from orchestrator.agent_pool import AgentPool
 from orchestrator.ports import ModelsPort
@@ -68,10 +70,15 @@ class Spawner:
         self._clock = clock
         self._drafting = 0
 
-    async def spawn(self, description: str, author: str) -> str:
+    def heard_by(self, audience: str) -> SpawnPort:
+        """The same for what was said where only `audience` could read it."""
+        return _SpawnerHere(self, audience)
+
+    async def spawn(self, description: str, author: str, audience: str = PUBLIC) -> str:
         """Create an agent for a described specialty and return its name.
 
-        It answers from the next message on, with the generalist's tools.
+        It answers from the next message on, with the generalist's tools, and only where no more
+        than `audience` can read: its prompt repeats what was said there.
         Raises BudgetExceeded past the spawn budget, InputError when no agent can be made of the
         description, ModelError when the model cannot draft one.
         """
@@ -88,7 +95,7 @@ class Spawner:
         await self._within_budget()
         self._drafting += 1
         try:
-            document = await self._create(described, author)
+            document = await self._create(described, author, audience)
         finally:
             self._drafting -= 1
         await self._pool.refresh()
@@ -121,7 +128,7 @@ class Spawner:
                 firsts.append(first)
         return firsts
 
-    async def _create(self, described: str, author: str) -> Document:
+    async def _create(self, described: str, author: str, audience: str) -> Document:
         turns = [Turn("system", _DRAFTING), Turn("user", f"The specialty: {described}")]
         draft, _ = await self._models.structured(
             turns, DraftAgent, model="strong", temperature=0.2, max_tokens=1200
@@ -134,6 +141,7 @@ class Spawner:
             origin="spawn",
             author=author,
             reason=described,
+            audience=audience,
         )
 
     def _definition(self, draft: DraftAgent) -> AgentDefinition:
@@ -148,6 +156,17 @@ class Spawner:
             "tools": list(generalist.tools) if generalist else [],
         }
         return parse_definition(body, "the drafted specialist")
+
+
+@dataclass(frozen=True, slots=True)
+class _SpawnerHere:
+    """A spawner for one place."""
+
+    spawner: Spawner
+    audience: str
+
+    async def spawn(self, description: str, author: str) -> str:
+        return await self.spawner.spawn(description, author, self.audience)
 
 
 def free_name(wanted: str, taken: Mapping[str, object] | Sequence[str]) -> str:

@@ -1,7 +1,10 @@
+from typing import Any
+
 import pytest
 
 from agents.errors import ModelAnswerMalformed
 from database.errors import BudgetExceeded, InputError, ModelError
+from database.records import Reader, one_person, private_channel
 from database.store import Store
 from orchestrator.intents import wanted_specialist
 from orchestrator.requests import ReplyFinished
@@ -116,6 +119,33 @@ async def test_wanting_the_answer_better_makes_no_second_specialist(store: Store
     again = request("create a specialist for taxes", "2.1", instruction="say it shorter")
     await house.ask(again)
     assert set(house.pool.definitions) == {"generalist", "cook", "tax-helper"}
+
+
+async def test_a_specialist_made_in_private_answers_only_those_who_were_there(
+    store: Store,
+) -> None:
+    house = await house_of(store, DRAFT)
+    board = private_channel("C9")
+    made = request("create a specialist for our secret tax case", "1.1", audience=board)
+    first = (await house.ask(made))[-1]
+    assert isinstance(first, ReplyFinished)
+    assert "for those who can read this" in (first.run.reply or "")
+    asked = "how do I file my taxes"
+
+    async def answers(ts: str, **where: Any) -> tuple[str, str]:
+        finished = (await house.ask(request(asked, ts, **where)))[-1]
+        assert isinstance(finished, ReplyFinished)
+        return finished.run.agent, str(finished.run.route)
+
+    assert (await answers("2.1", audience=board, channel_id="C9"))[0] == "tax-helper"
+    agent, route = await answers("3.1")
+    assert agent != "tax-helper"
+    assert "tax-helper" not in route
+    in_private = {"audience": one_person("U1"), "channel_id": "D1"}
+    member = Reader("U1", frozenset({"C9"}))
+    assert (await answers("4.1", reader=member, **in_private))[0] == "tax-helper"
+    assert (await answers("5.1", **in_private))[0] != "tax-helper"
+    assert (await answers("6.1", agent="tax-helper"))[0] != "tax-helper"
 
 
 @pytest.mark.parametrize(

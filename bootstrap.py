@@ -43,9 +43,10 @@ from orchestrator.settings import Settings
 from orchestrator.spawning import Spawner
 from orchestrator.task_types import TaskTypes
 from orchestrator.workflows import Workflows
+from slack_interface.http_server import DEFAULT_HOST, DEFAULT_PORT, Listen
 from slack_interface.local_workspace import LocalWorkspace
 from slack_interface.local_workspace.errors import WorkspaceError
-from slack_interface.slack_bot import SlackBot, identify, web_client
+from slack_interface.slack_bot import Mode, SlackBot, identify, needed_secrets, web_client
 
 Say = Callable[[str], None]
 """Takes one line of progress for the person at the command line."""
@@ -87,16 +88,20 @@ async def assistant(
     tools: Mapping[str, Tool] | None = None,
     shipped: list[AgentDefinition] | None = None,
     weights: str | None = None,
+    mode: Mode = "socket",
+    listen: Listen | None = None,
 ) -> AsyncIterator[Assistant]:
     """The assistant, connected and answering for as long as the block runs.
 
     `workspace` is asked of Slack unless given, `weights` names the embedded model's. Every part
     given is used as it is and left open; the others are made here and closed in the end.
+    `listen` is where HTTP is served: Slack's requests in HTTP mode, health in both.
     Raises ConfigurationError that says what to set.
     """
     async with AsyncExitStack() as stack:
-        # A wrong token is said at once, not after the embedded model has been loaded.
-        workspace = workspace or await workspace_of(settings)
+        # A missing or wrong token is said at once, not after the embedded model has been loaded.
+        bot_token, _ = needed_secrets(settings, mode)
+        workspace = workspace or await _workspace_of(bot_token, settings.slack_api_url)
         if models is None:
             models = await _models(settings, weights, stack)
         if store is None:
@@ -118,7 +123,7 @@ async def assistant(
         scheduler.every("delete old texts", "43 3 * * *", _retention(store), at_start=True)
         scheduler.start()
         stack.callback(scheduler.stop)
-        await parts.slack.start()
+        await parts.slack.start(mode, listen)
         stack.push_async_callback(parts.slack.stop)
         log.info("assistant_started", workspace=workspace, agents=len(parts.pool.definitions))
         yield parts
@@ -226,27 +231,49 @@ async def _models(settings: Settings, weights: str | None, stack: AsyncExitStack
     return models
 
 
-async def workspace_of(settings: Settings) -> str:
-    """The id of the workspace that the bot token belongs to. Raises ConfigurationError."""
-    if settings.slack_bot_token is None:
-        raise ConfigurationError(
-            "Set SLACK_BOT_TOKEN and SLACK_APP_TOKEN to connect a workspace (see the README), or "
-            "try `virtuous6 demo`, which needs neither."
-        )
-    token = settings.slack_bot_token.get_secret_value()
+async def _workspace_of(bot_token: str, api_url: str) -> str:
+    """The id of the workspace that the token belongs to. Raises ConfigurationError."""
     async with aiohttp.ClientSession() as session:
-        return (await identify(web_client(token, settings.slack_api_url, session))).team_id
+        return (await identify(web_client(bot_token, api_url, session))).team_id
 
 
-async def serve(settings: Settings, say: Say) -> None:
-    """The assistant in the configured workspace, until Ctrl-C."""
+async def serve(
+    settings: Settings,
+    say: Say,
+    *,
+    mode: Mode = "socket",
+    host: str | None = None,
+    port: int | None = None,
+) -> None:
+    """The assistant in the configured workspace, until Ctrl-C.
+
+    HTTP is served on 127.0.0.1:3000 unless told otherwise; in Socket Mode, where it answers
+    about health only, it is served when there is a `port`.
+    """
+    if mode == "socket" and host and port is None:
+        raise ConfigurationError("--host needs --port: in Socket Mode nothing listens without it.")
+    listen = None
+    if mode == "http" or port is not None:
+        listen = Listen(host or DEFAULT_HOST, DEFAULT_PORT if port is None else port)
     stop = _until_stopped()
-    async with assistant(settings) as running:
+    async with assistant(settings, mode=mode, listen=listen) as running:
         identity = running.slack.identity
         name = identity.team_name if identity else running.store.workspace
         say(f"Connected to {name}. Ctrl-C stops.")
+        if listen:
+            say(_where(listen.host, running.slack.port, mode))
         await stop.wait()
         say("Stopping ...")
+
+
+def _where(host: str, port: int | None, mode: Mode) -> str:
+    address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+    if mode == "socket":
+        return f"Health: {address}/health/ready"
+    return (
+        f"Listening for Slack on {address}/slack/events; health: {address}/health/ready. "
+        "Slack needs an https address that leads here, as the Request URL of the app."
+    )
 
 
 async def demo(

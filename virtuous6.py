@@ -46,6 +46,7 @@ class Mode(StrEnum):
     """How Slack's events come in."""
 
     socket = "socket"
+    http = "http"
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +112,19 @@ def demo(
 
 @app.command()
 def serve(
-    mode: Annotated[Mode, typer.Option(help="How Slack's events come in.")] = Mode.socket,
+    mode: Annotated[
+        Mode,
+        typer.Option(help="Socket Mode needs no public address; HTTP needs SLACK_SIGNING_SECRET."),
+    ] = Mode.socket,
+    host: Annotated[
+        str | None, typer.Option(help="Where HTTP is served; only this machine by default.")
+    ] = None,
+    port: Annotated[
+        int | None,
+        typer.Option(
+            min=0, max=65535, help="Default 3000; in Socket Mode serves health, none by default."
+        ),
+    ] = None,
 ) -> None:
     """The assistant in the workspace that the environment names."""
     with _reported():
@@ -119,7 +132,7 @@ def serve(
         settings = _settings()
         from bootstrap import serve as run
 
-        asyncio.run(run(settings, _say))
+        asyncio.run(run(settings, _say, mode=mode.value, host=host, port=port))
 
 
 @app.command()

@@ -116,6 +116,18 @@ async def identify(client: AsyncWebClient) -> Identity:
     return Identity(answer["team_id"], answer.get("team") or "", answer["user_id"])
 
 
+def needed_secrets(settings: SlackSettings, mode: Mode) -> tuple[str, str]:
+    """The bot token, and the app token or in HTTP mode the signing secret.
+
+    Raises ConfigurationError that says which is missing.
+    """
+    bot = _needed(settings.slack_bot_token, "SLACK_BOT_TOKEN (xoxb-...)")
+    if mode == "socket":
+        return bot, _needed(settings.slack_app_token, "SLACK_APP_TOKEN (xapp-...)")
+    what = "SLACK_SIGNING_SECRET (api.slack.com/apps, Basic Information)"
+    return bot, _needed(settings.slack_signing_secret, what)
+
+
 def web_client(token: str, api_url: str, session: aiohttp.ClientSession) -> AsyncWebClient:
     """A Web API client that waits as long as Slack says and tries server errors again."""
     return AsyncWebClient(
@@ -140,10 +152,7 @@ class SlackBot:
         outgoing: OutgoingRows,
         likeness: Likeness,
         pace: Pace | None = None,
-        mode: Mode = "socket",
-        listen: Listen | None = None,
     ) -> None:
-        """`listen` is where HTTP is served: always in HTTP mode, only health in Socket Mode."""
         self._settings = settings
         self._orchestrator = orchestrator
         self._workflows = workflows
@@ -153,36 +162,37 @@ class SlackBot:
         self._likeness = likeness
         self._pace = pace or Pace()
         self._session: aiohttp.ClientSession | None = None
-        self._mode = mode
-        self._listen = Listen() if mode == "http" and listen is None else listen
         self._socket: SocketMode | None = None
         self._server: HttpServer | None = None
         self._wired: _Wired | None = None
         self.identity: Identity | None = None
 
-    async def start(self) -> None:
+    async def start(self, mode: Mode = "socket", listen: Listen | None = None) -> None:
         """Learn who we are, take up what was left, connect.
+
+        `listen` is where HTTP is served: everything in HTTP mode, only health in Socket Mode.
 
         Raises:
             ConfigurationError: a token is missing or refused; nothing was started.
         """
-        bot_token, key = self._keys()
+        bot_token, key = needed_secrets(self._settings, mode)
         self._session = aiohttp.ClientSession(
             timeout=aiohttp.ClientTimeout(total=REQUEST_TIMEOUT_S),
             connector=aiohttp.TCPConnector(limit=CONNECTIONS),
         )
         try:
-            if self._listen:
-                signing_secret = key if self._mode == "http" else ""
-                self._server = HttpServer(self._listen, self.not_ready, signing_secret)
-                await self._server.start()
+            await self._serve(mode, listen, key)
             client = web_client(bot_token, self._settings.slack_api_url, self._session)
             self.identity = await identify(client)
             app = self._app(client)
             self._wired = self._wire(app, client, self.identity.bot_user_id)
             await self._wired.outgoing.start()
             resumed = await self._wired.inbox.resume()
-            await self._connect(app, self._session, key)
+            if mode == "socket":
+                self._socket = SocketMode(app, self._session, key)
+                await self._socket.start()
+            elif self._server:
+                self._server.open_to(app)
         except BaseException:
             await self.stop()
             raise
@@ -214,9 +224,9 @@ class SlackBot:
 
     async def connected(self) -> bool:
         """Whether Slack's events reach us right now."""
-        if self._mode == "http":
-            return self._server is not None and self._server.is_open
-        return self._socket is not None and self._socket.connected()
+        if self._socket:
+            return self._socket.connected()
+        return self._server is not None and self._server.is_open
 
     @property
     def port(self) -> int | None:
@@ -244,16 +254,13 @@ class SlackBot:
         """Everything a person may read, their private channels included."""
         return await self._wired.places.reader(user_id) if self._wired else Reader(user_id)
 
-    def _keys(self) -> tuple[str, str]:
-        """The bot token, and what the transport needs: app token or signing secret."""
-        settings = self._settings
-        bot = _needed(settings.slack_bot_token, "SLACK_BOT_TOKEN (xoxb-...)")
-        if self._mode == "http":
-            return bot, _needed(
-                settings.slack_signing_secret,
-                "SLACK_SIGNING_SECRET (api.slack.com/apps, Basic Information)",
-            )
-        return bot, _needed(settings.slack_app_token, "SLACK_APP_TOKEN (xapp-...)")
+    async def _serve(self, mode: Mode, listen: Listen | None, key: str) -> None:
+        if mode == "http":
+            self._server = HttpServer(listen or Listen(), self.not_ready, key)
+        elif listen:
+            self._server = HttpServer(listen, self.not_ready)
+        if self._server:
+            await self._server.start()
 
     def _app(self, client: AsyncWebClient) -> AsyncApp:
         """Bolt acknowledges when a listener returns, so that what it keeps is kept by then."""
@@ -296,13 +303,6 @@ class SlackBot:
         Actions(inbox, commands, background).register(app)
         Lifecycle(bot_user_id, running, outgoing).register(app)
         return _Wired(inbox, outgoing, background, places, home)
-
-    async def _connect(self, app: AsyncApp, session: aiohttp.ClientSession, key: str) -> None:
-        if self._mode == "socket":
-            self._socket = SocketMode(app, session, key)
-            await self._socket.start()
-        elif self._server:
-            self._server.open_to(app)
 
 
 def _needed(value: SecretStr | None, name: str) -> str:

@@ -336,10 +336,9 @@ async def test_without_a_signing_secret_it_does_not_start(quiet_world: World) ->
         inbox=world.rows,
         outgoing=world.rows,
         likeness=likeness,
-        mode="http",
     )
     with pytest.raises(ConfigurationError, match="SLACK_SIGNING_SECRET"):
-        await bot.start()
+        await bot.start("http")
     assert "Slack has not said yet who we are." in await bot.not_ready()
 
 

@@ -220,10 +220,8 @@ class World(People):
             outgoing=self.rows,
             likeness=likeness,
             pace=self.pace,
-            mode=self.transport,
-            listen=listen,
         )
-        await self.bot.start()
+        await self.bot.start(self.transport, listen)
         if self.transport == "http":
             await self.workspace.set_request_url(f"http://127.0.0.1:{self.bot.port}/slack/events")
         await self.connected()

@@ -25,6 +25,7 @@ class App {
     this.route = readRoute();
     this.dirty = new Set();
     this.waiting = null;
+    this.loads = new Set();
     this.store.subscribe((topic, detail) => this.onChange(topic, detail));
     window.addEventListener("hashchange", () => this.onRoute());
     document.addEventListener("keydown", (event) => this.onKey(event));
@@ -74,12 +75,19 @@ class App {
   connect() {
     this.live = new Live(this.store.me.id, {
       onopen: () => this.online(),
-      onevent: (event) => (this.waiting ? this.waiting.push(event) : this.store.apply(event)),
+      onevent: (event) => this.happened(event),
       onlost: () => {
         this.store.online = false;
         this.store.emit("connection");
       },
     });
+  }
+
+  /** One live event: applied now, or after what is being fetched. */
+  happened(event) {
+    if (this.waiting) this.waiting.push(event);
+    else this.store.apply(event);
+    for (const meanwhile of this.loads) meanwhile.push(event);
   }
 
   async online() {
@@ -171,8 +179,15 @@ class App {
   }
 
   async load(channel, thread = null) {
+    // What happens while the history is on its way can be newer than what it holds: apply it again.
+    const meanwhile = [];
+    this.loads.add(meanwhile);
     const done = await attempt(api.history(this.store.me.id, channel, thread));
-    if (done) this.store.setHistory(channel, done.messages, thread);
+    this.loads.delete(meanwhile);
+    if (done) {
+      this.store.setHistory(channel, done.messages, thread);
+      for (const event of meanwhile) if (event.channel === channel) this.store.apply(event);
+    }
     this.markRead();
   }
 

@@ -1,7 +1,7 @@
 """Talking: as each person, in threads, with reactions, files, edits, and everything live."""
 
 import pytest
-from playwright.async_api import Page, expect
+from playwright.async_api import Page, Route, expect
 
 from tests.slack_interface.local_workspace.browser.conftest import World
 
@@ -243,3 +243,24 @@ async def test_the_whole_text_is_copied(world: World) -> None:
     await page.get_by_role("menuitem", name="Copy text").click()
     await expect(page.get_by_test_id("toast")).to_contain_text("Text copied")
     assert await page.evaluate("navigator.clipboard.readText()") == text
+
+
+async def test_a_thread_fetched_late_does_not_undo_what_happened_meanwhile(world: World) -> None:
+    said = await world.bot.chat_postMessage(channel="C0GENERAL", text="the first wording")
+    page = await world.open("user=U0ADA&channel=C0GENERAL")
+    first = page.get_by_test_id("message").filter(has_text="the first wording")
+    await expect(first).to_be_visible()
+
+    async def answer_late(route: Route) -> None:
+        stale = await route.fetch()
+        await world.bot.chat_update(channel="C0GENERAL", ts=said["ts"], text="the second wording")
+        await expect(page.get_by_text("the second wording").first).to_be_visible()
+        await route.fulfill(response=stale)
+
+    await page.route("**/_page/history*thread_ts=*", answer_late)
+    async with page.expect_response("**/_page/history*thread_ts=*"):
+        await first.hover()
+        await first.get_by_role("button", name="Reply in thread").click()
+    in_thread = page.get_by_test_id("thread").get_by_test_id("message")
+    await expect(in_thread).to_contain_text("the second wording")
+    await expect(page.get_by_text("the first wording")).to_have_count(0)

@@ -127,8 +127,11 @@ class Coordination:
         ]
 
     async def done(self, event_key: str) -> None:
-        """Delete the payload; the key stays known for a day. Doing it twice changes nothing."""
-        sql = """UPDATE inbox SET payload = NULL, done_at = ?
+        """Delete all but the key, which stays known for a day. Doing it twice changes nothing.
+
+        The thread's key goes too: that of a command names the person.
+        """
+        sql = """UPDATE inbox SET payload = NULL, thread_key = '', done_at = ?
             WHERE workspace = ? AND event_key = ? AND done_at IS NULL"""
         await self._write(sql, (self._clock(), self._workspace, event_key))
         await self._sweep()

@@ -99,14 +99,14 @@ async def test_metrics_in_a_thread_are_words_only_the_asker_sees(story: Story) -
     assert len(await story.thread(reply["thread_ts"], "C0GENERAL")) == 2
 
 
-async def test_failed_and_stopped_answers_are_counted_but_not_as_success(story: Story) -> None:
+async def test_a_failed_answer_counts_as_one_that_did_not_succeed(story: Story) -> None:
     await story.told(failure(400, "no", when=asked("drink")))
     await story.ask("What should I drink?")
 
     text = (await figures(story, "me"))["text"]
 
     assert "Answers: 1\n" in text
-    assert "Success: not judged yet" in text
+    assert "Success: 0% (1 judged)" in text
 
 
 async def test_home_shows_recent_answers_and_keeps_settings(story: Story) -> None:

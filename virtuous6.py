@@ -68,8 +68,10 @@ model_app = typer.Typer(no_args_is_help=True, help="Weights of the embedded mode
 db_app = typer.Typer(no_args_is_help=True, help="The database files.")
 runs_app = typer.Typer(no_args_is_help=True, help="Recorded runs.")
 agents_app = typer.Typer(no_args_is_help=True, help="The agents there are.")
+policy_app = typer.Typer(no_args_is_help=True, help="Limits and switches, decided by approvers.")
 for name, group in (
     ("model", model_app), ("db", db_app), ("runs", runs_app), ("agents", agents_app),
+    ("policy", policy_app),
 ):  # fmt: skip
     app.add_typer(group, name=name)
 
@@ -398,6 +400,53 @@ def agents_export(context: typer.Context, folder: Path, json: Json = False) -> N
             _print_json({"files": [str(file) for file in files]})
         else:
             _say(f"{len(files)} agents written to {folder}.")
+
+
+@policy_app.command("show")
+def policy_show(context: typer.Context, json: Json = False) -> None:
+    """Every limit and switch as it counts now, and who decided it."""
+    with _reported(json):
+
+        async def work() -> dict[str, Any]:
+            from orchestrator.administration import opened
+            from orchestrator.policy import Policy
+
+            async with opened(_settings(), context.obj.workspace) as store:
+                policy = Policy(store.policy)
+                return {
+                    "policy": [asdict(setting) for setting in policy.settings()],
+                    "history": [asdict(change) for change in policy.history()],
+                }
+
+        found = asyncio.run(work())
+        if json:
+            _print_json(found)
+        else:
+            _table(
+                ("policy", "value", "default", "set by", "what it is"),
+                [(s["key"], s["value"], s["default"], s["set_by"], s["about"])
+                 for s in found["policy"]],
+            )  # fmt: skip
+
+
+@policy_app.command("set")
+def policy_set(context: typer.Context, key: str, value: str, json: Json = False) -> None:
+    """Decide a limit or switch; the value `default` takes it back. Running assistants follow."""
+    with _reported(json):
+
+        async def work() -> dict[str, Any]:
+            from orchestrator.administration import opened
+            from orchestrator.policy import COMMAND_LINE, Policy
+
+            async with opened(_settings(), context.obj.workspace) as store:
+                by = context.obj.acting or COMMAND_LINE
+                return asdict(Policy(store.policy).set(key, value, by))
+
+        setting = asyncio.run(work())
+        if json:
+            _print_json(setting)
+        else:
+            _say(f"{setting['key']} is {setting['value']} now (default {setting['default']}).")
 
 
 async def _one_agent(context: typer.Context, name: str) -> "tuple[Document, list[Document]]":

@@ -61,6 +61,9 @@ FORGET_RULES: Mapping[str, Mapping[str, ForgetRule]] = {
     "people": {
         "workspace": _R.KEEP, "user_id": _R.ROW, "name": _R.ROW, "settings": _R.ROW,
     },
+    "policy": {
+        "workspace": _R.KEEP, "key": _R.LABEL, "value": _R.LABEL, "set_by": _R.PERSON,
+    },
     "task_types": {"workspace": _R.KEEP, "name": _R.KEEP, "centroid": _R.KEEP},
     "schema_migrations": {"name": _R.KEEP},
     "inbox": {
@@ -69,6 +72,7 @@ FORGET_RULES: Mapping[str, Mapping[str, ForgetRule]] = {
     },
     "sends": {
         "workspace": _R.KEEP, "run_id": _R.KEEP, "state": _R.KEEP, "ts": _R.PASSING,
+        "body": _R.PASSING,
     },
     "outgoing": {
         "workspace": _R.KEEP, "post_id": _R.PASSING, "channel_id": _R.PASSING,
@@ -102,6 +106,7 @@ _THEIRS = {
     ))""",
     "messages": f"(user_id = :user OR audience = :own OR {_IN_THEIR_RUNS})",
     "people": "user_id = :user",
+    "policy": "set_by = :user",
 }
 """Which rows are theirs. In this order: what is asked about others must still be there."""
 

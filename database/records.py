@@ -195,16 +195,42 @@ class Person:
 
 
 @dataclass(frozen=True, slots=True)
+class PolicyChange:
+    """One decision about the assistant itself; a value of None means the default again."""
+
+    key: str
+    value: str | None
+    set_by: str
+    set_at: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """What the runs of a person in a channel took; `usd` leaves out what has no known price."""
+
+    user_id: str
+    channel_id: str
+    tokens: int
+    usd: float
+
+
+@dataclass(frozen=True, slots=True)
 class Reader:
-    """Somebody who wants to read: their id and the private channels they are in."""
+    """Somebody who wants to read: their id and the private channels they are in.
+
+    `public` is False for those who may not read what the whole workspace may: guests, and
+    everybody in a channel that is shared with another organisation.
+    """
 
     user_id: str
     channels: frozenset[str] = frozenset()
+    public: bool = True
 
     def audiences(self) -> frozenset[str]:
         """The audiences whose texts this person may see."""
         private = {private_channel(channel) for channel in self.channels}
-        return frozenset({PUBLIC, one_person(self.user_id)} | private)
+        open_to_all = {PUBLIC} if self.public else set()
+        return frozenset(open_to_all | {one_person(self.user_id)} | private)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from typing import Any, Self
 
 from database import forgetting, metrics, rows
 from database.errors import InputError, StaleBase, UnknownName
+from database.policy_rows import PolicyRows
 from database.records import (
     PUBLIC,
     AgentRecord,
@@ -46,6 +47,7 @@ class Store:
 
     def __init__(self, backend: SqliteBackend) -> None:
         self._backend = backend
+        self.policy = PolicyRows(backend.file, backend.workspace)
 
     @classmethod
     def open(cls, home: Path, workspace: str) -> Self:

@@ -1,6 +1,7 @@
 """One frozen settings object, read from the environment once at start."""
 
 import os
+import re
 import sys
 from base64 import urlsafe_b64decode
 from binascii import Error as Base64Error
@@ -50,6 +51,12 @@ def _encryption_key(value: SecretStr) -> SecretStr:
     return value
 
 
+def _people(value: str) -> str:
+    if not all(re.fullmatch(r"[UW][A-Z0-9]+", entry) for entry in value.replace(",", " ").split()):
+        raise ValueError("must be ids of people such as U0123ABCD, with commas between them")
+    return value
+
+
 def _folder(value: Path) -> Path:
     path = Path(os.path.abspath(value.expanduser()))
     if path.exists() and not path.is_dir():
@@ -93,6 +100,7 @@ class Settings(BaseSettings):
     virtuous6_models_dir: Folder = Field(default_factory=_default_models_dir)
 
     virtuous6_mcp_config: Path | None = None
+    virtuous6_approvers: Annotated[str, AfterValidator(_people)] = ""
 
     @property
     def home(self) -> Path:
@@ -103,6 +111,11 @@ class Settings(BaseSettings):
     def models_dir(self) -> Path:
         """Where weights of the embedded model live."""
         return self.virtuous6_models_dir
+
+    @property
+    def approvers(self) -> tuple[str, ...]:
+        """Who may decide at first, by id; with nobody named, the workspace's admins may."""
+        return tuple(self.virtuous6_approvers.replace(",", " ").split())
 
     @property
     def embedded(self) -> bool:

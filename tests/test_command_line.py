@@ -264,3 +264,22 @@ async def test_the_demo_prints_one_address_and_stops_cleanly(home: Path) -> None
     assert "Traceback" not in errors.decode()
     assert "http://" not in rest.decode()
     assert (home / "record.db").is_file()
+
+
+def test_policy_is_shown_and_set(invoke: Invoke) -> None:
+    shown = json_of(invoke("policy", "show", "--json"))
+    assert {"key": "speak", "value": "threads", "default": "threads"}.items() <= next(
+        entry for entry in shown["policy"] if entry["key"] == "speak"
+    ).items()
+    set_to = json_of(invoke("--as", "U0ADA", "policy", "set", "speak.C1", "mentions", "--json"))
+    assert (set_to["key"], set_to["value"], set_to["set_by"]) == ("speak.C1", "mentions", "U0ADA")
+    invoke("policy", "set", "person_at_once", "7")
+    found = json_of(invoke("policy", "show", "--json"))
+    assert {e["key"]: e["value"] for e in found["policy"]}["speak.C1"] == "mentions"
+    assert [(e["key"], e["set_by"]) for e in found["history"]] == [
+        ("speak.C1", "U0ADA"),
+        ("person_at_once", "command line"),
+    ]
+    assert "speak.C1" in invoke("policy", "show").stdout
+    refused = invoke("policy", "set", "speak", "loudly", status=1)
+    assert "must be one of mentions, threads, everything" in refused.stderr

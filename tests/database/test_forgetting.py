@@ -59,6 +59,7 @@ async def fill(store: Store) -> None:
     )
     await store.save_person(Person("U0ADA", "Ada", {"about": HERS}))
     await store.save_person(Person("U0BOB", "Bob"))
+    store.policy.add("approvers", "U0ADA,U0BOB", "U0ADA")
     book = await store.create_document(
         "runbook", "hers", {"say": HERS}, origin="person", author="U0ADA", reason=HERS
     )
@@ -187,7 +188,7 @@ async def test_each_personal_column_is_emptied(tmp_path: Path, table: str, colum
     store = Store.open(tmp_path, "T1")
     await fill(store)
     await store.close()
-    theirs = "author" if table == "documents" else "user_id"
+    theirs = {"documents": "author", "policy": "set_by"}.get(table, "user_id")
     where = {"steps": "run_id = 'r1'", "summaries": "1"}.get(table, f"{theirs} = 'U0ADA'")
     mark = "U0ADA" if column == theirs else "planted-mark"
     with contextlib.closing(sqlite3.connect(tmp_path / RECORD)) as connection:

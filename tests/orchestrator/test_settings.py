@@ -67,3 +67,12 @@ def test_a_bad_value_is_one_line_that_says_what_to_set(
 def test_secrets_are_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "sk-secret-value")
     assert "sk-secret-value" not in repr(load_settings())
+
+
+def test_approvers_are_ids(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert load_settings().approvers == ()
+    monkeypatch.setenv("VIRTUOUS6_APPROVERS", "U0ADA, W0GRACE")
+    assert load_settings().approvers == ("U0ADA", "W0GRACE")
+    monkeypatch.setenv("VIRTUOUS6_APPROVERS", "ada")
+    with pytest.raises(ConfigurationError, match="VIRTUOUS6_APPROVERS must be ids of people"):
+        load_settings()

@@ -1,0 +1,60 @@
+"""The rows of what approvers decided: appended, never changed; the latest of a key counts."""
+
+import time
+
+from database.records import PolicyChange, Spent
+from database.sqlite_file import SqliteFile
+
+
+class PolicyRows:
+    """The policy of one workspace in the record. Every method raises StoreError."""
+
+    def __init__(self, file: SqliteFile, workspace: str) -> None:
+        self._file = file
+        self._workspace = workspace
+
+    def latest(self) -> list[PolicyChange]:
+        """The newest row of each key, by key."""
+        sql = """SELECT key, value, set_by, max(seq), set_at FROM policy
+            WHERE workspace = ? GROUP BY key ORDER BY key"""
+        return self._read(sql)
+
+    def history(self) -> list[PolicyChange]:
+        """Every row, oldest first."""
+        return self._read("SELECT * FROM policy WHERE workspace = ? ORDER BY seq")
+
+    def add(self, key: str, value: str | None, set_by: str) -> PolicyChange:
+        """Append a row; it counts from now on."""
+        made = PolicyChange(key, value, set_by, time.time())
+        sql = "INSERT INTO policy (workspace, key, value, set_by, set_at) VALUES (?, ?, ?, ?, ?)"
+        with self._file.transaction() as connection:
+            values = (self._workspace, made.key, made.value, made.set_by, made.set_at)
+            connection.execute(sql, values)
+        return made
+
+    def changes(self) -> int:
+        """A number that grows with every row (about 5 microseconds)."""
+        found = self._file.row(
+            "SELECT max(seq) AS last FROM policy WHERE workspace = ?", (self._workspace,)
+        )
+        return (found["last"] if found else None) or 0
+
+    async def spent(self, since: float) -> list[Spent]:
+        """What runs of any kind took since a moment, by person and channel."""
+        sql = """SELECT user_id, channel_id,
+                sum(coalesce(input_tokens, 0) + coalesce(output_tokens, 0)) AS tokens,
+                sum(coalesce(cost_usd, 0.0)) AS usd
+            FROM runs WHERE workspace = ? AND day >= ? AND started_at >= ?
+            GROUP BY user_id, channel_id"""
+        values = (self._workspace, int(since // 86_400), since)
+        rows = await self._file.aside(lambda connection: connection.execute(sql, values).fetchall())
+        return [
+            Spent(row["user_id"] or "", row["channel_id"] or "", row["tokens"], row["usd"])
+            for row in rows
+        ]
+
+    def _read(self, sql: str) -> list[PolicyChange]:
+        return [
+            PolicyChange(row["key"], row["value"], row["set_by"], row["set_at"])
+            for row in self._file.rows(sql, (self._workspace,))
+        ]

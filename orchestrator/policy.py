@@ -1,0 +1,307 @@
+"""What approvers decide about the assistant itself: audited limits and switches.
+
+Learning never changes these: a policy is no Document. Each change is a row that stays; the latest
+row of a key counts. A key is a name of `NAMES`, or for one place or person `NAME.ID`, where the id
+is the workspace's own (`speak.C0123`, `person_tokens_per_day.U0123`).
+"""
+
+import re
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+import structlog
+
+from database.errors import InputError, UnknownName
+from database.records import PolicyChange
+
+Speaking = Literal["mentions", "threads", "everything"]
+Scope = Literal["person", "channel", "workspace"]
+Measure = Literal["requests_per_minute", "requests_per_hour", "tokens_per_day", "usd_per_day",
+                  "at_once"]  # fmt: skip
+
+RELOAD_SECONDS = 1.0
+"""A change of another process shows after this."""
+COMMAND_LINE = "command line"
+"""Who set what was set where nobody said who."""
+
+SCOPES: tuple[Scope, ...] = ("person", "channel", "workspace")
+MEASURES: tuple[Measure, ...] = (
+    "requests_per_minute", "requests_per_hour", "tokens_per_day", "usd_per_day", "at_once",
+)  # fmt: skip
+
+_ID = re.compile(r"^[A-Z][A-Z0-9]+$")
+_MENTION = re.compile(r"<@([A-Z0-9]+)(?:\|[^>]*)?>")
+_UNLIMITED = frozenset({"unlimited", "none", "off"})
+_TRUE, _FALSE = frozenset({"yes", "true", "on"}), frozenset({"no", "false", "off"})
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A policy there is: what it means, what it may be, and whose ids may follow its name."""
+
+    about: str
+    default: Any
+    read: Callable[[str], Any]
+    ids: str = ""
+
+
+def _choice(*options: str) -> Callable[[str], str]:
+    def read(text: str) -> str:
+        if text.lower() not in options:
+            raise ValueError(f"one of {', '.join(options)}")
+        return text.lower()
+
+    return read
+
+
+def _switch(text: str) -> bool:
+    if text.lower() in _TRUE | _FALSE:
+        return text.lower() in _TRUE
+    raise ValueError("yes or no")
+
+
+def _count(text: str) -> int | None:
+    if text.lower() in _UNLIMITED:
+        return None
+    if not re.fullmatch(r"\d{1,12}", text.replace(",", "").replace("_", "")):
+        raise ValueError("a whole number, or unlimited")
+    return int(text.replace(",", ""))
+
+
+def _money(text: str) -> float | None:
+    if text.lower() in _UNLIMITED:
+        return None
+    if not re.fullmatch(r"\d{1,9}(\.\d{1,6})?", text.removeprefix("$")):
+        raise ValueError("an amount in dollars, such as 2.50, or unlimited")
+    return float(text.removeprefix("$"))
+
+
+def _people(text: str) -> tuple[str, ...]:
+    ids = tuple(_MENTION.sub(r"\1", text).replace(",", " ").split())
+    if not ids or not all(_ID.match(entry) for entry in ids):
+        raise ValueError("ids of people such as U0123ABCD, with commas between them")
+    return ids
+
+
+_DEFAULTS: Mapping[Measure, tuple[float, float, float]] = {
+    "requests_per_minute": (1_500, 3_000, 6_000),
+    "requests_per_hour": (10_000, 20_000, 60_000),
+    "tokens_per_day": (20_000_000, 50_000_000, 200_000_000),
+    "usd_per_day": (25.0, 50.0, 100.0),
+    "at_once": (100, 200, 500),
+}
+"""For a person, a channel, the workspace. They stop a program that runs wild and cap the bill; that
+one person's many requests do not slow the others is the resource pool's work, not theirs."""
+
+_WORDS: Mapping[Measure, str] = {
+    "requests_per_minute": "requests a minute",
+    "requests_per_hour": "requests an hour",
+    "tokens_per_day": "tokens read and written a day (UTC)",
+    "usd_per_day": "dollars a day (UTC), where prices are known",
+    "at_once": "requests answered at the same time",
+}
+
+
+def _limits() -> dict[str, Known]:
+    found = {}
+    for measure in MEASURES:
+        for scope, default in zip(SCOPES, _DEFAULTS[measure], strict=True):
+            whose = "of the whole workspace" if scope == "workspace" else f"of one {scope}"
+            read = _money if measure == "usd_per_day" else _count
+            ids = {"person": "UWB", "channel": "CG", "workspace": ""}[scope]
+            known = Known(f"{_WORDS[measure]}, {whose}", default, read, ids)
+            found[f"{scope}_{measure}"] = known
+    return found
+
+
+NAMES: Mapping[str, Known] = {
+    "approvers": Known("who may decide, besides nobody else", (), _people),
+    "speak": Known(
+        "when I answer: mentions only, threads I am in as well, or everything",
+        "threads", _choice("mentions", "threads", "everything"), "CG",
+    ),
+    "proactive_per_day": Known("posts a day in a channel that nobody asked for", 3, _count, "CG"),
+    "allow_external": Known("answer in channels shared with others", False, _switch, "CGD"),
+    "allow_guests": Known("answer guests of the workspace", False, _switch, "UW"),
+    "allow_bots": Known("answer other bots that mention me", False, _switch, "UWB"),
+    **_limits(),
+}  # fmt: skip
+
+
+class PolicyStore(Protocol):
+    """The rows (database.policy_rows)."""
+
+    def latest(self) -> list[PolicyChange]:
+        """The newest row of each key."""
+
+    def history(self) -> list[PolicyChange]:
+        """Every row, oldest first."""
+
+    def add(self, key: str, value: str | None, set_by: str) -> PolicyChange:
+        """Append a row."""
+
+    def changes(self) -> int:
+        """A number that grows with every row."""
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """A policy as it counts now; `set_by` is empty where it is the default."""
+
+    key: str
+    value: str
+    default: str
+    about: str
+    set_by: str = ""
+    set_at: float | None = None
+
+
+class Policy:
+    """Reads are in memory; a change counts here at once, in other processes within a second."""
+
+    def __init__(self, rows: PolicyStore, *, timer: Callable[[], float] = time.monotonic) -> None:
+        self._rows = rows
+        self._timer = timer
+        self._seen = -1
+        self._next_look = 0.0
+        self._values: dict[str, Any] = {}
+
+    def speaking(self, channel_id: str) -> Speaking:
+        """When to speak in a channel."""
+        found: Speaking = self._value("speak", channel_id)
+        return found
+
+    def allows(self, name: Literal["external", "guests", "bots"], of: str) -> bool:
+        """Whether an approver has let in this channel, this guest, this bot, or all of them."""
+        return bool(self._value(f"allow_{name}", of))
+
+    def proactive_per_day(self, channel_id: str) -> int | None:
+        """How many posts a day nobody need have asked for; None is any number."""
+        found: int | None = self._value("proactive_per_day", channel_id)
+        return found
+
+    def limit(self, scope: Scope, measure: Measure, of: str = "") -> float | None:
+        """A limit; None is no limit."""
+        found: float | None = self._value(f"{scope}_{measure}", of)
+        return found
+
+    @property
+    def approvers(self) -> tuple[str, ...]:
+        """Who was named as an approver; nobody where that was never decided."""
+        found: tuple[str, ...] = self._value("approvers", "")
+        return found
+
+    def set(self, key: str, value: str, set_by: str) -> Setting:
+        """Decide; the value `default` takes a decision back.
+
+        Raises:
+            UnknownName: there is no such policy.
+            InputError: the value does not fit it. StoreError: it could not be kept.
+        """
+        key, value = key.strip(), " ".join(value.split())
+        known = _known(key)
+        if value.lower() != "default":
+            try:
+                value = _shown(known.read(value))
+            except ValueError as error:
+                raise InputError(f"{key} must be {error}. Nothing was changed.") from None
+        self._rows.add(key, None if value.lower() == "default" else value, set_by)
+        self._load()
+        return self.setting(key)
+
+    def setting(self, key: str) -> Setting:
+        """One policy as it counts now. Raises UnknownName."""
+        known = _known(key)
+        for change in self._rows.latest():
+            if change.key == key and change.value is not None:
+                return _setting(change, known)
+        name, _, of = key.partition(".")
+        return Setting(key, _shown(self._value(name, of)), _shown(known.default), known.about)
+
+    def settings(self) -> list[Setting]:
+        """Every policy, and every decision for one place or person, as they count now."""
+        decided = {c.key: c for c in self._rows.latest() if c.value is not None}
+        keys = [*NAMES, *(key for key in decided if key not in NAMES and _is_known(key))]
+        return [
+            _setting(decided[key], _known(key))
+            if key in decided
+            else Setting(key, _shown(NAMES[key].default), _shown(NAMES[key].default),
+                         NAMES[key].about)
+            for key in keys
+        ]  # fmt: skip
+
+    def history(self) -> Sequence[PolicyChange]:
+        """Every decision, oldest first."""
+        return self._rows.history()
+
+    def _value(self, name: str, of: str) -> Any:
+        now = self._timer()
+        if now >= self._next_look:
+            self._next_look = now + RELOAD_SECONDS
+            if self._rows.changes() != self._seen:
+                self._load()
+        values = self._values
+        if of and (own := values.get(f"{name}.{of}", values)) is not values:
+            return own
+        return values[name] if name in values else NAMES[name].default
+
+    def _load(self) -> None:
+        self._seen = self._rows.changes()
+        values: dict[str, Any] = {}
+        for change in self._rows.latest():
+            if change.value is None:
+                continue
+            try:
+                values[change.key] = _known(change.key).read(change.value)
+            except (ValueError, InputError):
+                # written by newer code, or it named somebody who is forgotten
+                log.warning("policy_not_understood", key=change.key)
+        self._values = values
+
+
+def _known(key: str) -> Known:
+    name, dot, of = key.partition(".")
+    known = NAMES.get(name)
+    if known is None:
+        raise UnknownName(f"There is no policy {name}. There are: {', '.join(NAMES)}.")
+    if dot and not (known.ids and _ID.match(of) and of[0] in known.ids):
+        raise InputError(
+            f"{key} does not name a {_kind(known.ids)}: write {name}.ID, such as {name}."
+            f"{known.ids[0]}0123ABCD." if known.ids else f"{name} holds for the whole workspace."
+        )  # fmt: skip
+    return known
+
+
+def _is_known(key: str) -> bool:
+    try:
+        _known(key)
+    except InputError:
+        return False
+    return True
+
+
+def _kind(ids: str) -> str:
+    return "channel" if "C" in ids else "person"
+
+
+def _setting(change: PolicyChange, known: Known) -> Setting:
+    default = _shown(known.default)
+    return Setting(
+        change.key, change.value or "", default, known.about, change.set_by, change.set_at
+    )
+
+
+def _shown(value: Any) -> str:
+    if value is None:
+        return "unlimited"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, tuple):
+        return ",".join(value)
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return str(value)

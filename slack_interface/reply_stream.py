@@ -17,6 +17,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from slack_interface.delivery import Delivery, Destination
 from slack_interface.incoming import Json
+from slack_interface.mentions import MentionGuard
 from slack_interface.pace import Pace
 from slack_interface.sends import Earlier, Sends
 from slack_interface.transport import TRANSPORT_ERRORS, in_words, passes
@@ -45,6 +46,7 @@ class ReplyStream:
     _timer: asyncio.TimerHandle | None = None
     _sending: asyncio.Task[None] | None = None
     _failed: bool = False
+    _guard: MentionGuard = field(default_factory=MentionGuard)
     _notice: WorkingNotice = field(init=False)
     _delivery: Delivery = field(init=False)
 
@@ -59,8 +61,9 @@ class ReplyStream:
         """The next piece of the answer."""
         if text:
             self._notice.spoke = True
-            self._delivery.add(text)
-            self._wake()
+            if safe := self._guard.passes(text):
+                self._delivery.add(safe)
+                self._wake()
 
     def step(self, step_id: str, title: str, status: str, detail: str = "") -> None:
         """A step began or ended: `status` is `in_progress`, `complete` or `error`."""
@@ -80,6 +83,8 @@ class ReplyStream:
         self._notice.no_more()
         delivery = self._delivery
         delivery.kept = kept
+        if rest := self._guard.rest():
+            delivery.add(rest)
         try:
             if self._sending:
                 await self._sending

@@ -14,7 +14,7 @@ from typing import Protocol
 import structlog
 
 from agents.definition import AgentDefinition
-from agents.errors import ModelAnswerEmpty
+from agents.errors import ModelAnswerCut, ModelAnswerEmpty
 from agents.ports import ToolContext
 from agents.tools.base import Tool
 from agents.tools.calling import Outcome, ToolCalling
@@ -314,6 +314,8 @@ class _Work:
                 cost_usd=end.cost_usd,
             )
         )
+        if not self.calls:
+            self._error = self._ended_early(end.finish_reason)
         guessed = len(self.text_of_call()) // _CHARACTERS_A_TOKEN
         output = guessed if end.output_tokens is None else end.output_tokens
         self._tokens += (end.input_tokens or 0) + output
@@ -343,6 +345,18 @@ class _Work:
         if budget.max_cost_usd is not None:
             shares[f"the {budget.max_cost_usd:g} dollars"] = self._cost / budget.max_cost_usd
         return shares
+
+    def _ended_early(self, reason: str | None) -> ModelAnswerCut | None:
+        """What a person must know of an answer that is not whole although the model was done."""
+        if reason == "content_filter":
+            return ModelAnswerCut("The provider's content filter held the rest back.")
+        if reason != "length":
+            return None
+        limit = self._definition.max_tokens
+        most = f"{limit:,} tokens that '{self._definition.name}' may write" if limit else "most"
+        return ModelAnswerCut(
+            f"It reached the {most} in one answer. Ask for the rest, or for less at once."
+        )
 
     def _no_answer(self) -> VirtuousError:
         if self._last and any(step.kind == "tool" for step in self.steps):

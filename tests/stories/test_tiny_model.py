@@ -24,7 +24,7 @@ async def tiny_story(quiet_story: Story) -> Story:
 @pytest.mark.timeout(180)
 async def test_a_real_answer_streams_is_recorded_judged_and_improved(tiny_story: Story) -> None:
     story = tiny_story
-    ts = await story.say("Hello! Please explain what rain is in two sentences.")
+    ts = await story.say("Hello! What is the capital of France?")
 
     async def answered() -> bool:
         return bool(await story.runs())

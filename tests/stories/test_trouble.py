@@ -76,6 +76,27 @@ async def test_an_answer_that_breaks_off_is_kept_and_said_to_be_incomplete(story
     assert run.error.startswith("ModelAnswerCut")
 
 
+async def test_an_answer_that_reached_its_length_says_so_and_goes_on_when_asked(
+    story: Story,
+) -> None:
+    cut = answer("There is green tea and", when=TEA)
+    cut["response"]["finishReason"] = "length"
+    await story.told(cut, answer("black tea.", when=asked("The rest")))
+
+    reply = await story.ask("What tea is there?")
+
+    assert reply["text"].startswith("There is green tea and")
+    assert "Ask for the rest" in reply["text"]
+    await story.say("The rest, please", thread=reply["thread_ts"])
+    assert (await story.replies(reply["thread_ts"], count=2))[1]["text"] == "black tea."
+    assert (await story.prompts())[-1][-2]["content"] == "There is green tea and"
+    first, second = await story.runs()
+    assert first.reply == "There is green tea and"
+    assert first.error
+    assert first.error.startswith("ModelAnswerCut")
+    assert second.error is None
+
+
 async def test_a_specialist_that_cannot_answer_is_replaced_by_the_generalist(story: Story) -> None:
     coder = story.house.pool.definitions["coder"].system_prompt[:60]
     question = "Write a regular expression that matches a postcode"

@@ -22,10 +22,19 @@ _SECRET_KEY_BYTES = 32
 
 
 def _http_address(value: str) -> str:
-    parts = urlsplit(value)
-    if parts.scheme not in ("http", "https") or not parts.netloc:
+    if not _is_http(value):
         raise ValueError("must be an address such as https://host/path")
     return value
+
+
+def _is_http(value: str) -> bool:
+    try:
+        parts = urlsplit(value)
+        usable = parts.port is None or parts.port > 0  # reading it checks it
+    except ValueError:
+        return False
+    plain = value.isprintable() and " " not in value
+    return parts.scheme in ("http", "https") and bool(parts.hostname) and usable and plain
 
 
 def _token(value: SecretStr, info: ValidationInfo) -> SecretStr:

@@ -76,3 +76,12 @@ def test_approvers_are_ids(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VIRTUOUS6_APPROVERS", "ada")
     with pytest.raises(ConfigurationError, match="VIRTUOUS6_APPROVERS must be ids of people"):
         load_settings()
+
+
+@pytest.mark.parametrize(
+    "address", ["http://host:abc/v1", "http://host:99999", "http://", "http://a b/v1", "host/v1"]
+)
+def test_an_address_that_is_none_is_said(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_BASE_URL", address)
+    with pytest.raises(ConfigurationError, match="OPENAI_BASE_URL must be an address"):
+        load_settings()

@@ -300,8 +300,9 @@ async def demo(
             }
         )
         await stack.enter_async_context(assistant(local, models=models, weights=model))
+        say("Ready. Ask in the direct message, or mention @Virtuous6 in a channel; try `help`.")
+        say(f"All of it stays in {settings.home}; a second start remembers. Ctrl-C stops.")
         say(f"Open {workspace.url}")
-        say("Ctrl-C stops.")
         if browser:
             await asyncio.to_thread(webbrowser.open, workspace.url)
         await stop.wait()

@@ -228,7 +228,7 @@ class AgentOrchestrator:
             raise problem
         definition = self._pool.definitions[name]
         text = (
-            f"*{name}* is here now. {definition.description}\n\n"
+            f"**{name}** is here now. {definition.description}\n\n"
             f"It answers requests such as “{(definition.examples or (described,))[0]}” "
             f"from the next message on{_ONLY_HERE if answer.request.audience != PUBLIC else ''}."
         )

@@ -37,6 +37,7 @@ class Conversation:
     feedback: FeedbackHandler
     voice: Voice
     _taking_part: LRUCache[str, bool] = field(default_factory=lambda: LRUCache(10_000))
+    _met: LRUCache[str, bool] = field(default_factory=lambda: LRUCache(10_000))
 
     async def handle(self, item: Incoming) -> None:
         """Do it; whatever goes wrong, the person hears of it in words."""
@@ -94,10 +95,21 @@ class Conversation:
         question = text or "Read the file that I shared and tell me what it says."
         if item.direct:
             await self.places.reader(item.user_id)  # what they may read, asked every few minutes
+        await self._meet(item.user_id)
         request = self.answering.request(item, question)
         await self.answering.answer(request, item, files)
         self._taking_part[item.lane] = True
         await self.feedback.after_answer(item, text)
+
+    async def _meet(self, user_id: str) -> None:
+        """Once for each person: their name and time zone as Slack knows them, until they choose."""
+        if user_id in self._met:
+            return
+        if await self.record.person(user_id) is None:
+            person = await self.places.person(user_id)
+            if person.settings:
+                await self.record.save_person(person)
+        self._met[user_id] = True
 
     async def _for_us(self, item: Incoming) -> bool:
         """A direct message, a mention, or a reply in a thread that we take part in.

@@ -7,7 +7,7 @@ import structlog
 from cachetools import LRUCache, TTLCache
 from slack_sdk.web.async_client import AsyncWebClient
 
-from database.records import Reader
+from database.records import Person, Reader
 from slack_interface.incoming import channel_type_of
 from slack_interface.transport import TRANSPORT_ERRORS, in_words
 
@@ -106,6 +106,18 @@ class Places:
                 profile.get("display_name") or user.get("real_name") or user.get("name") or user_id
             )
         return self._names[user_id]
+
+    async def person(self, user_id: str) -> Person:
+        """A person as Slack knows them: first name and time zone, as far as it tells."""
+        try:
+            user = (await self.client.users_info(user=user_id))["user"]
+        except TRANSPORT_ERRORS as error:
+            log.warning("person_unknown", user=user_id, error=in_words(error))
+            return Person(user_id, user_id)
+        profile = user.get("profile") or {}
+        name = profile.get("first_name") or profile.get("display_name") or user.get("name")
+        zone = user.get("tz")
+        return Person(user_id, name or user_id, {"time_zone": zone} if zone else {})
 
     async def person_called(self, name: str) -> str | None:
         """The id of the person with this name, as typed after an `@`."""

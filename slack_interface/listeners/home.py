@@ -92,7 +92,7 @@ class Home:
 
     async def _person(self, user_id: str) -> Person:
         person = await self.commands.record.person(user_id)
-        return person or Person(user_id, await self.commands.places.name(user_id))
+        return person or await self.commands.places.person(user_id)
 
     async def _suggest(self, channel_id: str) -> None:
         prompts = [{"title": title, "message": message} for title, message in PROMPTS]

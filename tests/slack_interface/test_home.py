@@ -17,11 +17,23 @@ async def test_home_shows_the_persons_own_runs_figures_and_abilities(world: Worl
     await world.replies(await world.say("What is <tea> & *cake*?"))
     await world.replies(await world.say("graces secret", GRACE), "D0GRACE")
     shown = json.dumps(await world.home(), ensure_ascii=False)
-    assert "Hello ada" in shown
+    assert "Hello Ada" in shown
     assert "What is &lt;tea&gt; &amp; *cake*?" in shown
     assert "Answers: 1" in shown
     assert "graces secret" not in shown
     assert "/save-workflow" in shown
+
+
+async def test_a_persons_time_zone_is_the_one_they_have_in_slack(world: World) -> None:
+    zones = find((await world.home(GRACE))["blocks"], "static_select")
+    assert zones[1]["initial_option"]["value"] == "Europe/London"
+    assert await world.store.person(GRACE) is None
+    for _ in range(2):
+        await world.replies(await world.say("What time is it?", GRACE), "D0GRACE")
+    person = await world.store.person(GRACE)
+    assert person is not None
+    assert (person.name, dict(person.settings)) == ("Grace", {"time_zone": "Europe/London"})
+    assert len(await world.calls("users.info")) == 2
 
 
 async def test_settings_are_kept_and_shown_again(world: World) -> None:

@@ -30,7 +30,7 @@ async def test_a_specialist_made_on_request_answers_from_the_next_message_on(sto
 
     made = await story.ask("Please create a specialist for tasting wine")
 
-    assert made["text"].startswith("*wine-taster* is here now.")
+    assert made["text"].startswith("**wine-taster** is here now.")
     [task] = find(made["blocks"], "task_card")
     assert (task["title"], task["status"]) == ("Creating a specialist", "complete")
     document = await story.house.store.document("agent", "wine-taster")

@@ -6,9 +6,12 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
+from pydantic import SecretStr
+
 from bootstrap import Assistant, assistant
 from database.records import Feedback, Run, RunQuery
 from orchestrator.settings import Settings
+from slack_interface.http_server import Listen
 from tests.model_server.server import Fixture, ScriptedModel
 from tests.people import ADA, Json, People, find
 
@@ -42,6 +45,18 @@ class Story(People):
         """The assistant as `serve` starts it."""
         self._house = await self._running.enter_async_context(assistant(self.settings, **parts))
         self.bot = self._house.slack
+        await self.connected()
+
+    async def start_http(self) -> None:
+        """The assistant as `serve --mode http` starts it, with Slack told where it listens."""
+        secret = SecretStr(self.workspace.signing_secret)
+        self.settings = self.settings.model_copy(
+            update={"slack_signing_secret": secret, "slack_app_token": None}
+        )
+        parts = assistant(self.settings, mode="http", listen=Listen(port=0))
+        self._house = await self._running.enter_async_context(parts)
+        self.bot = self._house.slack
+        await self.workspace.set_request_url(f"http://127.0.0.1:{self.bot.port}/slack/events")
         await self.connected()
 
     async def stop(self) -> None:

@@ -87,6 +87,22 @@ async def test_a_specialist_is_chosen_by_meaning_and_the_run_says_why(story: Sto
     assert story.house.pool.definitions["coder"].system_prompt in prompt[0]["content"]
 
 
+async def test_a_person_can_ask_who_answered_and_why(story: Story) -> None:
+    await story.told(answer("`^[0-9]{5}$`", when=asked("postcode")))
+    reply = await story.ask("Write a regular expression that matches a German postcode")
+    assert "Answered by coder" in seen(find(reply["blocks"], "context"))
+
+    await story.say("Who answered?", thread=reply["thread_ts"])
+
+    told = (await story.replies(reply["thread_ts"], count=2))[1]["text"]
+    [run] = await story.runs()
+    assert "*coder* answered" in told
+    assert "fits" in told
+    assert f"{run.input_tokens:,} tokens read" in told
+    assert "price unknown" in told
+    assert str(run.agent_version) in told
+
+
 async def test_a_tool_is_called_and_shown_as_a_step(story: Story) -> None:
     await story.told(
         answer("That makes 102.", when=asked("850", hasToolResult=True)),
@@ -151,6 +167,45 @@ async def test_what_was_edited_is_remembered_as_edited_and_what_was_deleted_not(
     assert "The code word is tuna" in remembered
     assert "swordfish" not in remembered
     assert "chosen by Bob" not in remembered
+
+
+async def test_a_long_conversation_is_summarised_and_stays_known(story: Story) -> None:
+    summary = {"systemMessage": "Shorten the conversation", "model": "gpt-4.1-mini"}
+    await story.told(
+        answer("Ada keeps bees and wants 40 hives.", when=summary),
+        answer("I see. " + "Bees are wonderful. " * 60, when=asked("bees")),
+        answer("40 hives.", when=asked("How many hives")),
+    )
+    ts = await story.say("I keep bees, and I want 40 hives")
+    for count in range(1, 7):
+        await story.replies(ts, count=count)
+        await story.say(f"More about bees, part {count}", thread=ts)
+    await story.replies(ts, count=7)
+
+    async def summarised() -> bool:
+        return await story.house.store.latest_summary("D0ADA", ts) is not None
+
+    await eventually(summarised, "the thread is summarised")
+    await story.say("How many hives did I want?", thread=ts)
+    replies = await story.replies(ts, count=8)
+
+    assert replies[7]["text"] == "40 hives."
+    prompt = (await story.prompts())[-1]
+    texts = [str(turn["content"]) for turn in prompt]
+    assert any("Ada keeps bees and wants 40 hives." in text for text in texts)
+    assert "I keep bees, and I want 40 hives" not in texts, "its words are in the summary now"
+    assert sum(len(text) for text in texts) < 12_000
+
+
+async def test_over_http_it_is_the_same_assistant(quiet_story: Story) -> None:
+    story = quiet_story
+    await story.told(answer("At noon.", when=asked("lunch")))
+
+    await story.start_http()
+
+    assert (await story.ask("When is lunch?"))["text"] == "At noon."
+    deliveries = (await story.get("log?kind=delivery"))["log"]
+    assert {entry["transport"] for entry in deliveries} == {"http"}
 
 
 async def test_people_among_themselves_are_left_alone(story: Story) -> None:

@@ -11,7 +11,7 @@ from database.records import content_hash
 from database.store import Store
 from orchestrator.spawning import SPAWNS_A_DAY
 from tests.model_server.server import answer
-from tests.people import ADA, TEAM, find
+from tests.people import ADA, GRACE, TEAM, find
 from tests.stories.story import Story, asked, seen
 
 DRAFT = {
@@ -42,6 +42,20 @@ async def test_a_specialist_made_on_request_answers_from_the_next_message_on(sto
     *_, run = await story.runs()
     assert (run.agent, run.agent_version) == ("wine-taster", document.version)
     assert "sommelier" in (await story.prompts())[-1][0]["content"]
+
+
+async def test_a_specialist_made_in_private_is_for_those_who_were_there(story: Story) -> None:
+    await story.told(DRAFTED, answer("A dry Riesling.", when=asked("wine goes with")))
+    await story.ask("Please create a specialist for tasting wine")
+
+    await story.ask("Which wine goes with trout?")
+    await story.ask("Which wine goes with perch?", GRACE)
+    await story.mention("Which wine goes with carp?")
+
+    _, hers, graces, public = await story.runs()
+    assert hers.agent == "wine-taster"
+    assert graces.agent != "wine-taster"
+    assert public.agent != "wine-taster"
 
 
 async def test_past_the_budget_a_new_specialist_is_refused_with_words(story: Story) -> None:

@@ -35,8 +35,11 @@ from orchestrator.agent_orchestrator import AgentOrchestrator
 from orchestrator.agent_pool import AgentPool, register_shipped
 from orchestrator.choosing import fast_chooser
 from orchestrator.event_bus import EventBus
+from orchestrator.limits import Limits
 from orchestrator.memory import Memory
+from orchestrator.policy import Policy
 from orchestrator.ports import Answered, ModelsPort
+from orchestrator.resource_pool import ResourcePool
 from orchestrator.routing import Embedder, Router
 from orchestrator.scheduler import Scheduler
 from orchestrator.settings import Settings
@@ -54,6 +57,8 @@ Say = Callable[[str], None]
 log = structlog.get_logger()
 
 DEMO_PORT = 3456
+UNKNOWN_CONCURRENCY = 16
+"""Calls at once to models that were handed in."""
 KEPT_DAYS = 90
 """How long texts are kept; numbers stay."""
 MANIFEST = Path(__file__).parent / "slack_interface" / "manifest.json"
@@ -72,6 +77,8 @@ class Assistant:
     pool: AgentPool
     spawner: Spawner
     workflows: Workflows
+    policy: Policy
+    limits: Limits
     orchestrator: AgentOrchestrator
     slack: SlackBot
 
@@ -104,6 +111,7 @@ async def assistant(
         workspace = workspace or await _workspace_of(bot_token, settings.slack_api_url)
         if models is None:
             models = await _models(settings, weights, stack)
+        models = ResourcePool(models, _slots(models))
         if store is None:
             store = Store.open(settings.home, workspace)
             stack.push_async_callback(store.close)
@@ -121,6 +129,7 @@ async def assistant(
         scheduler.every("drop idle agents", "17 * * * *", _sweep(parts.pool))
         scheduler.every("learn what worked", "* * * * *", parts.orchestrator.learn_what_worked)
         scheduler.every("delete old texts", "43 3 * * *", _retention(store), at_start=True)
+        scheduler.every("read what was spent", "*/5 * * * *", parts.limits.load)
         scheduler.start()
         stack.callback(scheduler.stop)
         await parts.slack.start(mode, listen)
@@ -148,6 +157,9 @@ async def _house(
     pool = AgentPool(store, router, bus, lambda d: UniversalAgent(d, models, catalogue))
     await register_shipped(store, shipped_definitions() if shipped is None else shipped)
     await pool.refresh()
+    policy = Policy(store.policy)
+    limits = Limits(policy, store.policy)
+    await limits.load()
     spawner = Spawner(store, models, pool, redactor.redact)
     workflows = Workflows(store, pool, redactor)
     orchestrator = AgentOrchestrator(
@@ -161,6 +173,7 @@ async def _house(
         bus=bus,
         workflows=workflows,
         spawn=spawner,
+        limits=limits,
     )
     await orchestrator.start()
     slack = SlackBot(
@@ -182,6 +195,8 @@ async def _house(
         pool,
         spawner,
         workflows,
+        policy,
+        limits,
         orchestrator,
         slack,
     )
@@ -229,6 +244,11 @@ async def _models(settings: Settings, weights: str | None, stack: AsyncExitStack
         )
     stack.push_async_callback(models.aclose)
     return models
+
+
+def _slots(models: ModelsPort) -> int:
+    """How many calls the provider takes at once."""
+    return models.settings.concurrency if isinstance(models, Models) else UNKNOWN_CONCURRENCY
 
 
 async def _workspace_of(bot_token: str, api_url: str) -> str:

@@ -28,9 +28,11 @@ from orchestrator.answering import (
 )
 from orchestrator.event_bus import EventBus
 from orchestrator.intents import wanted_specialist
+from orchestrator.limits import LimitReached, Limits
 from orchestrator.memory import Memory
 from orchestrator.ports import ModelsPort
 from orchestrator.requests import ReplyEvent, ReplyFinished, ReplyStarted, Request
+from orchestrator.resource_pool import replying_to
 from orchestrator.routing import GENERALIST, Router
 from orchestrator.spawning import Spawner
 from orchestrator.task_types import TaskTypes
@@ -64,6 +66,7 @@ class AgentOrchestrator:
         bus: EventBus,
         workflows: WorkflowsPort,
         spawn: Spawner | None = None,
+        limits: Limits | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._store = store
@@ -76,6 +79,7 @@ class AgentOrchestrator:
         self._bus = bus
         self._workflows = workflows
         self._spawn = spawn
+        self._limits = limits
         self._clock = clock
         self._agent_of: LRUCache[tuple[str, str], str] = LRUCache(maxsize=10_000)
         self._edits: TTLCache[tuple[str, str], str] = TTLCache(1_000, _EDIT_SECONDS)
@@ -103,10 +107,8 @@ class AgentOrchestrator:
         Cancelling keeps what was said: the run's error then says who stopped it.
         """
         answer = Answer(request, time.perf_counter())
-        described = self._wanted(request)
-        work = self._create(answer, described) if described else self._answer(answer, files)
         try:
-            async with aclosing(work) as events:
+            async with aclosing(self._admitted(answer, files)) as events:
                 async for event in events:
                     yield event
         except asyncio.CancelledError:
@@ -118,6 +120,22 @@ class AgentOrchestrator:
             unexpected = VirtuousError("Something went wrong here; it is in the log. Try again.")
             unexpected.__cause__ = error
             yield self._failed(answer, unexpected)
+
+    async def _admitted(self, answer: Answer, files: FilesPort) -> AsyncGenerator[ReplyEvent, None]:
+        """The answer, if the limits allow it; its model calls go before background work."""
+        request = answer.request
+        if self._limits:
+            self._limits.admit(request)
+        described = self._wanted(request)
+        work = self._create(answer, described) if described else self._answer(answer, files)
+        try:
+            with replying_to(request.user_id):
+                async with aclosing(work) as events:
+                    async for event in events:
+                        yield event
+        finally:
+            if self._limits:
+                self._limits.done(request)
 
     async def record(self, finished: ReplyFinished, reply_ts: str | None) -> None:
         """Keep the run and its messages, redacted, and announce the run.
@@ -131,6 +149,8 @@ class AgentOrchestrator:
         known = {original.request: run.request, original.reply: run.reply}
         messages = [self._kept(message, known, reply_ts) for message in finished.messages]
         self._store.append(run, *(message for message in messages if message.ts))
+        if self._limits:
+            self._limits.spend(run)
         if run.channel_id and run.thread_ts and not run.error:
             self._agent_of[run.channel_id, run.thread_ts] = run.agent
         self._bus.emit("run_recorded", run)
@@ -321,9 +341,11 @@ class AgentOrchestrator:
 
     def _failed(self, answer: Answer, error: VirtuousError) -> ReplyFinished:
         cause = error.__cause__ or error
+        refused = isinstance(error, LimitReached)
         return answer.finished(
             error=f"{type(cause).__name__}: {cause}",
-            problem=words_for(error, bool(answer.pieces)),
+            problem=str(error) if refused else words_for(error, bool(answer.pieces)),
+            judged=not refused,
         )
 
     def _kept(

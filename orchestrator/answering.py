@@ -54,12 +54,16 @@ class Answer:
         self.steps += [replace(step, position=first + n) for n, step in enumerate(steps)]
         self.model = model or self.model
 
-    def finished(self, error: str | None = None, problem: str | None = None) -> ReplyFinished:
+    def finished(
+        self, error: str | None = None, problem: str | None = None, judged: bool = True
+    ) -> ReplyFinished:
         """The run as it stands now, with the person's message and what was said.
 
-        With an error it counts as no success, unless it was the person who stopped it.
+        With an error it counts as no success, unless it was the person who stopped it or it is
+        not to be `judged`.
         """
         request, reply = self.request, "".join(self.pieces).strip() or None
+        failed = judged and error and error != STOPPED
         run = Run(
             run_id=request.run_id,
             request=request.text,
@@ -79,7 +83,7 @@ class Answer:
             reply=reply,
             error=error,
             route=self._route(),
-            outcome=Outcome(False, source="check") if error and error != STOPPED else Outcome(),
+            outcome=Outcome(False, source="check") if failed else Outcome(),
             input_tokens=_sum_known([s.input_tokens for s in self._model_steps()]),
             output_tokens=_sum_known([s.output_tokens for s in self._model_steps()]),
             cost_usd=_sum_prices([s.cost_usd for s in self._model_steps()]),
@@ -132,6 +136,8 @@ def thread_reader(request: Request) -> Reader:
     """
     if request.audience == one_person(request.user_id):
         return request.reader
+    if not request.reader.public:  # a guest, or a place that others can read too
+        return Reader("", frozenset({request.channel_id}), public=False)
     channels = frozenset() if request.audience == PUBLIC else frozenset({request.channel_id})
     return Reader("", channels)
 

@@ -11,6 +11,7 @@ from database.records import Message, Run, Summary
 from database.store import Store
 from orchestrator.ports import ModelsPort
 from orchestrator.requests import Request
+from orchestrator.resource_pool import in_background
 
 CHARACTERS_A_TOKEN = 4
 """A usual estimate for English; only budgets rest on it, never what is reported."""
@@ -88,7 +89,8 @@ class Memory:
             return
         self._summarising.add(thread)
         try:
-            await self._summarise(*thread)
+            with in_background():
+                await self._summarise(*thread)
         except ModelError as error:
             log.warning("summary_failed", channel=run.channel_id, problem=str(error))
         finally:

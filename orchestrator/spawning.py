@@ -15,6 +15,7 @@ from database.records import PUBLIC, Document
 from database.store import Store
 from orchestrator.agent_pool import AgentPool
 from orchestrator.ports import ModelsPort
+from orchestrator.resource_pool import in_background
 from orchestrator.routing import GENERALIST
 
 SPAWNS_A_DAY = 10
@@ -130,9 +131,10 @@ class Spawner:
 
     async def _create(self, described: str, author: str, audience: str) -> Document:
         turns = [Turn("system", _DRAFTING), Turn("user", f"The specialty: {described}")]
-        draft, _ = await self._models.structured(
-            turns, DraftAgent, model="strong", temperature=0.2, max_tokens=1200
-        )
+        with in_background():
+            draft, _ = await self._models.structured(
+                turns, DraftAgent, model="strong", temperature=0.2, max_tokens=1200
+            )
         definition = self._definition(draft)
         return await self._store.create_document(
             "agent",

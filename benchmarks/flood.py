@@ -1,0 +1,150 @@
+"""What one person's flood does to another person's replies.
+
+`python -m benchmarks.flood [--quick] [--json]`
+
+Three processes on loopback, as in `message_overhead`: this driver with the local workspace (pacing
+off), a scripted model server with a model's usual pace, and the assistant. Grace asks one question
+after the other, first alone, then while Ada keeps 50 questions under way at once. What counts is
+the time from her message to her finished answer: p95 alone, p95 flooded, and their ratio.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import json
+import time
+from collections.abc import AsyncIterator
+from dataclasses import asdict, dataclass
+
+import httpx
+import numpy as np
+
+from benchmarks.message_overhead import ANSWER, Reader, running, unpaced_workspace
+from tests.model_server.server import ScriptedModel, answer
+
+FLOOD = 50
+"""Questions that Ada keeps under way."""
+TTFT_MS = 400
+TOKENS_PER_SECOND = 120
+ADA, GRACE = "U0ADA", "U0GRACE"
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """Milliseconds of Grace's replies; `flood_per_second` is what Ada gets meanwhile."""
+
+    p95_alone_ms: float
+    p95_flooded_ms: float
+    ratio: float
+    p50_alone_ms: float
+    p50_flooded_ms: float
+    replies: int
+    flood_at_once: int
+    flood_per_second: float
+
+
+async def ask(client: httpx.AsyncClient, reader: Reader, user: str, number: int) -> float:
+    """One question in the person's direct message; milliseconds to its finished answer."""
+    text = f"Please explain in two sentences what a write-ahead log is (question {number})"
+    started = time.perf_counter()
+    body = {"channel": "@assistant", "user": user, "text": text}
+    reply = await client.post("/_control/message", json=body)
+    reply.raise_for_status()
+    return (await reader.answered(reply.json()["message"]["ts"]) - started) * 1000
+
+
+async def one_by_one(client: httpx.AsyncClient, reader: Reader, count: int) -> list[float]:
+    """Grace's questions, each after the answer to the one before."""
+    return [await ask(client, reader, GRACE, number) for number in range(count)]
+
+
+@contextlib.asynccontextmanager
+async def flood(client: httpx.AsyncClient, reader: Reader) -> AsyncIterator[list[float]]:
+    """Ada keeps FLOOD questions under way; yields the times of those answered so far."""
+    answered: list[float] = []
+    under_way = asyncio.Event()
+
+    async def keep_asking(number: int) -> None:
+        while True:
+            answered.append(await ask(client, reader, ADA, number))
+            if len(answered) >= FLOOD:
+                under_way.set()
+
+    tasks = [asyncio.create_task(keep_asking(number)) for number in range(FLOOD)]
+    try:
+        await asyncio.wait_for(under_way.wait(), 120)
+        yield answered
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+@contextlib.asynccontextmanager
+async def watching(reader: Reader) -> AsyncIterator[Reader]:
+    """A reader that follows its person's messages."""
+    task = asyncio.create_task(reader.watch())
+    try:
+        yield reader
+    finally:
+        task.cancel()
+
+
+async def run(quick: bool) -> Report:
+    """Grace alone, then Grace beside Ada's flood."""
+    count = 40 if quick else 120
+    pace = {"streamingProfile": {"ttft": TTFT_MS, "tps": TOKENS_PER_SECOND}}
+    limits = httpx.Limits(max_connections=FLOOD + 10)
+    async with (
+        unpaced_workspace() as workspace,
+        ScriptedModel([answer(ANSWER, **pace)], chunk_size=4) as model,
+        running("ours", workspace, model.base_url),
+        httpx.AsyncClient(base_url=workspace.url, limits=limits, timeout=60) as client,
+        watching(Reader(workspace, GRACE)) as hers,
+        watching(Reader(workspace, ADA)) as floods,
+    ):
+        await one_by_one(client, hers, 10)
+        alone = await one_by_one(client, hers, count)
+        async with flood(client, floods) as answered:
+            before, started = len(answered), time.perf_counter()
+            flooded = await one_by_one(client, hers, count)
+            per_second = (len(answered) - before) / (time.perf_counter() - started)
+    return report_of(alone, flooded, per_second)
+
+
+def report_of(alone: list[float], flooded: list[float], per_second: float) -> Report:
+    """The figures of both series."""
+    p95_alone, p95_flooded = (float(np.percentile(times, 95)) for times in (alone, flooded))
+    return Report(
+        p95_alone_ms=round(p95_alone, 1),
+        p95_flooded_ms=round(p95_flooded, 1),
+        ratio=round(p95_flooded / p95_alone, 3),
+        p50_alone_ms=round(float(np.percentile(alone, 50)), 1),
+        p50_flooded_ms=round(float(np.percentile(flooded, 50)), 1),
+        replies=len(alone),
+        flood_at_once=FLOOD,
+        flood_per_second=round(per_second, 1),
+    )
+
+
+def main() -> None:
+    """Measure, then print a line or one JSON object."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--quick", action="store_true", help="fewer replies")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    options = parser.parse_args()
+    report = asyncio.run(run(options.quick))
+    if options.json:
+        print(json.dumps(asdict(report)))
+    else:
+        print(
+            f"p95 of {report.replies} replies: {report.p95_alone_ms:.0f} ms alone, "
+            f"{report.p95_flooded_ms:.0f} ms beside {report.flood_at_once} of another person "
+            f"({report.flood_per_second:.1f} answered a second): ratio {report.ratio:.2f}"
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,178 @@
+"""Model calls shared fairly: replies before everything else, and nobody's flood before others.
+
+One pool stands before each provider and has as many slots as the provider takes calls at once.
+Who waits for a call is found in the context of the running task (`replying_to`); what runs outside
+of a reply is background work.
+"""
+
+import asyncio
+import contextlib
+from collections import Counter, OrderedDict, deque
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+
+from agents.turns import ModelEvent, ModelFinished, ToolSpec, Turn
+from orchestrator.ports import Answered, ModelsPort
+
+_BACKGROUND = ""
+"""The one queue of everything that no person waits for."""
+
+_waiting_person: ContextVar[str] = ContextVar("waiting_person", default=_BACKGROUND)
+
+
+@contextlib.contextmanager
+def replying_to(user_id: str) -> Iterator[None]:
+    """Model calls made inside are made for this person, who waits for them."""
+    yield from _calling_for(user_id)
+
+
+@contextlib.contextmanager
+def in_background() -> Iterator[None]:
+    """Model calls made inside let every reply go first."""
+    yield from _calling_for(_BACKGROUND)
+
+
+def _calling_for(user_id: str) -> Iterator[None]:
+    before = _waiting_person.get()
+    _waiting_person.set(user_id)
+    try:
+        yield
+    finally:
+        # not reset by token: a generator may be closed in another context than it ran in
+        _waiting_person.set(before)
+
+
+Turnstile = asyncio.Future[None]
+
+
+@dataclass(slots=True)
+class FairSlots:
+    """So many calls at once, handed out in turns.
+
+    Replies go before background work; among people the one with the fewest calls under way is
+    next, and among equals the one who had no turn for longest. A quarter of the slots (one at
+    least) is never given to the same person, so that whoever comes beside a flood finds one free;
+    background work gets half of them at most.
+    """
+
+    slots: int
+    _using: Counter[str] = field(default_factory=Counter)
+    _queues: OrderedDict[str, deque[Turnstile]] = field(default_factory=OrderedDict)
+
+    @property
+    def in_use(self) -> int:
+        """Calls under way."""
+        return self._using.total()
+
+    @property
+    def waiting(self) -> int:
+        """Calls that wait for their turn."""
+        return sum(len(queue) for queue in self._queues.values())
+
+    @contextlib.asynccontextmanager
+    async def one(self, person: str) -> AsyncIterator[None]:
+        """Wait for a slot and hold it."""
+        await self._take(person)
+        try:
+            yield
+        finally:
+            self._give_back(person)
+
+    async def _take(self, person: str) -> None:
+        if person not in self._queues and self._may_begin(person):
+            self._using[person] += 1
+            return
+        turn: Turnstile = asyncio.get_running_loop().create_future()
+        self._queues.setdefault(person, deque()).append(turn)
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if turn.done() and not turn.cancelled():
+                self._give_back(person)
+            else:
+                self._leave(person, turn)
+            raise
+
+    def _leave(self, person: str, turn: Turnstile) -> None:
+        queue = self._queues.get(person)
+        if queue is not None and turn in queue:
+            queue.remove(turn)
+            if not queue:
+                del self._queues[person]
+
+    def _give_back(self, person: str) -> None:
+        self._using[person] -= 1
+        if not self._using[person]:
+            del self._using[person]
+        while (chosen := self._next()) is not None:
+            queue = self._queues.pop(chosen)
+            turn = queue.popleft()
+            if queue:
+                self._queues[chosen] = queue  # behind the others now
+            if not turn.done():
+                self._using[chosen] += 1
+                turn.set_result(None)
+
+    def _next(self) -> str | None:
+        able = [person for person in self._queues if self._may_begin(person)]
+        people = [person for person in able if person != _BACKGROUND]
+        if people:
+            return min(people, key=lambda person: self._using[person])
+        return able[0] if able else None
+
+    def _may_begin(self, person: str) -> bool:
+        return self.in_use < self.slots and self._using[person] < self._most(person)
+
+    def _most(self, person: str) -> int:
+        if person == _BACKGROUND:
+            return max(1, self.slots // 2)
+        return max(1, self.slots - max(1, self.slots // 4))
+
+
+class ResourcePool:
+    """The models of one provider, as ModelsPort, with each call in its turn."""
+
+    def __init__(self, models: ModelsPort, concurrency: int) -> None:
+        self._models = models
+        self.slots = FairSlots(concurrency)
+
+    def resolve(self, model: str) -> str:
+        """The real name behind `strong`, `fast` or a real name."""
+        return self._models.resolve(model)
+
+    async def stream(
+        self,
+        turns: Sequence[Turn],
+        *,
+        model: str = "strong",
+        temperature: float | None = None,
+        max_tokens: int | None = None,
+        tools: Sequence[ToolSpec] = (),
+    ) -> AsyncGenerator[ModelEvent, None]:
+        """One model call, once it is its turn. Closing the generator hangs up."""
+        async with self.slots.one(_waiting_person.get()):
+            events = self._models.stream(
+                turns, model=model, temperature=temperature, max_tokens=max_tokens, tools=tools
+            )
+            try:
+                async for event in events:
+                    yield event
+            finally:
+                if isinstance(events, AsyncGenerator):
+                    await events.aclose()
+
+    async def structured(
+        self,
+        turns: Sequence[Turn],
+        schema: type[Answered],
+        *,
+        model: str = "strong",
+        temperature: float | None = 0.0,
+        max_tokens: int | None = None,
+    ) -> tuple[Answered, ModelFinished]:
+        """An answer of the given shape, once it is its turn."""
+        async with self.slots.one(_waiting_person.get()):
+            return await self._models.structured(
+                turns, schema, model=model, temperature=temperature, max_tokens=max_tokens
+            )

@@ -1,0 +1,129 @@
+"""Limits: reached, told, over again; what was spent is never forgotten by a restart."""
+
+import pytest
+
+from database.records import Run, RunQuery
+from database.store import Store
+from orchestrator.limits import LimitReached, Limits
+from orchestrator.policy import Policy
+from orchestrator.requests import ReplyFinished
+from tests.orchestrator.conftest import House
+from tests.orchestrator.fakes import ScriptedModels, request
+
+NOON = 1_800_014_400.0
+"""A day at 12:00 UTC."""
+
+
+class Watch:
+    def __init__(self) -> None:
+        self.now = NOON
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Door:
+    """Limits on a clock that the test moves."""
+
+    def __init__(self, store: Store, **policies: str) -> None:
+        self.watch = Watch()
+        self.policy = Policy(store.policy)
+        for key, value in policies.items():
+            self.policy.set(key, value, "U1")
+        self.limits = Limits(self.policy, store.policy, clock=self.watch)
+
+    def ask(self, user: str = "U1", channel: str = "C1", end: bool = True) -> str:
+        """What somebody is told; nothing when let in."""
+        asked = request("hello", user_id=user, channel_id=channel)
+        try:
+            self.limits.admit(asked)
+        except LimitReached as reached:
+            return str(reached)
+        if end:
+            self.limits.done(asked)
+        return ""
+
+
+async def test_so_many_a_minute_and_then_again(store: Store) -> None:
+    door = Door(store, person_requests_per_minute="2")
+    assert [door.ask(), door.ask()] == ["", ""]
+    door.watch.now += 20
+    told = door.ask()
+    assert told == (
+        "You have reached your limit of 2 requests a minute. Ask again in 40 s. An approver can "
+        "raise it: `policy set person_requests_per_minute.U1 NUMBER`, said to me."
+    )
+    assert door.ask("U2") == ""
+    door.watch.now += 40
+    assert door.ask() == ""
+
+
+async def test_one_limit_for_each_scope_and_the_narrowest_speaks_first(store: Store) -> None:
+    door = Door(store, channel_requests_per_hour="2", workspace_requests_per_hour="3")
+    assert [door.ask("U1"), door.ask("U2")] == ["", ""]
+    assert "This channel has reached its limit of 2 requests an hour" in door.ask("U3")
+    assert "in 60 minutes" in door.ask("U3")
+    assert door.ask("U3", "D3") == "", "a direct message is a person's, not a channel's"
+    assert "This workspace has reached its limit of 3" in door.ask("U4", "C2")
+
+
+async def test_at_once_frees_itself(store: Store) -> None:
+    door = Door(store, person_at_once="1")
+    assert door.ask(end=False) == ""
+    assert "1 requests at the same time. Ask again as soon as one of them is answered" in door.ask()
+    door.limits.done(request("hello"))
+    assert door.ask() == ""
+
+
+@pytest.mark.parametrize(
+    ("key", "limit", "says"),
+    [
+        ("person_tokens_per_day", "1000", "You have reached your limit of 1,000 tokens a day"),
+        ("channel_tokens_per_day", "1000", "This channel has reached its limit"),
+        ("workspace_usd_per_day", "0.50", "This workspace has reached its limit of $0.50 a day"),
+    ],
+)
+async def test_what_was_spent_today_counts_also_after_a_restart(
+    store: Store, key: str, limit: str, says: str
+) -> None:
+    door = Door(store, **{key: limit})
+    run = Run("r1", "hello", "a", user_id="U1", channel_id="C1", started_at=NOON, cost_usd=0.5,
+              input_tokens=900, output_tokens=100)  # fmt: skip
+    assert door.ask() == ""
+    store.append(run, Run("old", "x", "a", user_id="U1", channel_id="C1", input_tokens=10**9,
+                          cost_usd=99.0, started_at=NOON - 86_400))  # fmt: skip
+    door.limits.spend(run)
+    told = door.ask()
+    assert says in told
+    assert "Ask again in 12 hours, when the day begins (00:00 UTC)" in told
+    restarted = Door(store)
+    await restarted.limits.load()
+    assert restarted.ask() == told
+    restarted.watch.now += 12 * 3600
+    assert restarted.ask() == ""
+
+
+async def test_one_persons_own_limit_and_no_limit_at_all(store: Store) -> None:
+    door = Door(store, person_at_once="0")
+    assert door.ask()
+    door.policy.set("person_at_once.U1", "unlimited", "U9")
+    assert [door.ask(end=False) for _ in range(200)] == [""] * 200
+    assert door.ask("U2")
+
+
+async def test_who_is_over_a_limit_is_told_in_the_thread_and_no_agent_is_blamed(
+    store: Store,
+) -> None:
+    house = House(store, ScriptedModels(lambda _, __: "yes"))
+    policy = Policy(store.policy)
+    policy.set("person_requests_per_hour", "1", "U1")
+    house.orchestrator._limits = Limits(policy, store.policy)
+    await house.start()
+    first = await house.answer(request("hello"), "1.2")
+    refused = await house.answer(request("and now?", "2.000001"), "2.2")
+    assert first.problem is None
+    assert isinstance(refused, ReplyFinished)
+    assert str(refused.problem).startswith("You have reached your limit of 1 requests an hour.")
+    assert len(house.models.asked) == 1
+    total = (await store.metrics(RunQuery())).total
+    assert (total.runs, total.judged) == (2, 0)

@@ -1,0 +1,129 @@
+"""Turns: replies first, nobody's flood before others, nothing lost when a call is given up."""
+
+import asyncio
+from collections.abc import Sequence
+
+from agents.turns import TextDelta, Turn
+from orchestrator.resource_pool import FairSlots, ResourcePool, in_background, replying_to
+from tests.orchestrator.fakes import ScriptedModels
+
+HELLO = [Turn("user", "hello")]
+
+
+class Calls:
+    """Calls that hold their slot until they are told to end."""
+
+    def __init__(self, slots: int) -> None:
+        self.slots = FairSlots(slots)
+        self.began: list[str] = []
+        self._ends: list[tuple[str, asyncio.Event]] = []
+        self.tasks: list[asyncio.Task[None]] = []
+
+    async def start(self, *people: str) -> None:
+        for person in people:
+            self.tasks.append(asyncio.create_task(self._call(person)))
+            await settle()
+
+    async def end(self, person: str) -> None:
+        entry = next(entry for entry in self._ends if entry[0] == person)
+        self._ends.remove(entry)
+        entry[1].set()
+        await settle()
+
+    async def _call(self, person: str) -> None:
+        async with self.slots.one(person):
+            self.began.append(person)
+            end = asyncio.Event()
+            self._ends.append((person, end))
+            await end.wait()
+
+
+async def settle() -> None:
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+
+async def finish(calls: Calls) -> None:
+    for task in calls.tasks:
+        task.cancel()
+    await asyncio.gather(*calls.tasks, return_exceptions=True)
+    assert (calls.slots.in_use, calls.slots.waiting) == (0, 0)
+
+
+async def test_whoever_comes_beside_a_flood_finds_a_slot_free() -> None:
+    calls = Calls(4)
+    await calls.start(*["flood"] * 10)
+    assert calls.began == ["flood"] * 3
+    await calls.start("ada")
+    assert calls.began[-1] == "ada"
+    assert calls.slots.waiting == 7
+    await finish(calls)
+
+
+async def test_waiting_people_take_turns() -> None:
+    calls = Calls(2)
+    await calls.start("ada", "grace", "ada", "ada", "ada", "alan", "grace")
+    assert calls.began == ["ada", "grace"]
+    await calls.end("ada")
+    assert calls.began[-1] == "ada", "she has none under way now and waited first"
+    await calls.end("grace")
+    assert calls.began[-1] == "alan"
+    await calls.end("ada")
+    assert calls.began[-1] == "grace"
+    await finish(calls)
+
+
+async def test_replies_go_before_background_work_which_has_half_at_most() -> None:
+    calls = Calls(4)
+    await calls.start("", "", "", "ada", "grace", "ada")
+    assert calls.began == ["", "", "ada", "grace"]
+    await calls.end("")
+    assert calls.began[-1] == "ada"
+    await calls.end("grace")
+    assert calls.began[-1] == ""
+    await finish(calls)
+
+
+async def test_one_slot_serves_everybody() -> None:
+    calls = Calls(1)
+    await calls.start("", "ada", "grace")
+    for _ in range(2):
+        await calls.end(calls.began[-1])
+    assert calls.began == ["", "ada", "grace"]
+    await finish(calls)
+
+
+async def test_a_call_given_up_while_it_waits_or_just_as_its_turn_comes_loses_no_slot() -> None:
+    calls = Calls(2)
+    await calls.start("ada", "ada", "ada", "ada")
+    calls.tasks[1].cancel()
+    await settle()
+    assert calls.slots.waiting == 2
+    calls._ends[0][1].set()
+    await asyncio.sleep(0)
+    calls.tasks[2].cancel()
+    await settle()
+    assert calls.began == ["ada", "ada"]
+    assert not calls.tasks[3].done()
+    await finish(calls)
+
+
+async def test_the_pool_knows_who_waits_for_a_call() -> None:
+    said = "one two three"
+
+    def script(_: Sequence[Turn], __: str) -> str:
+        return said
+
+    pool = ResourcePool(ScriptedModels(script), 2)
+    using = []
+    with replying_to("ada"):
+        async for event in pool.stream(HELLO):
+            if isinstance(event, TextDelta):
+                using.append(dict(pool.slots._using))
+        with in_background():
+            events = pool.stream(HELLO)
+            await anext(events)
+            using.append(dict(pool.slots._using))
+            await events.aclose()
+    assert using == [{"ada": 1}] * 3 + [{"": 1}]
+    assert pool.slots.in_use == 0

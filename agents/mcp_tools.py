@@ -11,6 +11,7 @@ The file is YAML or JSON:
         url: https://wiki.example/mcp   # a server elsewhere
         headers: {Authorization: Bearer $WIKI_TOKEN}
         timeout_s: 20
+        agents: [generalist, triage]    # who may call them; without this the generalist
 
 `$NAME` is taken from the environment, so that no secret stands in the file. A program gets only
 the variables written here and what any program needs (PATH, HOME ...), never our tokens.
@@ -54,6 +55,7 @@ class McpServer(BaseModel):
     url: Annotated[str, Field(pattern=r"^https?://")] | None = None
     headers: dict[str, str] = Field(default_factory=dict)
     timeout_s: float = Field(default=30.0, gt=0, le=600)
+    agents: tuple[str, ...] = ("generalist",)
 
     @model_validator(mode="after")
     def _one_way(self) -> "McpServer":
@@ -101,7 +103,7 @@ async def load_mcp_tools(config: Mapping[str, Any]) -> list[Tool]:
         ) from None
     connections = {name: _connection(name, server) for name, server in servers.items()}
     found = await asyncio.gather(
-        *(_tools_of(name, connections[name], servers[name].timeout_s) for name in servers)
+        *(_tools_of(name, connections[name], server) for name, server in servers.items())
     )
     return _without_clashes([tool for tools in found for tool in tools])
 
@@ -136,22 +138,22 @@ def _filled(server: str, values: Mapping[str, str]) -> dict[str, str]:
         ) from None
 
 
-async def _tools_of(server: str, connection: dict[str, Any], timeout_s: float) -> list[Tool]:
+async def _tools_of(name: str, connection: dict[str, Any], server: McpServer) -> list[Tool]:
     # Takes about a second to import, and most houses configure no MCP server.
     from langchain_mcp_adapters.tools import load_mcp_tools as load  # noqa: PLC0415
 
     try:
-        async with asyncio.timeout(max(timeout_s, _START_SECONDS)):
+        async with asyncio.timeout(max(server.timeout_s, _START_SECONDS)):
             found = await load(None, connection=connection, handle_tool_errors=False)  # type: ignore[arg-type]
-        return [_tool(server, each, timeout_s) for each in found]
+        return [_tool(name, server, each) for each in found]
     except Exception as error:  # noqa: BLE001
         # Somebody else's program or network: whatever it raises, the assistant goes on without.
-        _log.warning("mcp_server_away", server=server, reason=_first_reason(error))
+        _log.warning("mcp_server_away", server=name, reason=_first_reason(error))
         return []
 
 
-def _tool(server: str, found: Any, timeout_s: float) -> Tool:
-    name = _NOT_IN_NAMES.sub("_", f"{server}_{found.name}")[:_MAX_NAME]
+def _tool(server_name: str, server: McpServer, found: Any) -> Tool:
+    name = _NOT_IN_NAMES.sub("_", f"{server_name}_{found.name}")[:_MAX_NAME]
     description = " ".join((found.description or found.name).split())
     reads = (found.metadata or {}).get("readOnlyHint") is True
     effect: Effect = "read" if reads else "write"
@@ -160,8 +162,9 @@ def _tool(server: str, found: Any, timeout_s: float) -> Tool:
         description=description[:_MAX_DESCRIPTION],
         parameters=found.args_schema,
         effect=effect,
-        title=f"Using {server}: {found.name}",
-        call=_calling(name, found, timeout_s),
+        title=f"Using {server_name}: {found.name}",
+        call=_calling(name, found, server.timeout_s),
+        lent_to=server.agents,
     )
 
 

@@ -116,7 +116,8 @@ class UniversalAgent:
             for shown in definition.demonstrations
             for turn in (Turn("user", shown.request), Turn("assistant", shown.answer))
         ]
-        named = dict.fromkeys((*definition.tools, _FILE_TOOL))
+        lent = [name for name, tool in tools.items() if definition.name in tool.lent_to]
+        named = dict.fromkeys((*definition.tools, _FILE_TOOL, *lent))
         self._tools = {name: tools[name] for name in named if name in tools}
         missing = [name for name in definition.tools if name not in tools]
         if missing:

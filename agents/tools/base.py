@@ -42,6 +42,7 @@ class Tool:
     runs. `foreign` says that the result holds text written by others: data, never instructions.
     `examples` are requests that need it and `known` a result for the first of them, for models that
     decide by example. `offered` says whether there is anything for it to work on just now.
+    `lent_to` are agents that have it without naming it.
     """
 
     name: str
@@ -55,6 +56,7 @@ class Tool:
     examples: tuple[str, ...] = ()
     known: str = ""
     offered: Callable[[ToolContext], bool] = _always
+    lent_to: tuple[str, ...] = ()
 
     @property
     def spec(self) -> ToolSpec:

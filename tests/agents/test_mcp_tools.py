@@ -10,10 +10,13 @@ from typing import Any
 
 import pytest
 
+from agents.definition import parse_definition
 from agents.mcp_tools import load_mcp_tools, read_mcp_config
 from agents.tools.base import Tool, ToolFailed
+from agents.turns import Turn
+from agents.universal_agent import UniversalAgent
 from database.errors import ConfigurationError
-from tests.agents.doubles import context
+from tests.agents.doubles import ScriptedModel, context, says
 
 SERVER = '''
 import os, sys, time
@@ -198,3 +201,21 @@ def test_a_broken_file_is_refused(tmp_path: Path, text: str) -> None:
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="VIRTUOUS6_MCP_CONFIG"):
         read_mcp_config(tmp_path / "none.yaml")
+
+
+async def test_the_generalist_may_call_them_and_whoever_else_is_named(script: Path) -> None:
+    lent = await tools_of({"shop": program(script)})
+    named = await tools_of({"shop": program(script, agents=["clerk"])})
+
+    async def offered(agent: str, tools: dict[str, Tool]) -> tuple[str, ...]:
+        model = ScriptedModel(says("Yes."))
+        body = {"name": agent, "specialty": "x", "description": "x", "system_prompt": "x"}
+        running = UniversalAgent(parse_definition(body, agent), model, tools)
+        async for _ in running.run([Turn("user", "any lamps left?")], context()):
+            pass
+        return model.asked[0].tools
+
+    assert "shop_stock" in await offered("generalist", lent)
+    assert await offered("clerk", lent) == ()
+    assert "shop_stock" in await offered("clerk", named)
+    assert await offered("generalist", named) == ()

@@ -2,10 +2,13 @@
 
 import asyncio
 import json
+import time
+from dataclasses import replace
 from pathlib import Path
 
 from typer.testing import CliRunner
 
+from database.records import RunQuery, random_run_id
 from tests.model_server.server import answer
 from tests.people import ADA, GRACE, eventually
 from tests.stories.story import Story, asked
@@ -78,6 +81,30 @@ async def test_a_person_is_forgotten_and_the_others_are_not(story: Story) -> Non
     assert b"quokka" in kept
     await story.start()
     assert [run.user_id for run in await story.runs()].count(GRACE) == 1
+
+
+async def test_old_texts_are_gone_at_the_next_start_and_their_numbers_stay(story: Story) -> None:
+    await story.told(answer("Noted.", when=asked("")))
+    await story.ask("Remember the xylophone")
+    [recent] = await story.runs()
+    long_ago = time.time() - 100 * 24 * 3600
+    old = replace(recent, run_id=random_run_id(), request="Remember the zither", steps=())
+    story.house.store.append(replace(old, started_at=long_ago, message_ts=f"{long_ago:.6f}"))
+    await story.stop()
+
+    await story.start()
+
+    async def purged() -> bool:
+        kept = await story.house.store.run(old.run_id)
+        return kept is not None and kept.request == "" and kept.reply is None
+
+    await eventually(purged, "the old text is gone")
+    figures = await story.house.store.metrics(RunQuery())
+    assert figures.total.runs == 2
+    await story.stop()
+    kept = bytes_kept(story.settings.home)
+    assert b"zither" not in kept
+    assert b"xylophone" in kept
 
 
 async def test_what_waits_for_an_answer_is_not_readable_on_disk(story: Story) -> None:

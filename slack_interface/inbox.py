@@ -64,10 +64,18 @@ class Inbox:
 
     async def resume(self) -> int:
         """Take up what was left when the last process ended; how many there were."""
-        entries = await self._rows.pending()
-        for entry in entries:
-            self._enqueue(replace(Incoming.from_bytes(entry.payload), resumed=True))
-        return len(entries)
+        taken_up = 0
+        for entry in await self._rows.pending():
+            try:
+                item = Incoming.from_bytes(entry.payload)
+            except (TypeError, KeyError, ValueError, AttributeError):
+                # Of another version: it must not keep this one from starting.
+                log.exception("incoming_unreadable", key=entry.event_key)
+                await self._rows.done(entry.event_key)
+            else:
+                self._enqueue(replace(item, resumed=True))
+                taken_up += 1
+        return taken_up
 
     @property
     def unfinished(self) -> int:

@@ -94,6 +94,26 @@ async def test_what_waited_behind_unfinished_work_resumes_in_order(tmp_path: Pat
     await rows.close()
 
 
+async def test_what_cannot_be_read_any_more_keeps_nothing_else_from_being_done(
+    tmp_path: Path,
+) -> None:
+    rows = Coordination.open(tmp_path)
+    for number, old in enumerate((b"{}", b"no JSON", b"[]", b'{"files": [], "gone": 1}')):
+        await rows.accept(f"old-{number}", "lane", old)
+    await rows.accept("new", "lane", incoming("new").to_bytes())
+    seen: list[str] = []
+
+    async def handle(item: Incoming) -> None:
+        seen.append(item.key)
+
+    inbox = Inbox(rows, handle)
+    assert await inbox.resume() == 1
+    await inbox.idle()
+    assert seen == ["new"]
+    assert await rows.pending() == []
+    await rows.close()
+
+
 @pytest.mark.parametrize(
     ("text", "read"),
     [

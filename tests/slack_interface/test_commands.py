@@ -6,9 +6,10 @@ from database.errors import InputError
 from slack_interface.metrics_request import MetricsRequest, parse_metrics
 from slack_interface.typed import inputs_from, typed_command
 from tests.people import ADA, GRACE, find
-from tests.slack_interface.world import World
+from tests.slack_interface.world import World, over_both_transports
 
 
+@over_both_transports
 async def test_better_answers_again_in_the_thread_of_the_last_answer(world: World) -> None:
     ts = await world.say("What is tea?")
     [first] = await world.replies(ts)
@@ -101,6 +102,7 @@ async def test_a_saved_thread_runs_again_with_new_inputs(world: World) -> None:
     assert [r["text"] for r in replies] == ["You said: 1 green coffee", "You said: 2 green coffee"]
 
 
+@over_both_transports
 async def test_a_workflow_runs_from_its_button_with_a_modal(world: World) -> None:
     await world.replies(await world.say("describe tea"))
     await world.command("/save-workflow", "describe")

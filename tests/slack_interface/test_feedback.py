@@ -3,7 +3,7 @@
 import pytest
 
 from tests.people import ADA, GRACE, Json, eventually, find
-from tests.slack_interface.world import World
+from tests.slack_interface.world import World, over_both_transports
 
 
 def buttons(message: Json) -> Json:
@@ -20,6 +20,7 @@ def pressed(message: Json, which: str) -> Json:
     }
 
 
+@over_both_transports
 async def test_a_good_answer_is_thanked_for_unseen_by_others(world: World) -> None:
     [reply] = await world.replies(await world.say("tea?"))
     await world.press(reply, pressed(reply, "positive"))
@@ -30,6 +31,7 @@ async def test_a_good_answer_is_thanked_for_unseen_by_others(world: World) -> No
     assert rating.run_id == world.orchestrator.requests[0].run_id
 
 
+@over_both_transports
 async def test_a_bad_answer_asks_why_and_can_be_answered_again(world: World) -> None:
     ts = await world.say("tea?")
     [reply] = await world.replies(ts)
@@ -67,6 +69,7 @@ async def test_reasons_alone_offer_another_try_by_button(world: World) -> None:
     assert replies[2]["text"] == "Better (right): tea?"
 
 
+@over_both_transports
 async def test_the_message_menu_improves_and_saves(world: World) -> None:
     ts = await world.say("tea?")
     [reply] = await world.replies(ts)

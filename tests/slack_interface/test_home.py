@@ -10,9 +10,10 @@ from slack_interface.blocks import bars, shortened
 from slack_interface.slack_bot import SlackBot
 from tests.people import ADA, BOT, GRACE, eventually, find
 from tests.slack_interface.refusals import Refusals
-from tests.slack_interface.world import Settings, World, likeness
+from tests.slack_interface.world import Settings, World, likeness, over_both_transports
 
 
+@over_both_transports
 async def test_home_shows_the_persons_own_runs_figures_and_abilities(world: World) -> None:
     await world.replies(await world.say("What is <tea> & *cake*?"))
     await world.replies(await world.say("graces secret", GRACE), "D0GRACE")
@@ -36,6 +37,7 @@ async def test_a_persons_time_zone_is_the_one_they_have_in_slack(world: World) -
     assert len(await world.calls("users.info")) == 2
 
 
+@over_both_transports
 async def test_settings_are_kept_and_shown_again(world: World) -> None:
     home = await world.home()
     selects = {element["action_id"]: element for element in find(home["blocks"], "static_select")}
@@ -53,6 +55,7 @@ async def test_settings_are_kept_and_shown_again(world: World) -> None:
     assert [s["initial_option"]["value"] for s in again] == ["short", "Asia/Tokyo"]
 
 
+@over_both_transports
 async def test_a_workflow_runs_from_home_into_the_direct_message(world: World) -> None:
     await world.replies(await world.say("describe tea"))
     await world.command("/save-workflow", "describe")
@@ -82,15 +85,20 @@ async def test_the_messages_tab_suggests_what_to_ask(world: World) -> None:
 
 
 async def test_it_says_hello_once_in_a_channel(world: World) -> None:
-    for _ in range(2):
-        world.workspace.runtime.workspace.channels["C0GENERAL"].members.discard(BOT)
-        await world.post("join", channel="general", user=BOT, inviter=ADA)
-    await world.post("join", channel="general", user=GRACE)
+    members = world.workspace.runtime.workspace.channels["C0GENERAL"].members
 
     async def said() -> bool:
         return bool((await world.get("messages/C0GENERAL"))["messages"])
 
-    await eventually(said, "hello")
+    async def heard_all() -> bool:
+        log = (await world.get("log?kind=delivery&method=member_joined_channel"))["log"]
+        return [row["outcome"] for row in log] == ["acked"] * 3
+
+    for who in (BOT, BOT, GRACE):
+        members.discard(who)
+        await world.post("join", channel="general", user=who, inviter=ADA)
+        await eventually(said, "hello")
+    await eventually(heard_all, "every joining is heard of")
     await world.idle()
     [hello] = (await world.get("messages/C0GENERAL"))["messages"]
     assert "Mention me" in hello["text"]

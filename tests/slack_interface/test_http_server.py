@@ -109,6 +109,8 @@ async def test_a_forged_or_stale_request_is_refused(world: World) -> None:
     for number, forged in enumerate(FORGERIES):
         answer = await send(world, body, forged(world, body))
         assert answer.status_code == 401, number
+        is_stale = number in (3, 4)
+        assert (answer.json()["error"] == "stale_timestamp") == is_stale, number
         await assert_nothing_came_of_it(world, answer)
 
 

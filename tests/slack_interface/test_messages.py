@@ -11,9 +11,10 @@ from database.records import one_person, private_channel
 from orchestrator.requests import ReplyEvent, Request
 from slack_interface.places import Places
 from tests.people import ADA, BOT, GRACE, eventually, find
-from tests.slack_interface.world import World, echo, finished, saying
+from tests.slack_interface.world import World, echo, finished, over_both_transports, saying
 
 
+@over_both_transports
 async def test_a_direct_message_is_answered_in_its_thread_with_two_calls(world: World) -> None:
     await world.replies(await world.say("Warm up"))
     before = await world.calls()
@@ -31,6 +32,7 @@ async def test_a_direct_message_is_answered_in_its_thread_with_two_calls(world: 
     assert await world.rows.pending() == []
 
 
+@over_both_transports
 async def test_a_mention_and_its_twin_are_answered_once(world: World) -> None:
     ts = await world.say("@Virtuous6 what is &lt;b&gt;?", channel="general")
     [reply] = await world.replies(ts, "C0GENERAL")
@@ -41,6 +43,7 @@ async def test_a_mention_and_its_twin_are_answered_once(world: World) -> None:
     assert reply["thread_ts"] == ts
 
 
+@over_both_transports
 async def test_duplicates_retries_and_reordering_lead_to_one_answer_each(world: World) -> None:
     await world.post("faults", duplicate=1.0, reorder=0.5)
     stamps = [await world.say(f"@Virtuous6 number {n}", channel="general") for n in range(8)]
@@ -49,6 +52,7 @@ async def test_duplicates_retries_and_reordering_lead_to_one_answer_each(world: 
     assert len(world.orchestrator.requests) == 8
 
 
+@over_both_transports
 async def test_a_thread_reply_is_answered_where_the_assistant_takes_part(world: World) -> None:
     ts = await world.say("@Virtuous6 hello", channel="general")
     await world.replies(ts, "C0GENERAL")
@@ -170,6 +174,7 @@ async def test_an_empty_mention_is_greeted_and_an_empty_answer_said(world: World
     assert "no answer" in reply["text"]
 
 
+@over_both_transports
 async def test_what_was_not_done_before_a_crash_is_done_after_it(world: World) -> None:
     async def hangs(request: Request, files: FilesPort) -> AsyncIterator[ReplyEvent]:
         await asyncio.Event().wait()
@@ -215,6 +220,7 @@ async def test_edits_and_deletions_reach_the_memory(world: World) -> None:
     assert (correction.kind, correction.value, correction.weight) == ("correction", -0.3, 0.2)
 
 
+@over_both_transports
 async def test_a_shared_file_can_be_read_in_the_thread(world: World) -> None:
     read: list[bytes] = []
 

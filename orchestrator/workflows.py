@@ -8,12 +8,11 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from database.privacy import Redactor
-
 from agents.ports import FileRef, ToolContext
 from agents.turns import Turn
 from agents.universal_agent import AgentFinished
 from database.errors import InputError, ModelError, UnknownName
+from database.privacy import Redactor
 from database.records import (
     PUBLIC,
     Document,
@@ -55,19 +54,20 @@ class Workflows:
         """
         slug = slug_of(name)
         answered = [run for run in runs if run.reply and run.kind == "reply"]
+        steps = _last_words(answered)
         if not answered:
             raise InputError(
                 "There is no answer to save yet. Ask me something first, then save it."
             )
-        if len(answered) > MAX_STEPS:
+        if len(steps) > MAX_STEPS:
             raise InputError(
-                f"A workflow has at most {MAX_STEPS} steps, this thread has {len(answered)}. "
+                f"A workflow has at most {MAX_STEPS} steps, this thread has {len(steps)}. "
                 "Save a single answer instead."
             )
         return await self._store.create_document(
             "runbook",
             slug,
-            _body(answered),
+            _body(steps),
             origin="person",
             author=author,
             audience=_narrowest(answered, author, audience),
@@ -189,6 +189,33 @@ def slug_of(name: str) -> str:
             "such as: weekly-report."
         )
     return slug
+
+
+def _last_words(runs: Sequence[Run]) -> list[Run]:
+    """Each question once, as the run that answered it last, asked with all wishes at once.
+
+    A run made by `/better` repeats its parent's question and keeps the wish in its route.
+    """
+    known = {run.run_id: run for run in runs}
+    bettered = {run.parent_run_id for run in runs if _wish(run)}
+    return [
+        replace(run, request="\n\n".join([run.request, *_wishes(run, known)]))
+        for run in runs
+        if run.run_id not in bettered
+    ]
+
+
+def _wishes(run: Run | None, known: Mapping[str, Run]) -> list[str]:
+    """What was wished for a question and its better answers, first to last."""
+    wishes: list[str] = []
+    while run is not None and (wish := _wish(run)):
+        wishes.insert(0, wish)
+        run = known.get(run.parent_run_id or "")
+    return wishes
+
+
+def _wish(run: Run) -> str:
+    return str((run.route or {}).get("instruction") or "")
 
 
 def _body(runs: Sequence[Run]) -> dict[str, Any]:

@@ -220,6 +220,21 @@ async def test_people_among_themselves_are_left_alone(story: Story) -> None:
     assert await story.prompts() == []
 
 
+async def test_quick_messages_in_one_thread_are_answered_in_their_order(story: Story) -> None:
+    await story.told(
+        *(answer(f"Number {n}.", when=asked(f"question {n}"), latency=20) for n in range(1, 5))
+    )
+    ts = await story.say("Here is question 1")
+
+    for number in range(2, 5):
+        await story.say(f"Here is question {number}", thread=ts)
+    replies = await story.replies(ts, count=4)
+
+    assert [reply["text"] for reply in replies] == [f"Number {n}." for n in range(1, 5)]
+    last = [turn["content"] for turn in (await story.prompts())[-1]][1:]
+    assert last[-2:] == ["Number 3.", "Here is question 4"]
+
+
 async def test_two_people_are_answered_at_the_same_time(story: Story) -> None:
     slowly = {"streamingProfile": {"ttft": 400}}
     await story.told(

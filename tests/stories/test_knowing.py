@@ -68,6 +68,29 @@ async def test_a_request_for_a_specialist_about_a_file_reads_it_too(
     assert run.request == request_
 
 
+async def test_a_file_without_a_word_is_read_and_told(story: Story) -> None:
+    await story.told(
+        answer("Sales of three months.", when=asked("sales.csv)", hasToolResult=True)),
+        tool_call("read_file", {"name": "sales.csv"}, when=asked("sales.csv)")),
+    )
+    [reply] = await story.replies(await story.share("sales.csv", SALES, ""))
+    assert reply["text"] == "Sales of three months."
+
+
+async def test_a_file_that_cannot_be_read_is_said_to_the_model_and_shown(story: Story) -> None:
+    await story.told(
+        answer("I cannot read pictures.", when=asked("cat.png)", hasToolResult=True)),
+        tool_call("read_file", {"name": "cat.png"}, when=asked("cat.png)")),
+    )
+    ts = await story.share("cat.png", b"\x89PNG\r\n", "What is in the file that I shared here?")
+    [reply] = await story.replies(ts)
+    [task] = find(reply["blocks"], "task_card")
+    assert task["status"] == "error"
+    assert "only text, Markdown, CSV and PDF" in seen(task)
+    [run] = await story.runs()
+    assert [step.ok for step in run.steps] == [True, False, True]
+
+
 async def talk(story: Story) -> None:
     """What people say among themselves, in public and in private."""
     await story.say("The budget of the summer party is 900", GRACE, "general")

@@ -71,6 +71,31 @@ async def test_a_slash_command_saves_the_last_answer(story: Story) -> None:
     assert "*trip*" in home
 
 
+async def test_what_was_asked_better_is_one_step_with_its_wishes(story: Story) -> None:
+    wish = {"userMessage": "answer my request again"}
+    await story.told(
+        answer("Madrid!", when=asked("Spain")), answer("Roma.", when=asked("in Italian")),
+        answer("Rome.", when=wish), ITALY,
+    )  # fmt: skip
+    reply = await story.ask("Where to go for a week in Italy?")
+    thread = reply["thread_ts"]
+    await story.say("better: one place only", thread=thread)
+    await story.replies(thread, count=2)
+    await story.say("better: in Italian", thread=thread)
+    await story.replies(thread, count=3)
+    await story.say("save-workflow trip", thread=thread)
+    await story.replies(thread, count=4)
+
+    again = await story.say("run trip place=Spain")
+    [answered] = await story.replies(again)
+
+    assert answered["text"] == "Madrid!"
+    request = str((await story.prompts())[-1][-1]["content"])
+    assert request.startswith("Where to go for a week in Spain?")
+    assert "one place only" in request
+    assert "in Italian" in request
+
+
 async def test_an_agent_runs_a_workflow_as_a_tool(story: Story) -> None:
     await saved(story)
     body = dict(story.house.pool.definitions["generalist"].body())

@@ -135,7 +135,7 @@ class Delivery:
                     break
             else:
                 return
-        logger.warning("event_lost", event=parcel.name, event_id=parcel.event_id, reason=reason)
+        logger.warning("event_lost", name=parcel.name, event_id=parcel.event_id, reason=reason)
 
     async def _deliver_twin(self, parcel: Parcel) -> None:
         try:

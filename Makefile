@@ -55,7 +55,7 @@ $(BIN)/virtuous6: Makefile | $(VENV)/bin/python
 	@chmod +x $@
 
 $(VENV)/runtime.stamp: requirements.lock | $(VENV)/bin/python
-	@echo "Installing the assistant (about 300 MB, once) ..."
+	@echo "Installing the assistant (about 470 MB, once) ..."
 	@$(PIP) -r requirements.lock
 	@touch $@
 

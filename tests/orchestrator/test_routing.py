@@ -1,5 +1,6 @@
 import time
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ LAWYER = Specialty("lawyer", "1", "contracts and law", ("review this contract", 
 COOK = Specialty("cook", "1", "recipes and food", ("how do I cook rice", "a recipe for soup"))
 
 
-async def route(router: Router, text: str, **more: str | None) -> Route:
+async def route(router: Router, text: str, **more: Any) -> Route:
     return await router.route(text, router.embed(text), **more)
 
 

@@ -227,6 +227,20 @@ def test_doctor_says_what_is_missing_and_how_to_get_it(
     assert "OPENAI_BASE_URL" in " ".join(invoke("doctor", status=1).stdout.split())
 
 
+def test_bolt_does_not_warn_of_the_token_we_read() -> None:
+    code = (
+        "import logging, virtuous6; virtuous6._logging(logging.INFO);"
+        "from slack_bolt.async_app import AsyncApp;"
+        "from slack_sdk.web.async_client import AsyncWebClient;"
+        "AsyncApp(client=AsyncWebClient(token='xoxb-x'), request_verification_enabled=False)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True,
+        env=os.environ | {"SLACK_BOT_TOKEN": "xoxb-x"},
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_help_and_doctor_load_nothing_heavy() -> None:
     code = (
         "import sys, virtuous6, orchestrator.health, orchestrator.administration;"

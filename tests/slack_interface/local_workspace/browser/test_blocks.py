@@ -150,6 +150,16 @@ async def test_a_data_table_is_paged_and_sorted(world: World) -> None:
     await expect(header).to_have_attribute("aria-sort", "descending")
 
 
+async def test_a_dash_among_numbers_stands_where_the_numbers_stand(world: World) -> None:
+    rows = [["Agent", "Success"], ["new", "–"], ["old", 0.75]]
+    table = {"type": "data_table", "caption": "Success", "rows": [
+        [gallery.cell(value) for value in row] for row in rows
+    ]}  # fmt: skip
+    _, message = await post(world, [table])
+    for cell in (message.locator("td").nth(0), message.locator("td").nth(1)):
+        await expect(cell).to_have_css("text-align", "right")
+
+
 async def test_a_plain_table(world: World) -> None:
     _, message = await post(world, [gallery.TABLE])
     await expect(message.locator("tbody tr")).to_have_text(["old0.5", "newhalf"])

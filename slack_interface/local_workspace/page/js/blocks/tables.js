@@ -43,6 +43,8 @@ export function dataTable(cx, block) {
   const [head = [], ...rows] = block.rows || [];
   const size = block.page_size || DEFAULT_PAGE;
   const nameColumn = block.row_header_column_index || 0;
+  // A dash among numbers stands where the numbers stand.
+  const numeric = head.map((_, c) => rows.some((row) => isNumber(row[c])));
   const state = { page: 0, column: null, down: false };
   const host = h("div", { class: "data-table" });
 
@@ -62,14 +64,14 @@ export function dataTable(cx, block) {
 
   function headCell(cell, c) {
     const order = state.column === c ? (state.down ? "descending" : "ascending") : "none";
-    return h("th", { scope: "col", "aria-sort": order, class: isNumber(rows[0]?.[c]) ? "number" : "" },
+    return h("th", { scope: "col", "aria-sort": order, class: numeric[c] ? "number" : "" },
       h("button", { type: "button", class: "sort", onclick: () => sortBy(c) }, cellNode(cx.store, cell), icon("down", `icon sort-sign ${order}`)));
   }
 
   function bodyRow(row) {
     return h("tr", {}, row.map((cell, c) => c === nameColumn
       ? h("th", { scope: "row" }, cellNode(cx.store, cell))
-      : h("td", { class: isNumber(cell) ? "number" : "" }, cellNode(cx.store, cell))));
+      : h("td", { class: numeric[c] ? "number" : "" }, cellNode(cx.store, cell))));
   }
 
   function draw() {

@@ -25,6 +25,7 @@ class Refusals:
 
     upstream: str
     by_method: dict[str, Refusal] = field(default_factory=dict)
+    lost: dict[str, int] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
     url: str = ""
     _runner: web.AppRunner | None = None
@@ -32,6 +33,10 @@ class Refusals:
 
     def refuse(self, method: str, error: str, times: int = 1_000_000) -> None:
         self.by_method[method] = Refusal({"ok": False, "error": error}, times)
+
+    def lose(self, method: str, times: int = 1) -> None:
+        """The workspace does what it is asked, but its answer is lost with the connection."""
+        self.lost[method] = times
 
     async def __aenter__(self) -> Self:
         self._session = aiohttp.ClientSession()
@@ -77,6 +82,9 @@ class Refusals:
             data=await request.read(),
             headers=headers,
         ) as answer:
+            if self.lost.get(method, 0) > 0 and request.transport:
+                self.lost[method] -= 1
+                request.transport.abort()
             return web.Response(
                 body=await answer.read(), status=answer.status, content_type="application/json"
             )

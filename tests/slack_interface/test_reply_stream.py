@@ -75,6 +75,58 @@ async def test_a_stream_that_breaks_is_written_over_in_place(
     assert [b["text"] for b in find(reply["blocks"], "markdown")] == ["".join(pieces)]
 
 
+@pytest.mark.parametrize("streaming", [True, False])
+@pytest.mark.parametrize(
+    "method", ["chat.startStream", "chat.appendStream", "chat.stopStream", "chat.postMessage"]
+)
+async def test_a_call_whose_answer_is_lost_is_not_blindly_made_again(
+    quiet_world: World, refusals: Refusals, method: str, streaming: bool
+) -> None:
+    if not streaming:
+        refusals.refuse("chat.startStream", "unknown_method")
+    refusals.lose(method, times=2)
+    quiet_world.pace.doubt_s = 0.01
+    pieces = [f"part {n} " for n in range(8)]
+    quiet_world.orchestrator.script = slowly(pieces, 0.06)
+    ts = await quiet_world.say("@Virtuous6 go", channel="general")
+    [reply] = await quiet_world.replies(ts, "C0GENERAL")
+    assert [b["text"] for b in find(reply["blocks"], "markdown")] == ["".join(pieces)]
+    assert find(reply["blocks"], "feedback_buttons")
+    assert not reply.get("streaming")
+    assert quiet_world.orchestrator.recorded[0][1] == reply["ts"]
+
+
+async def test_a_long_answer_in_doubt_is_written_over_whole(
+    quiet_world: World, refusals: Refusals
+) -> None:
+    refusals.lose("chat.stopStream", times=2)
+    quiet_world.pace.doubt_s = 0.01
+    quiet_world.orchestrator.script = saying(LONG[:25_000])
+    replies = await quiet_world.replies(await quiet_world.say("all"), count=3)
+    shown = [block["text"] for reply in replies for block in find(reply["blocks"], "markdown")]
+    assert "".join(shown) == LONG[:25_000]
+    assert [bool(find(reply["blocks"], "feedback_buttons")) for reply in replies][-1]
+
+
+async def test_above_the_rate_of_streams_an_answer_is_posted_and_not_waited_for(
+    quiet_world: World, refusals: Refusals
+) -> None:
+    limited = {"ok": False, "error": "ratelimited"}
+    refusals.by_method["chat.startStream"] = Refusal(limited, 9, 429, {"Retry-After": "60"})
+    for question in ("one", "two"):
+        [reply] = await quiet_world.replies(await quiet_world.say(question))
+        assert find(reply["blocks"], "markdown")[0]["text"] == f"You said: {question}"
+    assert refusals.asked.count("chat.startStream") == 1
+
+
+async def test_many_at_once_stay_within_slacks_rates(world: World) -> None:
+    await world.post("faults", pacing=True, clock_rate=10)
+    asked = [(user, await world.say(f"{n}", user)) for n in range(12) for user in (ADA, GRACE)]
+    for user, ts in asked:
+        [reply] = await world.replies(ts, f"D{user[1:]}")
+        assert find(reply["blocks"], "feedback_buttons")
+
+
 async def test_refused_blocks_do_not_cost_the_answer(
     quiet_world: World, refusals: Refusals
 ) -> None:

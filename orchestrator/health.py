@@ -59,7 +59,7 @@ async def examine(settings: Settings, record: Callable[[Path], str]) -> list[Che
         return [
             *(shadowed() or [Check("packages", "ok", f"all from {CHECKOUT}")]),
             await _slack(settings, client),
-            _app_token(settings),
+            _transport(settings),
             await _model(settings, client),
             _weights(settings),
             _disk(settings),
@@ -98,15 +98,18 @@ async def _slack(settings: Settings, client: httpx.AsyncClient) -> Check:
     )
 
 
-def _app_token(settings: Settings) -> Check:
+def _transport(settings: Settings) -> Check:
     name = "Socket Mode"
     if settings.slack_app_token is not None:
         return Check(name, "ok", "SLACK_APP_TOKEN is set")
+    if settings.slack_signing_secret is not None:
+        return Check("HTTP mode", "ok", "SLACK_SIGNING_SECRET is set: `serve --mode http`")
     return Check(
         name,
         "missing",
         "SLACK_APP_TOKEN is not set",
-        "Make an app-level token with connections:write (Basic Information).",
+        "Make an app-level token with connections:write (Basic Information), or set "
+        "SLACK_SIGNING_SECRET for `serve --mode http`.",
         needed=settings.slack_bot_token is not None,
     )
 

@@ -1,5 +1,6 @@
 import asyncio
 import json
+import re
 import time
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
@@ -17,6 +18,7 @@ from database.store import Store
 from orchestrator.administration import forget
 from orchestrator.settings import Settings, load_settings
 from slack_interface.local_workspace import LocalWorkspace
+from slack_interface.slack_bot import Mode
 from tests.model_server.server import ScriptedModel, answer
 from tests.orchestrator.fakes import ScriptedModels, WordEmbedder
 
@@ -92,6 +94,46 @@ async def test_without_tokens_it_says_what_to_set(home: Path) -> None:
     settings = load_settings(openai_base_url="http://127.0.0.1:9/v1")
     with pytest.raises(ConfigurationError, match="SLACK_BOT_TOKEN"):
         await serve(settings, lambda line: None)
+
+
+async def test_http_mode_needs_a_signing_secret_and_no_app_token(home: Path) -> None:
+    settings = load_settings(slack_bot_token="xoxb-1", openai_base_url="http://127.0.0.1:9/v1")
+    with pytest.raises(ConfigurationError, match="SLACK_SIGNING_SECRET"):
+        await serve(settings, lambda line: None, mode="http")
+    with pytest.raises(ConfigurationError, match="SLACK_APP_TOKEN"):
+        await serve(settings, lambda line: None)
+
+
+async def test_a_host_in_socket_mode_needs_a_port(home: Path) -> None:
+    with pytest.raises(ConfigurationError, match="--port"):
+        await serve(load_settings(), lambda line: None, host="127.0.0.1")
+
+
+@pytest.mark.parametrize("mode", ["socket", "http"])
+async def test_serve_says_where_it_listens_and_answers_about_its_health(
+    workspace: LocalWorkspace, home: Path, mode: Mode
+) -> None:
+    settings = settings_for(
+        workspace,
+        home,
+        slack_signing_secret=workspace.signing_secret,
+        openai_base_url="http://127.0.0.1:9/v1",
+    )
+    lines: asyncio.Queue[str] = asyncio.Queue()
+    serving = asyncio.create_task(serve(settings, lines.put_nowait, mode=mode, port=0))
+    try:
+        async with asyncio.timeout(30):
+            assert (await lines.get()).startswith("Connected to ")
+            where = await lines.get()
+        [health] = re.findall(r"http://127\.0\.0\.1:\d+/health/ready", where)
+        async with httpx.AsyncClient(trust_env=False) as client:
+            assert (await client.get(health)).json() == {"ready": True, "reasons": []}
+        if mode == "http":
+            [events] = re.findall(r"http://\S+/slack/events", where)
+            await workspace.set_request_url(events)
+    finally:
+        serving.cancel()
+        await asyncio.gather(serving, return_exceptions=True)
 
 
 async def test_without_any_model_it_says_how_to_get_one(

@@ -73,3 +73,16 @@ async def test_each_thing_that_fails_says_what_to_do(workspace: LocalWorkspace, 
         assert checks[name].status != "ok"
         assert advice in checks[name].advice
     assert not ready(list(checks.values()))
+
+
+async def test_a_signing_secret_is_a_way_in_too(workspace: LocalWorkspace, home: Path) -> None:
+    settings = load_settings(
+        slack_api_url=workspace.api_url,
+        slack_bot_token=workspace.bot_token,
+        slack_signing_secret=workspace.signing_secret,
+        openai_base_url="http://127.0.0.1:9/v1",
+        virtuous6_home=home,
+    )
+    checks = {check.name: check for check in await examine(settings, whole)}
+    assert checks["HTTP mode"].status == "ok"
+    assert workspace.signing_secret not in str(checks)

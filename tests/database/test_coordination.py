@@ -138,6 +138,20 @@ async def test_sends_are_noted_in_order(engine: Coordination) -> None:
     ]
 
 
+async def test_a_complete_answer_is_kept_encrypted_until_it_is_settled(
+    engine: Coordination, tmp_path: Path
+) -> None:
+    keeping = engine.note_send("r1", "answer", body=b"green tea for U1")
+    await engine.note_send("r1", "intent")
+    assert keeping.done(), "what is queued is on disk in order"
+    assert [send.body for send in await engine.sends("r1")] == [b"green tea for U1", None]
+    assert b"green tea" not in b"".join(file.read_bytes() for file in tmp_path.glob("engine*"))
+    await engine.note_send("r2", "answer", body=b"coffee for U2")
+    assert await engine.forget("U2") == 1
+    await engine.settle_sends("r1")
+    assert [send.body for send in await engine.sends("r1") + await engine.sends("r2")] == [None] * 3
+
+
 async def test_posts_wait_until_they_are_sent_or_failed(engine: Coordination) -> None:
     assert await engine.queue_post("p1", "C1", b"one")
     assert await engine.queue_post("p2", "C1", b"two")

@@ -191,6 +191,25 @@ async def test_posts_wait_for_slack_keep_their_order_and_go_out_once(
     assert await quiet_world.rows.posts() == []
 
 
+async def test_a_post_whose_answer_is_lost_is_looked_for_before_it_is_sent_again(
+    quiet_world: World, refusals: Refusals
+) -> None:
+    refusals.lose("chat.postMessage", times=3)
+    async with aiohttp.ClientSession() as session:
+        client = web_client(quiet_world.workspace.bot_token, refusals.url, session)
+        voice = Voice(client, Sends(client, quiet_world.rows, BOT))
+        outgoing = Outgoing(quiet_world.rows, voice, gap_s=0.01, pause_s=0.01)
+        await outgoing.start()
+        for number in range(5):
+            assert await outgoing.post(Post(f"p{number}", "C0GENERAL", f"note {number}"))
+        await asyncio.wait_for(outgoing.idle(), 10)
+        await outgoing.close()
+    said = [m["text"] for m in (await quiet_world.get("messages/C0GENERAL"))["messages"]]
+    assert said == [f"note {number}" for number in range(5)]
+    assert refusals.lost["chat.postMessage"] == 0
+    assert refusals.asked.count("chat.postMessage") == 5
+
+
 async def test_a_post_that_can_never_go_out_does_not_block_the_others(world: World) -> None:
     async with aiohttp.ClientSession() as session:
         client = web_client(world.workspace.bot_token, world.workspace.api_url, session)

@@ -114,7 +114,7 @@ async def test_home_shows_recent_answers_and_keeps_settings(story: Story) -> Non
 
     home = await story.home()
     shown = seen(home)
-    assert "Hello ada" in shown
+    assert "Hello Ada" in shown
     assert CODE in shown
     assert "coder · " in shown
     assert "Answers: 2" in shown

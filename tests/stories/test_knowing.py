@@ -140,6 +140,8 @@ async def test_what_was_said_to_the_assistant_alone_is_found_by_nobody_else(stor
     assert "42 crowns" in (await story.prompts())[-1][-1]["content"]
     await story.ask("Who said what about the budget?", ADA)
     assert "42 crowns" not in (await story.prompts())[-1][-1]["content"]
+    await story.mention("Who said what about the budget?", ALAN)
+    assert "42 crowns" not in (await story.prompts())[-1][-1]["content"], "others read this one"
 
 
 async def test_a_text_of_others_does_not_speak_as_the_house(story: Story) -> None:

@@ -506,8 +506,9 @@ def _logging(level: int) -> None:
     import structlog
 
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
-    # It warns of SLACK_BOT_TOKEN, which it finds in the environment beside the client we give it.
-    logging.getLogger("slack_bolt.AsyncApp").setLevel(logging.ERROR)
+    # Bolt finds SLACK_BOT_TOKEN in the environment beside the client we give it, and warns of that;
+    # it sets its logger's level itself, so that only a filter holds.
+    logging.getLogger("slack_bolt.AsyncApp").addFilter(lambda r: "`token`" not in r.getMessage())
     # Plain tracebacks: the pretty ones show local variables, and with them what people wrote.
     console = structlog.dev.ConsoleRenderer(
         colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback

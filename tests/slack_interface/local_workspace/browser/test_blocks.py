@@ -151,7 +151,7 @@ async def test_a_data_table_is_paged_and_sorted(world: World) -> None:
 
 
 async def test_a_dash_among_numbers_stands_where_the_numbers_stand(world: World) -> None:
-    rows = [["Agent", "Success"], ["new", "–"], ["old", 0.75]]
+    rows: list[list[object]] = [["Agent", "Success"], ["new", "–"], ["old", 0.75]]
     table = {"type": "data_table", "caption": "Success", "rows": [
         [gallery.cell(value) for value in row] for row in rows
     ]}  # fmt: skip

@@ -29,6 +29,7 @@ KEY_FILE = "secret.key"
 KEPT_SECONDS = 24 * 3600.0
 """How long a key that is done stays known: Slack repeats an event for up to an hour."""
 _SWEEP_SECONDS = 3600.0
+_SOON_S = 0.5
 
 _DONE = {"inbox": "done_at", "outgoing": "done_at", "sends": "noted_at"}
 
@@ -139,16 +140,24 @@ class Coordination:
     # Sends
 
     def note_send(
-        self, run_id: str, state: str, ts: str | None = None, body: bytes | None = None
+        self,
+        run_id: str,
+        state: str,
+        ts: str | None = None,
+        body: bytes | None = None,
+        *,
+        soon: bool = False,
     ) -> asyncio.Future[int]:
         """Keep that a run's message is about to be sent, or was sent as `ts`.
 
-        Queued when this returns, on disk once it was awaited; what is queued stays in order.
+        Queued when this returns, on disk once it was awaited; what is queued stays in order. What
+        need only be on disk `soon` goes there with the next write, within a second.
         """
         sql = """INSERT INTO sends (workspace, run_id, state, ts, noted_at, body)
             VALUES (?, ?, ?, ?, ?, ?)"""
         sealed = None if body is None else self._fernet.encrypt(body)
-        return self._queue(sql, (self._workspace, run_id, state, ts, self._clock(), sealed))
+        values = (self._workspace, run_id, state, ts, self._clock(), sealed)
+        return self._queue(sql, values, soon=soon)
 
     def settle_sends(self, run_id: str) -> asyncio.Future[int]:
         """The answer is seen and recorded: delete its body. Queued like `note_send`."""
@@ -240,8 +249,10 @@ class Coordination:
         sql = "SELECT seq, body FROM sends WHERE workspace = ? AND body NOTNULL"
         return self._file.rows(sql, (self._workspace,))
 
-    def _queue(self, sql: str, values: Sequence[Any]) -> asyncio.Future[int]:
-        return self._writer.do(lambda connection: connection.execute(sql, values).rowcount)
+    def _queue(self, sql: str, values: Sequence[Any], *, soon: bool = False) -> asyncio.Future[int]:
+        return self._writer.do(
+            lambda connection: connection.execute(sql, values).rowcount, soon=soon
+        )
 
     async def _write(self, sql: str, values: Sequence[Any]) -> int:
         return await self._queue(sql, values)
@@ -280,16 +291,25 @@ class _GroupCommit:
         self._waiting: list[tuple[Callable[[sqlite3.Connection], Any], asyncio.Future[Any]]] = []
         self._flushing: asyncio.Task[None] | None = None
 
-    def do(self, work: Callable[[sqlite3.Connection], T]) -> asyncio.Future[T]:
+    def do(
+        self, work: Callable[[sqlite3.Connection], T], *, soon: bool = False
+    ) -> asyncio.Future[T]:
         """Flushed to disk once awaited. Also done when the caller is cancelled meanwhile."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
         self._waiting.append((work, future))
-        if self._flushing is None:
-            self._flushing = loop.create_task(self._flush())
+        if soon:
+            loop.call_later(_SOON_S, self._start)
+        else:
+            self._start()
         return future
 
+    def _start(self) -> None:
+        if self._waiting and self._flushing is None:
+            self._flushing = asyncio.get_running_loop().create_task(self._flush())
+
     async def close(self) -> None:
+        self._start()
         if self._flushing is not None:
             await self._flushing
         self._thread.shutdown()

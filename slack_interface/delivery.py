@@ -255,20 +255,23 @@ class Delivery:
         self._to_write_over.pop(0)
         self._message = _Open(ts, False, 0, time.monotonic())
 
-    async def _create(self, method: str, arguments: Json) -> Any:
-        """A call that makes a message: its intent is on disk before, its `ts` after."""
+    async def _create(self, method: str, arguments: Json, *, closing: bool) -> Any:
+        """A call that makes a message: its intent is on disk before, its `ts` after.
+
+        Where the next call is the last, the `ts` is noted together with the end of the work.
+        """
         await self.sends.intend(self.run_id)
         try:
             answer = await self.client.api_call(method, json=arguments)
         except TRANSPORT_ERRORS as error:
             self._in_doubt = perhaps_done(error)
             raise
-        self._note_sent(str(answer["ts"]))
+        self._note_sent(str(answer["ts"]), soon=closing)
         return answer
 
-    def _note_sent(self, ts: str) -> None:
+    def _note_sent(self, ts: str, *, soon: bool = False) -> None:
         self._known.append(ts)
-        self.sends.sent(self.run_id, ts)
+        self.sends.sent(self.run_id, ts, soon=soon)
 
     async def _open_stream(
         self, text: str, steps: list[Json], closing: bool, blocks: list[Json]
@@ -281,7 +284,7 @@ class Delivery:
         if chunks and not closing:
             arguments["chunks"] = chunks
         try:
-            answer = await self._create("chat.startStream", arguments)
+            answer = await self._create("chat.startStream", arguments, closing=closing)
         except TRANSPORT_ERRORS as error:
             if not self._in_doubt:
                 self._give_up_streaming(error)
@@ -414,7 +417,8 @@ class Delivery:
 
     async def _call(self, method: str, arguments: Json) -> Any:
         if method == "chat.postMessage":
-            return await self._create(method, arguments)
+            closing = bool(arguments["metadata"]["event_payload"].get("last"))
+            return await self._create(method, arguments, closing=closing)
         return await self.client.api_call(method, json=arguments)
 
     async def _close(self) -> None:

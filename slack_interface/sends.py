@@ -44,9 +44,15 @@ class SendRows(Protocol):
     """The rows on disk (database.coordination); what is queued stays in order."""
 
     def note_send(
-        self, run_id: str, state: str, ts: str | None = None, body: bytes | None = None
+        self,
+        run_id: str,
+        state: str,
+        ts: str | None = None,
+        body: bytes | None = None,
+        *,
+        soon: bool = False,
     ) -> asyncio.Future[int]:
-        """Queued when this returns, on disk once awaited."""
+        """Queued when this returns, on disk once awaited, or `soon` with the next write."""
 
     def settle_sends(self, run_id: str) -> asyncio.Future[int]:
         """Nothing of this is needed any more."""
@@ -90,9 +96,12 @@ class Sends:
         """A message is about to be sent; on disk when this returns."""
         await self.on_disk(self.rows.note_send(key, INTENT))
 
-    def sent(self, key: str, ts: str) -> None:
-        """Slack took it as `ts`; nobody need wait for the disk."""
-        self.rows.note_send(key, SENT, ts).add_done_callback(_complain)
+    def sent(self, key: str, ts: str, *, soon: bool = False) -> None:
+        """Slack took it as `ts`; nobody need wait for the disk.
+
+        With `soon` it is noted together with what comes next; until then a look would find it.
+        """
+        self.rows.note_send(key, SENT, ts, soon=soon).add_done_callback(_complain)
 
     def keep(self, key: str, answer: bytes) -> asyncio.Future[int]:
         """The answer is complete: after a crash it is shown as it is, not made again."""

@@ -142,10 +142,16 @@ class Rows(Coordination):
         self.executioner.at("done", after=True)
 
     def note_send(
-        self, run_id: str, state: str, ts: str | None = None, body: bytes | None = None
+        self,
+        run_id: str,
+        state: str,
+        ts: str | None = None,
+        body: bytes | None = None,
+        *,
+        soon: bool = False,
     ) -> asyncio.Future[int]:
         self.executioner.at(f"note-{state}", after=False)
-        noting = super().note_send(run_id, state, ts, body)
+        noting = super().note_send(run_id, state, ts, body, soon=soon)
         noting.add_done_callback(lambda _: self.executioner.at(f"note-{state}", after=True))
         return noting
 

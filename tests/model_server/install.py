@@ -25,7 +25,9 @@ SERVER = HERE / "node_modules" / "@copilotkit" / "aimock" / "dist" / "cli.js"
 def installed() -> bool:
     """Whether node_modules holds exactly what package-lock.json pins."""
     there = HERE / "node_modules" / ".package-lock.json"
-    return SERVER.is_file() and there.is_file() and _pins(there) == _pins(HERE / "package-lock.json")
+    return (
+        SERVER.is_file() and there.is_file() and _pins(there) == _pins(HERE / "package-lock.json")
+    )
 
 
 def install() -> None:

@@ -38,7 +38,8 @@ class ScriptedModel:
             raise RuntimeError(
                 "The scripted model server is missing: run `python -m tests.model_server.install`."
             )
-        self._log = tempfile.TemporaryFile()  # a file needs no reader, unlike a pipe
+        # A file needs no reader, unlike a pipe; it is open as long as the server runs.
+        self._log = tempfile.TemporaryFile()  # noqa: SIM115
         try:
             self._process = await self._spawn(self._log)
             self.base_url = f"{await self._address()}/v1"

@@ -57,9 +57,14 @@ class People:
         await eventually(is_connected, "the bot is connected")
 
     async def idle(self) -> None:
-        """Return when the bot has done everything that came in."""
+        """Return when everything that was sent has arrived, and the bot is done with it."""
         assert self.bot
+        await eventually(self._arrived, "what was sent has arrived")
         await asyncio.wait_for(self.bot.idle(), 10)
+
+    async def _arrived(self) -> bool:
+        deliveries = self.workspace.runtime.log.rows(kind="delivery")
+        return all(row["outcome"] != "pending" for row in deliveries)
 
     async def say(
         self, text: str, user: str = ADA, channel: str = "@assistant", thread: str | None = None

@@ -184,6 +184,8 @@ async def _house(
         inbox=coordination,
         outgoing=coordination,
         likeness=surface_similarity,
+        policy=policy,
+        approvers=settings.approvers,
     )
     return Assistant(
         settings,

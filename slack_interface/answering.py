@@ -24,6 +24,7 @@ from slack_interface.reply_stream import ReplyStream
 from slack_interface.running import RunningReplies, RunningReply
 from slack_interface.sends import Earlier, Sends
 from slack_interface.transport import TRANSPORT_ERRORS, in_words
+from slack_interface.voice import Voice
 
 log = structlog.get_logger()
 
@@ -33,6 +34,10 @@ STOPPED_EARLY = "_Stopped before I had said anything._"
 BROKEN = (
     "Something went wrong on my side, and I could not answer. Please ask again in a moment; if it "
     "happens again, tell whoever runs me to look at the log for run `{run_id}`."
+)
+NOT_SHOWN = (
+    "Slack did not let me show my answer there. If I am not a member of that channel, invite me "
+    "with `/invite`; then ask again, or ask me in a direct message."
 )
 NOTHING = "I have no answer to that. Please ask again in other words."
 
@@ -116,6 +121,7 @@ class Answering:
     pace: Pace
     running: RunningReplies
     sends: Sends
+    voice: Voice
 
     def request(self, item: Incoming, text: str, *, message_ts: str = "") -> Request:
         """What the orchestrator is asked for `item`, whose channel type is known."""
@@ -154,6 +160,8 @@ class Answering:
         whole = await self._hear(request, files, stream)
         kept = self.sends.keep(request.run_id, whole.to_bytes())
         shown = await stream.finish(closing_blocks(whole.finished.run), kept)
+        if shown is None:
+            await self.voice.whisper(item.channel_id, item.user_id, NOT_SHOWN)
         return await self._record(whole.finished, shown)
 
     async def _show_kept(

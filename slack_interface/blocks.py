@@ -130,6 +130,16 @@ def modal(callback_id: str, title: str, submit: str, blocks: list[Json], about: 
     }
 
 
+def notice_modal(title: str, text: str) -> Json:
+    """A modal that only says something."""
+    return {
+        "type": "modal",
+        "title": plain(title, 24),
+        "close": plain("Close", 24),
+        "blocks": [section(escaped(text))],
+    }
+
+
 def number(value: float | None, text: str) -> Json:
     """A table cell that is aligned and sorted as a number; a dash where there is none."""
     return raw_text("–") if value is None else {"type": "raw_number", "value": value, "text": text}

@@ -281,7 +281,10 @@ def _cost(row: MetricsRow) -> str:
 
 @dataclass(frozen=True, slots=True)
 class HomeFacts:
-    """What a person's Home shows; `metrics` None where it could not be read."""
+    """What a person's Home shows; `metrics` None where it could not be read.
+
+    `admin` are the blocks that only approvers see.
+    """
 
     name: str
     settings: Mapping[str, Any]
@@ -289,6 +292,7 @@ class HomeFacts:
     metrics: Metrics | None = None
     workflows: Sequence[str] = ()
     notes: Sequence[str] = field(default=())
+    admin: Sequence[Json] = ()
 
 
 def home_view(facts: HomeFacts) -> Json:
@@ -303,11 +307,17 @@ def home_view(facts: HomeFacts) -> Json:
         *_home_workflows(facts.workflows),
         divider(),
         *_home_settings(facts.settings),
+        *facts.admin,
         divider(),
         header("What I can do"),
         section(ABILITIES),
     ]
     return {"type": "home", "blocks": blocks[:100]}
+
+
+def notice_home(text: str) -> Json:
+    """A Home with nothing in it but why."""
+    return {"type": "home", "blocks": [section(escaped(text))]}
 
 
 def _home_figures(metrics: Metrics | None) -> list[Json]:

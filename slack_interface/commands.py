@@ -46,11 +46,11 @@ class Commands:
         """A slash command, a button or a shortcut."""
         match item.kind, item.command:
             case "improve", _:
-                await self.improve(item, await self._known_run(item.subject), item.text)
+                await self.improve(item, await self._known_run(item), item.text)
             case "run_workflow", _:
                 await self.run_workflow(item, item.subject, item.inputs or {})
             case "save_workflow", _:
-                run = await self._known_run(item.subject)
+                run = await self._known_run(item)
                 await self.save_workflow(item, item.text, run)
             case _, "/better":
                 await self.better(item, item.text)
@@ -121,8 +121,12 @@ class Commands:
             raise InputError(NO_ANSWER)
         return run
 
-    async def _known_run(self, run_id: str) -> Run:
-        run = await self.record.run(run_id)
+    async def _known_run(self, item: Incoming) -> Run:
+        """The run that `item` is about, if the person may read it."""
+        run = await self.record.run(item.subject)
+        if run is not None and run.channel_id != item.channel_id:
+            reader = await self.places.reader(item.user_id)
+            run = run if run.audience in reader.audiences() else None
         if run is None:
             raise InputError("I no longer have that answer. Please ask again.")
         return run
@@ -263,7 +267,7 @@ def _metrics_query(asked: MetricsRequest, reader: Reader, since: float) -> tuple
         case "me":
             return replace(base, user_id=reader.user_id, audiences=None), False
         case "person" if asked.who != reader.user_id:
-            return replace(base, user_id=asked.who, audiences=frozenset({PUBLIC})), True
+            return replace(base, user_id=asked.who, audiences=reader.audiences() & {PUBLIC}), True
         case "person":
             return replace(base, user_id=asked.who, audiences=None), False
         case "channel":

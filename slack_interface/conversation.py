@@ -7,11 +7,13 @@ from cachetools import LRUCache
 
 from database.errors import VirtuousError
 from database.records import Message
+from slack_interface.administration import Administration
 from slack_interface.answering import BROKEN, Answering
 from slack_interface.commands import Commands
 from slack_interface.feedback_handler import FeedbackHandler
 from slack_interface.files import SharedFiles
-from slack_interface.incoming import Incoming, plain_text
+from slack_interface.gate import Gate
+from slack_interface.incoming import SHARED, Incoming, plain_text
 from slack_interface.places import Places
 from slack_interface.ports import Orchestrator, Record
 from slack_interface.typed import is_stop, typed_command
@@ -36,6 +38,8 @@ class Conversation:
     commands: Commands
     feedback: FeedbackHandler
     voice: Voice
+    gate: Gate
+    administration: Administration
     _taking_part: LRUCache[str, bool] = field(default_factory=lambda: LRUCache(10_000))
     _met: LRUCache[str, bool] = field(default_factory=lambda: LRUCache(10_000))
 
@@ -45,13 +49,27 @@ class Conversation:
             item = await self._placed(item)
             if item.kind == "message":
                 await self._message(item)
-            else:
+            elif not await self.gate.refuses(item, addressed=True):
                 await self.commands.obey(item)
         except VirtuousError as error:
-            await self.voice.tell(item, str(error))
+            await self._tell_problem(item, str(error))
         except Exception:
             log.exception("incoming_failed", **item.described())
-            await self.voice.tell(item, BROKEN.format(run_id=item.key))
+            await self._tell_problem(item, BROKEN.format(run_id=item.key))
+
+    async def _tell_problem(self, item: Incoming, words: str) -> None:
+        """Say it, also when the disk that notes what was said is what failed."""
+        try:
+            await self.voice.tell(item, words)
+        except VirtuousError as error:
+            log.warning("told_without_a_note", error=str(error))
+            await self.voice.post(item.channel_id, words, thread_ts=item.thread_ts)
+
+    def may_answer(self, item: Incoming) -> bool:
+        """Whether a message may be for us, as far as can be said at once."""
+        if item.direct or item.mentioned or item.in_thread:
+            return True
+        return self.gate.policy.speaking(item.channel_id) == "everything"
 
     async def hear(self, item: Incoming) -> None:
         """Remember a message that is not for us; we may be asked about its files later."""
@@ -59,7 +77,10 @@ class Conversation:
         text = plain_text(item.text, self.bot_user_id)
         if not text:
             return
-        item = await self._placed(item)
+        if not item.channel_type:
+            item = await self._placed(item)
+        if item.channel_type == SHARED and not self.gate.policy.allows("external", item.channel_id):
+            return
         message = Message(
             channel_id=item.channel_id,
             ts=item.ts,
@@ -73,20 +94,25 @@ class Conversation:
         await self.orchestrator.heard(message)
 
     async def _placed(self, item: Incoming) -> Incoming:
-        if item.channel_type:
-            return item
-        return replace(item, channel_type=await self.places.channel_type(item.channel_id))
+        kind = await self.places.placed(item.channel_id, item.channel_type)
+        return item if kind == item.channel_type else replace(item, channel_type=kind)
 
     async def _message(self, item: Incoming) -> None:
         if not await self._for_us(item):
             await self.hear(item)
             return
+        addressed = item.direct or item.mentioned or item.in_thread
         text = plain_text(item.text, self.bot_user_id)
+        command = typed_command(text)
+        if command and command.name in ("channel", "policy") and not item.bot:
+            await self.administration.obey(item, command)
+            return
+        if await self.gate.refuses(item, addressed):
+            return
         files = self.files.of(item)
         if is_stop(text):
             await self.voice.tell(item, NOTHING_RUNS)
             return
-        command = typed_command(text)
         if command and await self.commands.obey_typed(item, command):
             return
         if not text and not item.files:
@@ -112,13 +138,19 @@ class Conversation:
         self._met[user_id] = True
 
     async def _for_us(self, item: Incoming) -> bool:
-        """A direct message, a mention, or a reply in a thread that we take part in.
+        """A direct message, a mention, or what the channel's policy adds to these.
 
-        A reply that begins by mentioning somebody else is for them.
+        By default a reply in a thread that we take part in. What begins by mentioning somebody else
+        is for them.
         """
         if item.direct or item.mentioned:
             return True
-        if not item.in_thread or item.text.lstrip().startswith("<@"):
+        speaking = self.gate.policy.speaking(item.channel_id)
+        if speaking == "mentions" or item.text.lstrip().startswith("<@"):
+            return False
+        if speaking == "everything":
+            return bool(item.text.strip())
+        if not item.in_thread:
             return False
         known = self._taking_part.get(item.lane)
         if known is None:

@@ -15,6 +15,9 @@ from database.records import PUBLIC, one_person, private_channel, run_id_of
 Json = dict[str, Any]
 Kind = Literal["message", "command", "improve", "run_workflow", "save_workflow"]
 
+SHARED = "shared"
+"""Type of a channel that another organisation can read too: private, and nothing else is shown."""
+
 ANSWERABLE_SUBTYPES = frozenset({None, "file_share", "thread_broadcast", "me_message"})
 
 _LINK = re.compile(r"<((?:https?|mailto)[^|<>]*)(?:\|([^<>]*))?>")
@@ -37,7 +40,7 @@ class Incoming:
     `lane` orders work: one after the other inside a lane, many lanes at once. `ts` is the message
     it came from ('' for commands and buttons), `thread_ts` the root of the thread to answer in.
     `subject` is what a button or command is about (a run id or a workflow's name). `resumed` once
-    a former process may have done a part of it.
+    a former process may have done a part of it. `bot` where another app's bot mentioned us.
     """
 
     kind: Kind
@@ -59,6 +62,7 @@ class Incoming:
     files: tuple[SharedFile, ...] = ()
     received_at: float = 0.0
     resumed: bool = False
+    bot: bool = False
 
     @property
     def lane(self) -> str:
@@ -124,24 +128,29 @@ def channel_type_of(channel_id: str, channel_name: str | None = None) -> str:
 
 
 def message_from(body: Json, bot_user_id: str) -> Incoming | None:
-    """The message of a `message` or `app_mention` event; None where no person said anything."""
+    """The message of a `message` or `app_mention` event; None where nobody said anything to us.
+
+    What other bots say counts only where they mention us.
+    """
     event = body["event"]
-    user, text = event.get("user"), event.get("text") or ""
-    if not user or user == bot_user_id or event.get("bot_id"):
+    text, mention = event.get("text") or "", f"<@{bot_user_id}"
+    bot = bool(event.get("bot_id"))
+    user = event.get("user") or event.get("bot_id")
+    if not user or user == bot_user_id or (bot and mention not in text):
         return None
-    if event.get("subtype") not in ANSWERABLE_SUBTYPES:
+    if event.get("subtype") not in ANSWERABLE_SUBTYPES | ({"bot_message"} if bot else set()):
         return None
     team_id, app_id = body.get("team_id") or event.get("team") or "", body.get("api_app_id") or ""
     channel, ts = event["channel"], event["ts"]
     thread_ts = event.get("thread_ts")
-    mention = f"<@{bot_user_id}"
+    channel_type = event.get("channel_type") or channel_type_of(channel)
     return Incoming(
         kind="message",
         key=run_id_of(app_id, team_id, channel, ts),
         app_id=app_id,
         team_id=team_id,
         channel_id=channel,
-        channel_type=event.get("channel_type") or channel_type_of(channel),
+        channel_type=SHARED if body.get("is_ext_shared_channel") else channel_type,
         user_id=user,
         text=text,
         ts=ts,
@@ -150,6 +159,7 @@ def message_from(body: Json, bot_user_id: str) -> Incoming | None:
         mentioned=event["type"] == "app_mention" or mention in text,
         files=_files_from(event),
         received_at=time.time(),
+        bot=bot,
     )
 
 

@@ -8,7 +8,8 @@ from cachetools import LRUCache, TTLCache
 from slack_sdk.web.async_client import AsyncWebClient
 
 from database.records import Person, Reader
-from slack_interface.incoming import channel_type_of
+from slack_interface.incoming import SHARED, Json, channel_type_of
+from slack_interface.members import Members
 from slack_interface.transport import TRANSPORT_ERRORS, in_words
 
 PRIVATE_CHANNELS_TTL_S = 300
@@ -23,11 +24,15 @@ class Places:
     """Answers from what events taught or a short memory; asks Slack only when it must."""
 
     client: AsyncWebClient
+    members: Members
     _types: TTLCache[str, str] = field(
         default_factory=lambda: TTLCache(10_000, CHANNEL_TYPE_TTL_S, timer=time.monotonic)
     )
     _private: TTLCache[str, frozenset[str]] = field(
         default_factory=lambda: TTLCache(10_000, PRIVATE_CHANNELS_TTL_S, timer=time.monotonic)
+    )
+    _shared: TTLCache[str, bool] = field(
+        default_factory=lambda: TTLCache(10_000, CHANNEL_TYPE_TTL_S, timer=time.monotonic)
     )
     _names: LRUCache[str, str] = field(default_factory=lambda: LRUCache(10_000))
 
@@ -35,45 +40,70 @@ class Places:
         """An event told the type of a channel."""
         if channel_type:
             self._types[channel_id] = channel_type
+        if channel_type == SHARED:
+            self._shared[channel_id] = True
 
     def known(self, channel_id: str) -> str:
         """The type as far as known without asking, else ''."""
         return self._types.get(channel_id) or channel_type_of(channel_id)
 
     async def channel_type(self, channel_id: str) -> str:
-        """`im`, `channel` (public), `group` or `mpim`; private where Slack does not tell."""
+        """`im`, `channel` (public), `group`, `mpim` or `shared`; private where Slack is silent."""
         known = self.known(channel_id)
         if known:
             return known
+        return await self._asked(channel_id) or "group"
+
+    async def placed(self, channel_id: str, told: str = "") -> str:
+        """The type of a channel, `shared` where another organisation reads or is invited.
+
+        `told` is what an event said; that does not tell of invitations, which Slack is asked about
+        on first contact.
+        """
+        kind = told or self.known(channel_id)
+        if kind in ("im", SHARED):
+            return kind
+        if channel_id not in self._shared:
+            found = await self._asked(channel_id)
+            if found is None:
+                return kind or "group"
+            return found
+        return SHARED if self._shared[channel_id] else kind or await self.channel_type(channel_id)
+
+    async def _asked(self, channel_id: str) -> str | None:
         try:
             answer = await self.client.conversations_info(channel=channel_id)
         except TRANSPORT_ERRORS as error:
-            log.warning("channel_type_unknown", channel=channel_id, error=in_words(error))
-            return "group"
-        found = _type_of(answer["channel"])
-        self._types[channel_id] = found
+            log.warning("channel_unknown", channel=channel_id, error=in_words(error))
+            return None
+        found = self._types[channel_id] = _type_of(answer["channel"])
+        self._shared[channel_id] = found == SHARED
         return found
 
     def reader_here(self, user_id: str, channel_id: str, channel_type: str) -> Reader:
         """What this person may read as far as known without asking Slack."""
+        public = channel_type != SHARED and self.members.sees_public(user_id)
         if channel_type == "im":
-            return Reader(user_id, self._private.get(user_id, frozenset()))
-        if channel_type == "channel":
+            return Reader(user_id, self._private.get(user_id, frozenset()), public)
+        if channel_type == "channel" and public:
             return Reader(user_id)
-        return Reader(user_id, frozenset({channel_id}))
+        return Reader(user_id, frozenset({channel_id}), public)
 
     def reader_of_place(self, reader: Reader, channel_id: str, channel_type: str) -> Reader:
         """What everybody who can read a place may read; in a direct message, what they may."""
         if channel_type == "im":
             return reader
-        return Reader("", frozenset() if channel_type == "channel" else frozenset({channel_id}))
+        public = channel_type != SHARED and reader.public
+        here = frozenset() if channel_type == "channel" else frozenset({channel_id})
+        return Reader("", here, public)
 
     async def reader(self, user_id: str) -> Reader:
         """Everything this person may read; no private channel where Slack does not tell."""
         channels = self._private.get(user_id)
         if channels is None:
             channels = await self._private_channels(user_id)
-        return Reader(user_id, channels)
+        member = await self.members.member(user_id)
+        return Reader(user_id, channels, member is not None and member.standing == "member")
 
     async def _private_channels(self, user_id: str) -> frozenset[str]:
         found: set[str] = set()
@@ -81,9 +111,12 @@ class Places:
         try:
             while True:
                 page = await self.client.users_conversations(
-                    user=user_id, types="private_channel,mpim", limit=200, cursor=cursor or None
+                    user=user_id, types="public_channel,private_channel,mpim", limit=200,
+                    cursor=cursor or None,
+                )  # fmt: skip
+                found.update(
+                    channel["id"] for channel in page["channels"] if _type_of(channel) != "channel"
                 )
-                found.update(channel["id"] for channel in page["channels"])
                 cursor = (page.get("response_metadata") or {}).get("next_cursor") or ""
                 if not cursor:
                     break
@@ -93,31 +126,29 @@ class Places:
         self._private[user_id] = frozenset(found)
         return self._private[user_id]
 
+    async def own_channels(self) -> dict[str, str]:
+        """Names of the channels that the assistant is in, by id; none where Slack is away."""
+        try:
+            page = await self.client.users_conversations(
+                types="public_channel,private_channel", limit=200, exclude_archived=True
+            )
+        except TRANSPORT_ERRORS as error:
+            log.warning("own_channels_unknown", error=in_words(error))
+            return {}
+        return {channel["id"]: channel.get("name") or channel["id"] for channel in page["channels"]}
+
     async def name(self, user_id: str) -> str:
         """How people call a person; their id where Slack does not tell."""
-        if user_id not in self._names:
-            try:
-                user = (await self.client.users_info(user=user_id))["user"]
-            except TRANSPORT_ERRORS as error:
-                log.warning("name_unknown", user=user_id, error=in_words(error))
-                return user_id
-            profile = user.get("profile") or {}
-            self._names[user_id] = (
-                profile.get("display_name") or user.get("real_name") or user.get("name") or user_id
-            )
-        return self._names[user_id]
+        member = await self.members.member(user_id)
+        return (member and member.display_name) or user_id
 
     async def person(self, user_id: str) -> Person:
         """A person as Slack knows them: first name and time zone, as far as it tells."""
-        try:
-            user = (await self.client.users_info(user=user_id))["user"]
-        except TRANSPORT_ERRORS as error:
-            log.warning("person_unknown", user=user_id, error=in_words(error))
+        member = await self.members.member(user_id)
+        if member is None:
             return Person(user_id, user_id)
-        profile = user.get("profile") or {}
-        name = profile.get("first_name") or profile.get("display_name") or user.get("name")
-        zone = user.get("tz")
-        return Person(user_id, name or user_id, {"time_zone": zone} if zone else {})
+        settings = {"time_zone": member.time_zone} if member.time_zone else {}
+        return Person(user_id, member.first_name or user_id, settings)
 
     async def person_called(self, name: str) -> str | None:
         """The id of the person with this name, as typed after an `@`."""
@@ -157,7 +188,9 @@ class Places:
         return self._names[channel_id]
 
 
-def _type_of(channel: dict[str, object]) -> str:
+def _type_of(channel: Json) -> str:
+    if channel.get("is_ext_shared") or channel.get("is_pending_ext_shared"):
+        return SHARED
     if channel.get("is_im"):
         return "im"
     if channel.get("is_mpim"):

@@ -1,6 +1,7 @@
 """The Slack app: Bolt on Socket Mode or HTTP, with every listener wired to the parts it needs."""
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -13,23 +14,28 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from database.errors import ConfigurationError, VirtuousError
 from database.records import Reader
+from slack_interface.administration import Administration, Decisions
 from slack_interface.answering import Answering
 from slack_interface.background import Background
 from slack_interface.commands import Commands
 from slack_interface.conversation import Conversation
 from slack_interface.feedback_handler import FeedbackHandler, Likeness
 from slack_interface.files import SharedFiles
+from slack_interface.gate import ClickGuard, Gate, SpeakingPolicy
 from slack_interface.http_server import HttpServer, Listen
 from slack_interface.inbox import Inbox, InboxRows
 from slack_interface.listeners.actions import Actions
 from slack_interface.listeners.commands import SlashCommands
+from slack_interface.listeners.failures import Failures
 from slack_interface.listeners.home import Home
 from slack_interface.listeners.lifecycle import Lifecycle
 from slack_interface.listeners.messages import Messages
+from slack_interface.members import Members
 from slack_interface.outgoing import Outgoing, OutgoingRows
 from slack_interface.pace import Pace
 from slack_interface.places import Places
 from slack_interface.ports import Orchestrator, Record, Workflows
+from slack_interface.proactive import Proactive, ProactivePolicy
 from slack_interface.running import RunningReplies
 from slack_interface.sends import SendRows, Sends
 from slack_interface.socket_mode import SocketMode
@@ -74,6 +80,10 @@ class CoordinationRows(InboxRows, SendRows, Protocol):
 
     async def claim(self, name: str, ttl: float) -> bool:
         """Write a row; True for one caller only until `ttl` seconds have passed."""
+
+
+class SlackPolicy(SpeakingPolicy, Decisions, ProactivePolicy, Protocol):
+    """What approvers decided, and the way to decide (orchestrator.policy.Policy)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +161,8 @@ class SlackBot:
         inbox: CoordinationRows,
         outgoing: OutgoingRows,
         likeness: Likeness,
+        policy: SlackPolicy,
+        approvers: Sequence[str] = (),
         pace: Pace | None = None,
     ) -> None:
         self._settings = settings
@@ -160,6 +172,8 @@ class SlackBot:
         self._inbox_rows = inbox
         self._outgoing_rows = outgoing
         self._likeness = likeness
+        self._policy = policy
+        self._approvers = approvers
         self._pace = pace or Pace()
         self._session: aiohttp.ClientSession | None = None
         self._socket: SocketMode | None = None
@@ -276,11 +290,14 @@ class SlackBot:
 
     def _wire(self, app: AsyncApp, client: AsyncWebClient, bot_user_id: str) -> _Wired:
         sends = Sends(client, self._inbox_rows, bot_user_id)
-        voice, places, files = Voice(client, sends), Places(client), SharedFiles(client)
+        voice, files, members = Voice(client, sends), SharedFiles(client), Members(client)
+        places = Places(client, members)
+        gate = Gate(self._policy, members, places, self._inbox_rows, voice, self._approvers)
+        administration = Administration(self._policy, gate, voice)
         running, background = RunningReplies(), Background()
         feedback = FeedbackHandler(self._orchestrator, self._store, self._likeness)
         answering = Answering(
-            client, self._orchestrator, self._store, places, self._pace, running, sends
+            client, self._orchestrator, self._store, places, self._pace, running, sends, voice
         )
         commands = Commands(answering, self._workflows, self._store, feedback, places, files, voice)
         conversation = Conversation(
@@ -293,15 +310,20 @@ class SlackBot:
             commands,
             feedback,
             voice,
+            gate,
+            administration,
         )
         inbox = Inbox(self._inbox_rows, conversation.handle)
         outgoing = Outgoing(self._outgoing_rows, voice)
-        home = Home(commands, background)
+        proactive = Proactive(self._policy, self._inbox_rows, outgoing)
+        home = Home(commands, background, administration)
+        guard = ClickGuard(gate, background)
         Messages(bot_user_id, inbox, conversation, background).register(app)
         SlashCommands(inbox).register(app)
         home.register(app)
-        Actions(inbox, commands, background).register(app)
-        Lifecycle(bot_user_id, running, outgoing).register(app)
+        Actions(inbox, commands, background, guard).register(app)
+        Lifecycle(bot_user_id, running, proactive).register(app)
+        Failures(bot_user_id, voice, background).register(app)
         return _Wired(inbox, outgoing, background, places, home)
 
 

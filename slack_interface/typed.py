@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-Name = Literal["better", "save-workflow", "metrics", "run", "help", "how"]
+Name = Literal["better", "save-workflow", "metrics", "run", "help", "how", "channel", "policy"]
 
 STOP_WORDS = frozenset(
     {"stop", "stop it", "stop please", "please stop", "cancel", "abort", "halt", "never mind"}
@@ -16,6 +16,11 @@ _BETTER = re.compile(r"^(?:/better\b\s*:?|better\s*:)\s*(.*)$", re.IGNORECASE | 
 _SAVE = re.compile(r"^/?save-workflow\b\s*:?\s*(.*)$", re.IGNORECASE | re.DOTALL)
 _METRICS = re.compile(r"^/?metrics\b(\s*:)?\s*(.*)$", re.IGNORECASE | re.DOTALL)
 _RUN = re.compile(r"^/?run\s+(?:workflow\s+)?[\"'`]?([\w.-]+)[\"'`]?(\s.*)?$", re.DOTALL)
+_CHANNEL = re.compile(r"^channel\s*:\s*(.*)$", re.IGNORECASE | re.DOTALL)
+_POLICY = re.compile(r"^policy(?:\s*:)?(?:\s+((?:show|set)\b.*))?$", re.IGNORECASE | re.DOTALL)
+_PLAIN: Mapping[Name, re.Pattern[str]] = {
+    "better": _BETTER, "save-workflow": _SAVE, "channel": _CHANNEL, "policy": _POLICY
+}  # fmt: skip
 _HELP = frozenset({"help", "/help", "what can you do", "commands"})
 _HOW = frozenset(
     {
@@ -49,10 +54,9 @@ def typed_command(text: str) -> TypedCommand | None:
         return TypedCommand("help", "")
     if text.strip(" ?!.").lower() in _HOW:
         return TypedCommand("how", "")
-    if match := _BETTER.match(text):
-        return TypedCommand("better", match.group(1).strip())
-    if match := _SAVE.match(text):
-        return TypedCommand("save-workflow", match.group(1).strip())
+    for name, pattern in _PLAIN.items():
+        if match := pattern.match(text):
+            return TypedCommand(name, (match.group(1) or "").strip())
     if match := _METRICS.match(text):
         rest = match.group(2).strip()
         sure = bool(match.group(1)) or text.startswith("/") or not rest

@@ -96,11 +96,14 @@ class Voice:
         blocks: list[Json] | None = None,
         thread_ts: str = "",
     ) -> None:
-        """A message that only this person sees."""
+        """A message that only this person sees, where we cannot speak in a direct message."""
         arguments: Json = {"channel": channel_id, "user": user_id}
         if thread_ts:
             arguments["thread_ts"] = thread_ts
-        await self._call("chat.postEphemeral", arguments, text, blocks)
+        if await self._call("chat.postEphemeral", arguments, text, blocks) is None:
+            direct = await self.direct_channel(user_id)
+            if direct and direct != channel_id:
+                await self.post(direct, text, blocks)
 
     async def direct_channel(self, user_id: str) -> str | None:
         """The direct message with a person."""

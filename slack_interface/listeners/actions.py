@@ -13,7 +13,7 @@ from database.errors import VirtuousError
 from database.records import run_id_of
 from slack_interface.answer_cards import FEEDBACK, HOW_ANSWERED, how_card
 from slack_interface.background import Background
-from slack_interface.blocks import section
+from slack_interface.blocks import notice_modal, section
 from slack_interface.cards import (
     IMPROVE,
     REASONS,
@@ -28,12 +28,17 @@ from slack_interface.cards import (
     workflow_modal,
 )
 from slack_interface.commands import Commands
+from slack_interface.gate import ClickGuard
 from slack_interface.inbox import Inbox
 from slack_interface.incoming import Incoming, Json, Kind, channel_type_of
 
 THANKS = "Thank you, that helps me do better."
 SORRY = "Thank you for telling me. I can try again with what you would like better."
 NOT_MINE = "That is not one of my answers. Use this on a message in which I answered."
+NOT_KNOWN = (
+    "I no longer know what that is for: it is from an older version of me. Nothing was done; ask "
+    "me again, or say `help` to me."
+)
 TOO_LATE = "That took too long and Slack did not let me ask. Please press it again."
 
 
@@ -44,21 +49,24 @@ class Actions:
     inbox: Inbox
     commands: Commands
     background: Background
+    guard: ClickGuard
 
     def register(self, app: AsyncApp) -> None:
         """Listen."""
-        app.action(FEEDBACK)(self.on_rating)
-        app.action(IMPROVE)(self.on_improve)
-        app.action(RUN_WORKFLOW)(self.on_run_workflow)
-        app.view(WHY)(self.on_why)
+        guarded = [self.guard.check]
+        app.action(FEEDBACK, middleware=guarded)(self.on_rating)
+        app.action(IMPROVE, middleware=guarded)(self.on_improve)
+        app.action(RUN_WORKFLOW, middleware=guarded)(self.on_run_workflow)
+        app.view(WHY, middleware=guarded)(self.on_why)
         app.view(IMPROVE)(self.on_improve_words)
         app.view(SAVE_WORKFLOW)(self.on_save_words)
         app.view(RUN_WORKFLOW)(self.on_workflow_inputs)
-        app.shortcut(IMPROVE)(self.on_message_shortcut)
-        app.shortcut(SAVE_WORKFLOW)(self.on_message_shortcut)
-        app.shortcut(HOW_ANSWERED)(self.on_message_shortcut)
+        for shortcut in (IMPROVE, SAVE_WORKFLOW, HOW_ANSWERED):
+            app.shortcut(shortcut, middleware=guarded)(self.on_message_shortcut)
         app.event("reaction_added")(self.on_reaction)
         app.action(re.compile(""))(self.on_other)
+        app.view(re.compile(""))(self.on_other_view)
+        app.shortcut(re.compile(""))(self.on_other_shortcut)
 
     # Feedback
 
@@ -170,8 +178,19 @@ class Actions:
         await self._accept("run_workflow", body, view, _about(view)["name"], "", inputs)
         await ack()
 
-    async def on_other(self, ack: AsyncAck) -> None:
-        """A link or a menu that needs nothing done."""
+    async def on_other(self, ack: AsyncAck, body: Json, action: Json) -> None:
+        """A link needs nothing done; anything else is from before an update."""
+        if not action.get("url"):
+            self.background.spawn(self._whisper(body, NOT_KNOWN))
+        await ack()
+
+    async def on_other_view(self, ack: AsyncAck) -> None:
+        """A form from before an update."""
+        await ack(response_action="update", view=notice_modal("No longer known", NOT_KNOWN))
+
+    async def on_other_shortcut(self, ack: AsyncAck, body: Json) -> None:
+        """A shortcut from before an update, or of a newer manifest."""
+        self.background.spawn(self._whisper(body, NOT_KNOWN))
         await ack()
 
     # Shared

@@ -11,6 +11,8 @@ from slack_bolt.context.ack.async_ack import AsyncAck
 
 from database.errors import VirtuousError
 from database.records import Person, RunQuery
+from slack_interface.admin_cards import CHOICES, POLICY, admin_blocks
+from slack_interface.administration import Administration
 from slack_interface.background import Background
 from slack_interface.cards import (
     LENGTHS,
@@ -19,6 +21,7 @@ from slack_interface.cards import (
     TIME_ZONES,
     HomeFacts,
     home_view,
+    notice_home,
 )
 from slack_interface.commands import Commands
 from slack_interface.incoming import Json
@@ -37,12 +40,14 @@ class Home:
 
     commands: Commands
     background: Background
+    administration: Administration
 
     def register(self, app: AsyncApp) -> None:
         """Listen."""
         app.event("app_home_opened")(self.on_opened)
         app.event("app_context_changed")(self.on_context)
         app.action(re.compile(f"^{SETTINGS}:"))(self.on_setting)
+        app.action(re.compile(f"^{POLICY}:"))(self.on_policy)
 
     async def on_opened(self, event: Json) -> None:
         """The person looks at one of our tabs."""
@@ -64,9 +69,24 @@ class Home:
             await self.commands.record.save_person(replace(person, settings=settings))
         await ack()
 
+    async def on_policy(self, ack: AsyncAck, body: Json, action: Json) -> None:
+        """A menu for approvers; Slack shows it to them only, which is not relied on."""
+        user_id = body["user"]["id"]
+        key = str(action["action_id"]).partition(":")[2]
+        value = str((action.get("selected_option") or {}).get("value"))
+        await self.administration.require_approver(user_id)
+        if value in CHOICES.get(key.partition(".")[0], ()):
+            self.administration.policy.set(key, value, user_id)
+        self.background.spawn(self.publish(user_id))
+        await ack()
+
     async def publish(self, user_id: str) -> None:
-        """Show a person their Home as it is now."""
-        view = home_view(await self._facts(user_id))
+        """Show a person their Home as it is now, or why there is nothing to see."""
+        refusal = await self.administration.gate.refusal(user_id, "", "im")
+        try:
+            view = notice_home(refusal) if refusal else home_view(await self._facts(user_id))
+        except VirtuousError as error:
+            view = notice_home(f"Your Home cannot be shown just now. {error}")
         try:
             await self.commands.voice.client.api_call(
                 "views.publish", json={"user_id": user_id, "view": view}
@@ -88,6 +108,9 @@ class Home:
             facts["workflows"] = await commands.workflows.names(reader)
         except VirtuousError as error:
             facts["notes"] = [f"Not everything could be read: {error}"]
+        if await self.administration.gate.is_approver(user_id):
+            settings = self.administration.policy.settings()
+            facts["admin"] = admin_blocks(settings, await commands.places.own_channels())
         return HomeFacts(name=person.name, settings=person.settings, **facts)
 
     async def _person(self, user_id: str) -> Person:

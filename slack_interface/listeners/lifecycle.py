@@ -7,7 +7,8 @@ import structlog
 from slack_bolt.async_app import AsyncApp
 
 from slack_interface.incoming import Json
-from slack_interface.outgoing import Outgoing, Post
+from slack_interface.outgoing import Post
+from slack_interface.proactive import Proactive
 from slack_interface.running import RunningReplies
 
 log = structlog.get_logger()
@@ -24,7 +25,7 @@ class Lifecycle:
 
     bot_user_id: str
     running: RunningReplies
-    outgoing: Outgoing
+    proactive: Proactive
 
     def register(self, app: AsyncApp) -> None:
         """Listen."""
@@ -45,7 +46,7 @@ class Lifecycle:
         if event.get("user") != self.bot_user_id:
             return
         channel = event["channel"]
-        await self.outgoing.post(Post(f"hello:{channel}", channel, HELLO))
+        await self.proactive.post(Post(f"hello:{channel}", channel, HELLO))
 
     async def on_other(self) -> None:
         """An event that means nothing to us is acknowledged, else Slack sends it again."""

@@ -47,7 +47,7 @@ class Messages:
         self.conversation.places.learn(item.channel_id, item.channel_type)
         if self._stopped(item):
             return
-        if item.direct or item.mentioned or item.in_thread:
+        if self.conversation.may_answer(item):
             await self.inbox.accept(item)
         else:
             await self.conversation.hear(item)

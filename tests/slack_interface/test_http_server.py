@@ -15,6 +15,7 @@ from pydantic import SecretStr
 
 from agents.ports import FilesPort
 from database.errors import ConfigurationError
+from orchestrator.policy import Policy
 from orchestrator.requests import ReplyEvent, Request
 from slack_interface import http_server, slack_bot
 from slack_interface.http_server import BODY_LIMIT, STALE_S, HttpServer, Listen
@@ -338,6 +339,7 @@ async def test_without_a_signing_secret_it_does_not_start(quiet_world: World) ->
         inbox=world.rows,
         outgoing=world.rows,
         likeness=likeness,
+        policy=Policy(world.store.policy),
     )
     with pytest.raises(ConfigurationError, match="SLACK_SIGNING_SECRET"):
         await bot.start("http")

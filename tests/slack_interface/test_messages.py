@@ -9,6 +9,7 @@ from agents.ports import FilesPort
 from agents.turns import StepFinished, StepStarted, TextDelta
 from database.records import one_person, private_channel
 from orchestrator.requests import ReplyEvent, Request
+from slack_interface.members import Members
 from slack_interface.places import Places
 from tests.people import ADA, BOT, GRACE, eventually, find
 from tests.slack_interface.world import World, echo, finished, over_both_transports, saying
@@ -274,7 +275,7 @@ async def test_after_a_command_in_a_thread_it_takes_part_there(world: World) -> 
 
 async def test_a_place_counts_as_private_while_slack_is_away() -> None:
     nobody = AsyncWebClient(token="xoxb-1", base_url="http://127.0.0.1:9/api/", retry_handlers=[])
-    places = Places(nobody)
+    places = Places(nobody, Members(nobody))
     assert await places.channel_type("C0LEADERSHIP") == "group"
     assert (await places.reader(ADA)).channels == frozenset()
     assert await places.name(ADA) == ADA

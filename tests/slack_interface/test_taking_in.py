@@ -12,6 +12,7 @@ from database.errors import InputError, UnknownName
 from slack_interface.files import MAX_FILE_BYTES, ThreadFiles
 from slack_interface.inbox import Inbox
 from slack_interface.incoming import Incoming, SharedFile, message_from, plain_text
+from slack_interface.members import Members
 from slack_interface.outgoing import Outgoing, Post
 from slack_interface.places import Places
 from slack_interface.sends import Sends
@@ -235,6 +236,7 @@ async def test_a_place_that_slack_does_not_describe_counts_as_private(
     refusals.refuse("conversations.info", "missing_scope")
     refusals.refuse("users.conversations", "missing_scope")
     async with aiohttp.ClientSession() as session:
-        places = Places(web_client(quiet_world.workspace.bot_token, refusals.url, session))
+        client = web_client(quiet_world.workspace.bot_token, refusals.url, session)
+        places = Places(client, Members(client))
         assert await places.channel_type("C0GENERAL") == "group"
         assert (await places.reader(ADA)).channels == frozenset()

@@ -1,5 +1,6 @@
 """A workspace with the real Bolt app in it; only what stands behind the ports is scripted."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -16,6 +17,7 @@ from database.errors import InputError, StoreError, UnknownName
 from database.records import Document, Feedback, Message, Reader, Run, content_hash
 from database.store import Store
 from orchestrator.generalising import WorkflowInput
+from orchestrator.policy import RELOAD_SECONDS, Policy
 from orchestrator.requests import ReplyEvent, ReplyFinished, ReplyStarted, Request
 from slack_interface.http_server import Listen
 from slack_interface.pace import Pace
@@ -219,6 +221,7 @@ class World(People):
             inbox=self.rows,
             outgoing=self.rows,
             likeness=likeness,
+            policy=Policy(self.store.policy),
             pace=self.pace,
         )
         await self.bot.start(self.transport, listen)
@@ -226,3 +229,7 @@ class World(People):
             await self.workspace.set_request_url(f"http://127.0.0.1:{self.bot.port}/slack/events")
         await self.connected()
         return self.bot
+
+    async def bot_follows_policy(self) -> None:
+        """Return when a decision made beside the bot, as on the command line, has reached it."""
+        await asyncio.sleep(RELOAD_SECONDS)

@@ -1,0 +1,79 @@
+"""What somebody is in this workspace: a member, a guest, from elsewhere, a bot; an admin or not."""
+
+import time
+from dataclasses import dataclass, field
+from typing import Literal
+
+import structlog
+from cachetools import LRUCache, TTLCache
+from slack_sdk.web.async_client import AsyncWebClient
+
+from slack_interface.incoming import Json
+from slack_interface.transport import TRANSPORT_ERRORS, in_words
+
+Standing = Literal["member", "guest", "stranger", "bot"]
+
+MEMBER_TTL_S = 3600
+"""A member can become a guest: look again after an hour at the latest."""
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One person (or bot) as users.info tells."""
+
+    standing: Standing
+    admin: bool = False
+    display_name: str = ""
+    first_name: str = ""
+    time_zone: str = ""
+
+
+@dataclass(slots=True)
+class Members:
+    """Asked of Slack on first contact, then remembered for an hour."""
+
+    client: AsyncWebClient
+    _fresh: TTLCache[str, Member] = field(
+        default_factory=lambda: TTLCache(10_000, MEMBER_TTL_S, timer=time.monotonic)
+    )
+    _known: LRUCache[str, Member] = field(default_factory=lambda: LRUCache(10_000))
+
+    async def member(self, user_id: str) -> Member | None:
+        """What somebody is, or last was where Slack is away; None where it never told."""
+        found = self._fresh.get(user_id)
+        if found is None:
+            try:
+                found = _member(dict((await self.client.users_info(user=user_id))["user"]))
+            except TRANSPORT_ERRORS as error:
+                log.warning("member_unknown", user=user_id, error=in_words(error))
+                return self._known.get(user_id)
+            self._fresh[user_id] = self._known[user_id] = found
+        return found
+
+    def sees_public(self, user_id: str) -> bool:
+        """Whether somebody may read all public channels, as far as known without asking."""
+        known = self._known.get(user_id)
+        return known is None or known.standing == "member"
+
+
+def _member(user: Json) -> Member:
+    profile, name = user.get("profile") or {}, user.get("name") or ""
+    return Member(
+        _standing(user),
+        bool(user.get("is_admin") or user.get("is_owner")),
+        profile.get("display_name") or user.get("real_name") or name,
+        profile.get("first_name") or profile.get("display_name") or name,
+        user.get("tz") or "",
+    )
+
+
+def _standing(user: Json) -> Standing:
+    if user.get("is_bot"):
+        return "bot"
+    if user.get("is_stranger"):
+        return "stranger"
+    if user.get("is_restricted") or user.get("is_ultra_restricted"):
+        return "guest"
+    return "member"

@@ -2,7 +2,7 @@
 
 import re
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 
 from database.records import ForgetReport, one_person
@@ -220,11 +220,16 @@ def _purge_runs(connection: sqlite3.Connection, workspace: str, before: float) -
     seq, total = 0, 0
     while old := connection.execute(sql, (workspace, seq, before, _BATCH)).fetchall():
         connection.execute("BEGIN IMMEDIATE")
-        for table in ("runs", "steps"):
-            words = [name for name, rule in FORGET_RULES[table].items() if rule is _R.WORDS]
-            empty = _emptying(connection, table, words)
-            change = f"UPDATE {table} SET {empty} WHERE workspace = ? AND run_id = ?"
-            connection.executemany(change, [(workspace, row["run_id"]) for row in old])
+        empty_runs(connection, workspace, [row["run_id"] for row in old])
         connection.execute("COMMIT")
         seq, total = old[-1]["seq"], total + len(old)
     return total
+
+
+def empty_runs(connection: sqlite3.Connection, workspace: str, run_ids: Sequence[str]) -> None:
+    """Empty the words of these runs and of their steps; numbers, ids and places stay."""
+    for table in ("runs", "steps"):
+        words = [name for name, rule in FORGET_RULES[table].items() if rule is _R.WORDS]
+        empty = _emptying(connection, table, words)
+        change = f"UPDATE {table} SET {empty} WHERE workspace = ? AND run_id = ?"
+        connection.executemany(change, [(workspace, run_id) for run_id in run_ids])

@@ -162,6 +162,10 @@ class Summary:
     created_at: float = 0.0
 
 
+Fact = Run | Feedback | Message | Summary
+"""What happened: appended once, never changed."""
+
+
 @dataclass(frozen=True, slots=True)
 class Document:
     """One immutable version of something that can improve.

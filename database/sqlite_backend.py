@@ -10,10 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from database import rows
-from database.records import Feedback, Message, Run, RunQuery, Summary
+from database.forgetting import empty_runs
+from database.records import Fact, Feedback, Message, Run, RunQuery, Summary
 from database.sqlite_file import Row, SqliteFile, Values
-
-Fact = Run | Feedback | Message | Summary
 
 
 def _insert(table: str, columns: str, conflict: str = "DO NOTHING") -> str:
@@ -30,6 +29,17 @@ _ADD_DOCUMENT = _insert("documents", rows.DOCUMENT)
 _INDEX_BATCH = 250
 _LIVE = "workspace = ? AND channel_id = ? AND deleted = 0"
 _DOCUMENT = "workspace = ? AND kind = ? AND name = ?"
+_RUNS_OF_MESSAGE = """WITH RECURSIVE of_message (run_id) AS (
+        SELECT run_id FROM runs WHERE workspace = ?1 AND channel_id = ?2 AND message_ts = ?3
+        UNION
+        SELECT run_id FROM runs WHERE workspace = ?1 AND channel_id = ?2 AND reply_ts = ?3
+        UNION
+        SELECT runs.run_id FROM runs JOIN of_message ON runs.parent_run_id = of_message.run_id
+        WHERE runs.workspace = ?1
+    ) SELECT run_id FROM of_message"""
+_FORGET_QUOTES = """UPDATE feedback SET text = NULL WHERE workspace = ?1
+    AND kind IN ('rephrase', 'correction') AND text = (SELECT text FROM messages
+        WHERE workspace = ?1 AND channel_id = ?2 AND ts = ?3 AND text <> '')"""
 
 
 class SqliteBackend:
@@ -62,7 +72,16 @@ class SqliteBackend:
         if added:
             for step in run.steps:
                 _put(connection, _ADD_STEP, rows.step_values(self.workspace, run.run_id, step))
+            if self._was_deleted(connection, run):
+                empty_runs(connection, self.workspace, [run.run_id])
         return added
+
+    def _was_deleted(self, connection: sqlite3.Connection, run: Run) -> bool:
+        """Whether its question or its answer was deleted while it was being answered."""
+        sql = """SELECT 1 FROM messages WHERE workspace = ? AND channel_id = ? AND ts IN (?, ?)
+            AND deleted = 1"""
+        values = (self.workspace, run.channel_id, run.message_ts, run.reply_ts)
+        return connection.execute(sql, values).fetchone() is not None
 
     def run(self, run_id: str) -> Row | None:
         """One run without its steps."""
@@ -155,12 +174,20 @@ class SqliteBackend:
         return bool(changed)
 
     def delete_message(self, channel_id: str, ts: str) -> None:
-        """An empty row stays, also where the message was never heard."""
+        """An empty row stays, also where the message was never heard.
+
+        The words of the run that it asked for, or that it answers, go too, and those of the runs
+        that repeat them.
+        """
         sql = """INSERT INTO messages (workspace, channel_id, ts, thread_ts, role, audience, text,
                 created_at, deleted) VALUES (?, ?, ?, ?, 'person', '', '', 0, 1)
             ON CONFLICT DO UPDATE SET text = '', deleted = 1"""
         with self.file.transaction() as connection:
             self._drop_summaries(connection, channel_id, ts)
+            place = (self.workspace, channel_id, ts)
+            connection.execute(_FORGET_QUOTES, place)
+            found = connection.execute(_RUNS_OF_MESSAGE, place).fetchall()
+            empty_runs(connection, self.workspace, [row["run_id"] for row in found])
             connection.execute(sql, (self.workspace, channel_id, ts, ts))
 
     def _drop_summaries(self, connection: sqlite3.Connection, channel_id: str, ts: str) -> None:

@@ -18,6 +18,7 @@ from database.records import (
     AgentRecord,
     Document,
     DocumentKind,
+    Fact,
     Feedback,
     ForgetReport,
     Message,
@@ -32,7 +33,7 @@ from database.records import (
     content_hash,
 )
 from database.rows import Row
-from database.sqlite_backend import Fact, SqliteBackend, workspaces
+from database.sqlite_backend import SqliteBackend, workspaces
 
 RECORD = "record.db"
 _SEARCH_WORDS = 32
@@ -189,7 +190,11 @@ class Store:
         return self._backend.edit_message(channel_id, ts, text)
 
     async def delete_message(self, channel_id: str, ts: str) -> None:
-        """Forget the text, for good: a late delivery of the message does not bring it back."""
+        """Forget the text, for good: a late delivery of the message does not bring it back.
+
+        The run that it asked for, or that it answers, keeps its numbers only, also where it is
+        recorded later.
+        """
         self._backend.delete_message(channel_id, ts)
 
     async def latest_summary(self, channel_id: str, thread_ts: str) -> Summary | None:

@@ -9,8 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from database.records import Feedback, Message, Run, Step, Summary
-from database.sqlite_backend import Fact
+from database.records import Fact, Feedback, Message, Run, Step, Summary
 from database.store import RECORD, Store
 
 FACTS: tuple[Fact, ...] = (

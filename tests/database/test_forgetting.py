@@ -139,6 +139,46 @@ async def test_only_this_workspace_forgets(store: Store, tmp_path: Path) -> None
     await other.close()
 
 
+@pytest.mark.parametrize("second", [0, 1])
+async def test_deleting_a_question_or_its_answer_empties_its_run(
+    store: Store, tmp_path: Path, second: int
+) -> None:
+    """Also the run that repeats the question, and the feedback that quotes it; others stay."""
+    question, answer = message(0, f"a {HERS}?"), message(1, f"a {HERS}!", None)
+    run = Run("r1", f"a {HERS}?", "a", user_id="U0ADA", channel_id="C1", thread_ts=THREAD,
+              message_ts=question.ts, reply_ts=answer.ts, reply=f"a {HERS}!", input_tokens=7,
+              route={"why": HERS},
+              steps=(Step(0, "tool", "t", {"words": HERS}, False, HERS),))  # fmt: skip
+    again = Run("r2", f"a {HERS}?", "a", channel_id="C1", parent_run_id="r1", reply="better")
+    other = Run("r3", "hello", "a", channel_id="C1", message_ts=message(5, "").ts)
+    quote = Feedback("f1", "r0", "rephrase", -0.5, text=question.text, user_id="U0ADA")
+    store.append(question, answer, run, again, other, quote)
+    deleted = (question, answer)[second]
+    await store.delete_message("C1", deleted.ts)
+    emptied = await store.run("r1")
+    assert emptied is not None
+    assert (emptied.request, emptied.reply, emptied.route) == ("", None, None)
+    assert (emptied.steps[0].arguments, emptied.steps[0].error) == (None, None)
+    assert (emptied.input_tokens, emptied.user_id) == (7, "U0ADA")
+    child, untouched = await store.run("r2"), await store.run("r3")
+    assert child is not None
+    assert untouched is not None
+    assert (child.request, untouched.request) == ("", "hello")
+    quoted = [f.text for f in await store.feedback_on("r0")]
+    assert quoted == ([None] if deleted is question else [question.text])
+
+
+async def test_what_is_deleted_while_it_is_answered_is_not_kept_in_the_run(store: Store) -> None:
+    await store.delete_message("C1", THREAD)
+    store.append(Run("r1", HERS, "a", channel_id="C1", thread_ts=THREAD, message_ts=THREAD,
+                     reply=HERS, input_tokens=7,
+                     steps=(Step(0, "tool", "t", {"w": HERS}),)))  # fmt: skip
+    run = await store.run("r1")
+    assert run is not None
+    assert (run.request, run.reply, run.steps[0].arguments) == ("", None, None)
+    assert run.input_tokens == 7
+
+
 async def test_forgetting_a_stranger_changes_nothing(store: Store) -> None:
     await fill(store)
     report = await store.forget("U0ZED")

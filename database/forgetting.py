@@ -1,11 +1,16 @@
 """What becomes of each text when a person asks to be forgotten, or when it grows old."""
 
+import hashlib
 import re
+import secrets
 import sqlite3
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import Any
 
-from database.records import ForgetReport, one_person
+from database.records import Fact, Feedback, ForgetReport, Message, Run, one_person
 from database.sqlite_file import SqliteFile, wipe
 
 FORGOTTEN = "[forgotten]"
@@ -65,6 +70,7 @@ FORGET_RULES: Mapping[str, Mapping[str, ForgetRule]] = {
         "workspace": _R.KEEP, "key": _R.LABEL, "value": _R.LABEL, "set_by": _R.PERSON,
     },
     "task_types": {"workspace": _R.KEEP, "name": _R.KEEP, "centroid": _R.KEEP},
+    "forgotten": {"workspace": _R.KEEP, "salt": _R.PASSING, "digest": _R.PASSING},
     "schema_migrations": {"name": _R.KEEP},
     "inbox": {
         "workspace": _R.KEEP, "event_key": _R.PASSING, "thread_key": _R.PASSING,
@@ -136,6 +142,7 @@ def _forget(connection: sqlite3.Connection, workspace: str, user_id: str) -> For
     }
     for sql in _scrubs():
         connection.execute(sql, values)
+    _note_forgotten(connection, workspace, user_id)
     connection.execute("INSERT INTO message_words (message_words) VALUES ('rebuild')")
     connection.execute(
         "UPDATE search_progress SET seq = (SELECT coalesce(max(seq), 0) FROM messages)"
@@ -144,6 +151,85 @@ def _forget(connection: sqlite3.Connection, workspace: str, user_id: str) -> For
     connection.execute("DROP TABLE temp.their_runs")
     wipe(connection)
     return ForgetReport(user_id, rows)
+
+
+UNDER_WAY_SECONDS = 2 * 86_400.0
+"""So long may what is under way be recorded late: an answer that was kept is for a day."""
+
+
+def _note_forgotten(connection: sqlite3.Connection, workspace: str, user_id: str) -> None:
+    now, salt = time.time(), secrets.token_bytes(16)
+    old = "DELETE FROM forgotten WHERE forgotten_at < ?"
+    connection.execute(old, (now - UNDER_WAY_SECONDS,))
+    sql = "INSERT INTO forgotten (workspace, salt, digest, forgotten_at) VALUES (?, ?, ?, ?)"
+    connection.execute(sql, (workspace, salt, _digest(salt, user_id), now))
+
+
+def _digest(salt: bytes, user_id: str) -> bytes:
+    return hashlib.blake2b(user_id.encode(), salt=salt).digest()
+
+
+def without_forgotten(
+    connection: sqlite3.Connection, workspace: str, facts: Sequence[Fact]
+) -> Sequence[Fact]:
+    """The facts, without those who were forgotten after these had begun.
+
+    Costs one look at a table that is nearly always empty.
+    """
+    sql = "SELECT * FROM forgotten WHERE workspace = ? AND forgotten_at > ?"
+    forgotten = connection.execute(sql, (workspace, time.time() - UNDER_WAY_SECONDS)).fetchall()
+    if not forgotten:
+        return facts
+
+    late = _Forgotten(connection, workspace, forgotten)
+    theirs = {fact.run_id for fact in facts if isinstance(fact, Run) and late.before(fact)}
+    kept = (late.without(fact, theirs) for fact in facts)
+    return [fact for fact in kept if fact is not None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Forgotten:
+    """Who was forgotten lately, and what that leaves of a fact."""
+
+    connection: sqlite3.Connection
+    workspace: str
+    rows: Sequence[sqlite3.Row]
+
+    def before(self, run: Run) -> bool:
+        """Whether a run began before its person was forgotten."""
+        return (run.started_at or 0.0) < self._when(run.user_id)
+
+    def without(self, fact: Fact, theirs: Collection[str]) -> Fact | None:
+        """The fact, less what names somebody forgotten; `theirs` are the runs that did."""
+        match fact:
+            case Run() if fact.run_id in theirs:
+                return _nobodys(fact)
+            case Message() if fact.run_id in theirs or fact.created_at < self._when(fact.user_id):
+                return None
+            case Feedback() if self._begun(fact.run_id) < self._when(fact.user_id):
+                return replace(fact, user_id=None, text=None)
+            case _:
+                return fact
+
+    def _when(self, user_id: str | None) -> float:
+        mine = [r["forgotten_at"] for r in self.rows
+                if user_id and r["digest"] == _digest(r["salt"], user_id)]  # fmt: skip
+        return max(mine, default=0.0)
+
+    def _begun(self, run_id: str) -> float:
+        sql = "SELECT started_at FROM runs WHERE workspace = ? AND run_id = ?"
+        row = self.connection.execute(sql, (self.workspace, run_id)).fetchone()
+        return (row["started_at"] or 0.0) if row else 0.0
+
+
+def _nobodys(run: Run) -> Run:
+    """What forgetting leaves of a run."""
+    emptied = [name for name, rule in FORGET_RULES["runs"].items() if rule in _EMPTIED]
+    audience = run.audience.replace(run.user_id or " ", FORGOTTEN)
+    changes: dict[str, Any] = {**dict.fromkeys(emptied), "request": "", "audience": audience}
+    return replace(
+        run, steps=tuple(replace(s, arguments=None, error=None) for s in run.steps), **changes
+    )
 
 
 def _change(connection: sqlite3.Connection, table: str, theirs: str) -> str:

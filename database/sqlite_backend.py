@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from database import rows
-from database.forgetting import empty_runs
+from database.forgetting import empty_runs, without_forgotten
 from database.records import Fact, Feedback, Message, Run, RunQuery, Summary
 from database.sqlite_file import Row, SqliteFile, Values
 
@@ -55,6 +55,12 @@ class SqliteBackend:
         """Add what is new, all or nothing; the number of facts that were new."""
         with self.file.transaction() as connection:
             return sum(self._add(connection, fact) for fact in facts)
+
+    def append_new(self, facts: Sequence[Fact]) -> None:
+        """Add what happened just now, without those who were forgotten meanwhile."""
+        with self.file.transaction() as connection:
+            for fact in without_forgotten(connection, self.workspace, facts):
+                self._add(connection, fact)
 
     def _add(self, connection: sqlite3.Connection, fact: Fact) -> int:
         match fact:

@@ -78,11 +78,18 @@ class Store:
     # Facts
 
     def append(self, *facts: Fact) -> None:
-        """Add facts in one transaction; a fact whose key is known changes nothing."""
-        self._backend.append(facts)
+        """Add facts in one transaction; a fact whose key is known changes nothing.
+
+        What was under way while its person was forgotten is added without them: their messages are
+        left out, runs and feedback keep their numbers only.
+        """
+        self._backend.append_new(facts)
 
     def append_all(self, facts: Iterable[Fact]) -> int:
-        """Like `append`, for many; how many were new. An error while iterating undoes all."""
+        """Old facts as they are, for imports; how many were new.
+
+        An error while iterating undoes all.
+        """
         return self._backend.append(facts)
 
     async def run(self, run_id: str) -> Run | None:
@@ -313,7 +320,8 @@ class Store:
     async def forget(self, user_id: str) -> ForgetReport:
         """Empty or delete everything about a person by FORGET_RULES, down to the bytes on disk.
 
-        Numbers stay, without the person. Takes seconds on a large record; appends wait meanwhile.
+        Numbers stay, without the person; so it is for what is under way and recorded later. Takes
+        seconds on a large record; appends wait meanwhile.
         """
         return await asyncio.to_thread(
             forgetting.forget, self._backend.file, self.workspace, user_id

@@ -2,6 +2,7 @@
 
 import contextlib
 import sqlite3
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -177,6 +178,45 @@ async def test_what_is_deleted_while_it_is_answered_is_not_kept_in_the_run(store
     assert run is not None
     assert (run.request, run.reply, run.steps[0].arguments) == ("", None, None)
     assert run.input_tokens == 7
+
+
+async def test_what_is_under_way_while_its_person_is_forgotten_names_nobody(
+    store: Store, tmp_path: Path
+) -> None:
+    """The answer ends after `runs forget` of another process; a later question is kept whole."""
+    asked_at = time.time()
+    store.append(Run("r0", "x", "a", started_at=asked_at, user_id="U0ADA"))
+    beside = Store.open(tmp_path, store.workspace)
+    await beside.forget("U0ADA")
+    await beside.close()
+    run = Run("r1", HERS, "a", started_at=asked_at, user_id="U0ADA", channel_id="C1",
+              thread_ts=THREAD, message_ts=THREAD, reply=HERS, audience=one_person("U0ADA"),
+              input_tokens=7, cost_usd=0.5,
+              steps=(Step(0, "tool", "t", {"words": HERS}, False, HERS),))  # fmt: skip
+    his = Run("r2", "hello", "a", started_at=asked_at, user_id="U0BOB")
+    question = replace(message(0, HERS), created_at=asked_at, run_id="r1")
+    answer = replace(message(1, HERS, None), created_at=time.time(), run_id="r1")
+    store.append(run, his, question, answer)
+    store.append(replace(message(2, HERS), created_at=asked_at))
+    store.append(Feedback("f1", "r0", "rephrase", -0.5, text=HERS, user_id="U0ADA",
+                          created_at=time.time()))  # fmt: skip
+    await store.close()
+    left = bytes_of(tmp_path)
+    assert HERS.encode() not in left
+    assert b"U0ADA" not in left
+    again = Store.open(tmp_path, store.workspace)
+    kept, bobs = await again.run("r1"), await again.run("r2")
+    assert kept is not None
+    assert bobs is not None
+    assert (kept.input_tokens, kept.cost_usd, kept.agent) == (7, 0.5, "a")
+    assert (kept.user_id, kept.channel_id, kept.audience) == (None, None, "person:[forgotten]")
+    assert (bobs.user_id, bobs.request) == ("U0BOB", "hello")
+    assert [f.value for f in await again.feedback_on("r0")] == [-0.5]
+    again.append(Run("r3", "I am back", "a", started_at=time.time(), user_id="U0ADA"))
+    back = await again.run("r3")
+    assert back is not None
+    assert (back.user_id, back.request) == ("U0ADA", "I am back")
+    await again.close()
 
 
 async def test_forgetting_a_stranger_changes_nothing(store: Store) -> None:

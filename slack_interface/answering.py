@@ -7,7 +7,7 @@ from functools import cache
 
 import orjson
 import structlog
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 from slack_sdk.web.async_client import AsyncWebClient
 
 from agents.ports import FilesPort
@@ -100,8 +100,13 @@ class _Whole:
         return orjson.dumps(self)
 
     @classmethod
-    def from_bytes(cls, kept: bytes) -> "_Whole":
-        return _whole_reader().validate_json(kept)
+    def from_bytes(cls, kept: bytes) -> "_Whole | None":
+        """None where another version of this program wrote it: then it is made again."""
+        try:
+            return _whole_reader().validate_json(kept)
+        except ValidationError as error:
+            log.warning("kept_answer_unreadable", errors=error.error_count())
+            return None
 
 
 @cache
@@ -154,8 +159,8 @@ class Answering:
             item.channel_id, request.thread_ts, item.team_id, item.user_id,
             direct=item.direct, asked_ts=request.message_ts,
         )  # fmt: skip
-        if earlier.answer:
-            return await self._show_kept(request, to, earlier, _Whole.from_bytes(earlier.answer))
+        if earlier.answer and (ready := _Whole.from_bytes(earlier.answer)):
+            return await self._show_kept(request, to, earlier, ready)
         stream = self._stream(request, to, earlier)
         whole = await self._hear(request, files, stream)
         kept = self.sends.keep(request.run_id, whole.to_bytes())

@@ -315,16 +315,18 @@ def metrics(
             async with opened(_settings(), context.obj.workspace) as store:
                 return await store.metrics(RunQuery(since=time.time() - days * 86_400.0))
 
+        from orchestrator.administration import metrics_json
+
         found = asyncio.run(work())
         if json:
-            from orchestrator.administration import metrics_json
-
             _print_json({"days": days, **metrics_json(found)})
         else:
             _table(
                 ("agent", "runs", "success", "p50", "p95", "tokens", "cost", "feedback"),
                 [_metrics_cells(row) for row in (*found.by_agent, found.total)],
             )
+            if besides := found.behind.sentence():
+                _say(besides)
 
 
 @agents_app.command("list")

@@ -8,13 +8,14 @@ what routing learns from (`agent_records`), with its weight.
 import sqlite3
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from typing import get_args
 
 import numpy as np
 import numpy.typing as npt
 
-from database.records import AgentRecord, Metrics, MetricsRow, RunQuery
+from database.records import AgentRecord, Behind, Metrics, MetricsRow, RunKind, RunQuery
 from database.sqlite_backend import matching
 
 Durations = npt.NDArray[np.float64]
@@ -32,6 +33,13 @@ _SUMS = f"""
         count(*) FILTER (WHERE cost_usd IS NULL) AS unpriced_runs,
         group_concat(duration_ms) AS durations
     FROM runs WHERE {{where}} GROUP BY day, agent"""
+
+_BEHIND = """
+    SELECT count(*) AS runs, coalesce(sum(input_tokens), 0) AS input_tokens,
+        coalesce(sum(output_tokens), 0) AS output_tokens,
+        coalesce(sum(cost_usd), 0.0) AS cost_usd,
+        count(*) FILTER (WHERE cost_usd IS NULL) AS unpriced_runs
+    FROM runs WHERE {where}"""
 
 # SQLite takes the other columns from the row that has the maximum.
 _WORDS = f"""
@@ -140,7 +148,17 @@ def metrics(connection: sqlite3.Connection, workspace: str, query: RunQuery) -> 
         total=total.row("total"),
         by_agent=tuple(_most_used(by_agent.items())),
         by_day=tuple(group.row(_date(day)) for day, group in sorted(by_day.items())),
+        behind=_behind(connection, workspace, query),
     )
+
+
+def _behind(connection: sqlite3.Connection, workspace: str, query: RunQuery) -> Behind:
+    """What was paid for besides the runs of the query, by whom and where it asks for."""
+    if query.agent is not None:
+        return Behind()  # no agent's own
+    others = tuple(kind for kind in get_args(RunKind) if kind not in query.kinds)
+    where, values = matching(workspace, replace(query, kinds=others))
+    return Behind(**connection.execute(_BEHIND.format(where=where), values).fetchone())
 
 
 def _most_used(groups: Iterable[tuple[str, _Group]]) -> list[MetricsRow]:

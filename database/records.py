@@ -286,13 +286,37 @@ class MetricsRow:
 
 
 @dataclass(frozen=True, slots=True)
+class Behind:
+    """Work that is no reply but was paid for: summaries, steps of workflows, drafts."""
+
+    runs: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cost_usd: float = 0.0
+    unpriced_runs: int = 0
+
+    def sentence(self) -> str:
+        """The figures in words for a person; '' where there was nothing."""
+        if not self.runs:
+            return ""
+        unpriced = f" + {self.unpriced_runs} unpriced" if self.unpriced_runs else ""
+        cost = "unknown" if unpriced and not self.cost_usd else f"${self.cost_usd:.4f}{unpriced}"
+        tokens = self.input_tokens + self.output_tokens
+        return f"Besides, for summaries and steps of workflows: {tokens:,} tokens, {cost}"
+
+
+@dataclass(frozen=True, slots=True)
 class Metrics:
-    """Success, speed, cost and feedback of the runs a query matches."""
+    """Success, speed, cost and feedback of the runs a query matches.
+
+    `behind` is what the same people and channels took besides.
+    """
 
     query: RunQuery
     total: MetricsRow
     by_agent: tuple[MetricsRow, ...]
     by_day: tuple[MetricsRow, ...]
+    behind: Behind = field(default_factory=Behind)
 
 
 @dataclass(frozen=True, slots=True)

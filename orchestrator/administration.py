@@ -133,6 +133,7 @@ def metrics_json(metrics: Metrics) -> dict[str, Any]:
         "total": row(metrics.total),
         "by_agent": [row(r) for r in metrics.by_agent],
         "by_day": [row(r) for r in metrics.by_day],
+        "behind": asdict(metrics.behind),
     }
 
 

@@ -233,16 +233,17 @@ class AgentOrchestrator:
         yield StepStarted("spawn", title)
         began = time.perf_counter()
         name, problem = "", None
+        drafting: list[Step] = []
         try:
             name = await self._spawn.spawn(
-                described, answer.request.user_id, answer.request.audience
+                described, answer.request.user_id, answer.request.audience, drafting.append
             )
         except VirtuousError as error:
             problem = error
         took = (time.perf_counter() - began) * 1000
         step = Step(0, "tool", "spawn_specialist", {"description": described}, problem is None,
                     str(problem) if problem else None, took)  # fmt: skip
-        answer.took([step])
+        answer.took([*drafting, step], next((s.name for s in drafting if s.ok), None))
         yield StepFinished("spawn", title, problem is None, str(problem) if problem else name)
         if problem is not None:
             raise problem
@@ -281,6 +282,8 @@ class AgentOrchestrator:
             asked=asked,
             audiences=reader.audiences(),
         )
+        if answer.route.step:
+            answer.took([answer.route.step])
         return answer.route.agent
 
     async def _current(self, request: Request) -> str | None:

@@ -2,13 +2,16 @@
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import structlog
+from cachetools import LRUCache
 
-from agents.turns import Role, TextDelta, Turn
+from agents.turns import ModelFinished, Role, TextDelta, Turn
 from database.errors import ModelError
-from database.records import Message, Run, Summary
+from database.records import Message, Run, Step, Summary, run_id_of
 from database.store import Store
+from orchestrator.model_steps import failed_step, step_of
 from orchestrator.ports import ModelsPort
 from orchestrator.requests import Request
 from orchestrator.resource_pool import in_background
@@ -21,6 +24,13 @@ SUMMARISE_ABOVE_TOKENS = 1500
 KEEP_WORD_FOR_WORD = 6
 """The newest messages are never summarised away."""
 
+SUMMARISED_AT_ONCE_TOKENS = 3000
+"""What a small model can read; a longer thread is summarised piece by piece."""
+FIRST_PAUSE_SECONDS = 60.0
+LONGEST_PAUSE_SECONDS = 3600.0
+"""After a failure a thread is left alone for a minute, after each further one twice as long."""
+
+_NAME = "memory"
 _LIMIT = 200
 _MAX_SUMMARY_TOKENS = 300
 _SUMMARISING = (
@@ -34,6 +44,15 @@ log = structlog.get_logger()
 def tokens_of(text: str) -> int:
     """About how many tokens a text takes."""
     return -(-len(text) // CHARACTERS_A_TOKEN)
+
+
+_Thread = tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class _Pause:
+    until: float
+    seconds: float
 
 
 class Memory:
@@ -53,7 +72,8 @@ class Memory:
         self._budget = budget_tokens
         self._summarise_above = summarise_above
         self._clock = clock
-        self._summarising: set[tuple[str, str]] = set()
+        self._summarising: set[_Thread] = set()
+        self._paused: LRUCache[_Thread, _Pause] = LRUCache(1_000)
 
     async def before(self, request: Request, until: str | None = None) -> list[Turn]:
         """What was said in the thread before this request, newest last.
@@ -78,47 +98,90 @@ class Memory:
     async def summarise(self, run: Run) -> None:
         """Summarise the thread of a recorded run once it has grown long; for the bus.
 
-        A failing model is logged: the next reply tries again.
+        What it takes is a run of kind `review`, made by that run. A failing model is logged, and
+        the thread is left alone for a while.
         """
         if run.kind != "reply" or not run.channel_id or not run.thread_ts:
             return
         if run.message_ts == run.thread_ts:
             return
         thread = (run.channel_id, run.thread_ts)
-        if thread in self._summarising:
+        pause = self._paused.get(thread)
+        if thread in self._summarising or (pause and self._clock() < pause.until):
             return
         self._summarising.add(thread)
         try:
             with in_background():
-                await self._summarise(*thread)
+                await self._summarise(run, *thread)
+            self._paused.pop(thread, None)
         except ModelError as error:
+            seconds = min(
+                LONGEST_PAUSE_SECONDS, pause.seconds * 2 if pause else FIRST_PAUSE_SECONDS
+            )
+            self._paused[thread] = _Pause(self._clock() + seconds, seconds)
             log.warning("summary_failed", channel=run.channel_id, problem=str(error))
         finally:
             self._summarising.discard(thread)
 
-    async def _summarise(self, channel_id: str, thread_ts: str) -> None:
+    async def _summarise(self, run: Run, channel_id: str, thread_ts: str) -> None:
         summary = await self._store.latest_summary(channel_id, thread_ts)
         said = await self._after(channel_id, thread_ts, summary)
-        old = said[:-KEEP_WORD_FOR_WORD]
-        if not old or sum(tokens_of(m.text) for m in said) < self._summarise_above:
+        if sum(tokens_of(m.text) for m in said) < self._summarise_above:
             return
-        text = await self._shortened(summary, old)
-        if text:
+        old = _readable(summary, said[:-KEEP_WORD_FOR_WORD])
+        if not old:
+            return
+        text = await self._shortened(run, summary, old)
+        unchanged = summary == await self._store.latest_summary(channel_id, thread_ts)
+        # What was edited, deleted or forgotten meanwhile must not live on in a summary.
+        unchanged &= set(old) <= set(await self._after(channel_id, thread_ts, summary))
+        if text and unchanged:
             self._store.append(
                 Summary(channel_id, thread_ts, old[-1].ts, text, old[-1].audience, self._clock())
             )
 
-    async def _shortened(self, summary: Summary | None, said: Sequence[Message]) -> str:
-        lines = [f"Earlier: {summary.text}"] if summary else []
-        lines += [f"{'Person' if m.role == 'person' else 'Assistant'}: {m.text}" for m in said]
-        turns = [Turn("system", _SUMMARISING), Turn("user", "\n".join(lines))]
+    async def _shortened(self, run: Run, summary: Summary | None, said: Sequence[Message]) -> str:
+        turns = [Turn("system", _SUMMARISING), Turn("user", "\n".join(_lines(summary, said)))]
         pieces: list[str] = []
-        async for event in self._models.stream(
-            turns, model="fast", temperature=0.0, max_tokens=_MAX_SUMMARY_TOKENS
-        ):
-            if isinstance(event, TextDelta):
-                pieces.append(event.text)
+        began = self._clock()
+        try:
+            async for event in self._models.stream(
+                turns, model="fast", temperature=0.0, max_tokens=_MAX_SUMMARY_TOKENS
+            ):
+                if isinstance(event, TextDelta):
+                    pieces.append(event.text)
+                elif isinstance(event, ModelFinished):
+                    self._keep(run, began, step_of("summary", event))
+        except ModelError as error:
+            took = (self._clock() - began) * 1000
+            step = failed_step("summary", self._models.resolve("fast"), str(error), took)
+            self._keep(run, began, step)
+            raise
         return "".join(pieces).strip()
+
+    def _keep(self, run: Run, began: float, step: Step) -> None:
+        """What a summary took, as a run made by the one that was recorded."""
+        self._store.append(
+            Run(
+                run_id_of(run.run_id, "summary"),
+                "",
+                _NAME,
+                kind="review",
+                parent_run_id=run.run_id,
+                started_at=began,
+                duration_ms=step.duration_ms,
+                user_id=run.user_id,
+                channel_id=run.channel_id,
+                thread_ts=run.thread_ts,
+                audience=run.audience,
+                model=step.name,
+                error=step.error,
+                input_tokens=step.input_tokens,
+                output_tokens=step.output_tokens,
+                cost_usd=step.cost_usd,
+                steps=(step,),
+            )
+        )
 
     async def _after(
         self, channel_id: str, thread_ts: str, summary: Summary | None
@@ -143,3 +206,23 @@ class Memory:
             role: Role = "user" if message.role == "person" else "assistant"
             turns.append(Turn(role, message.text))
         return [*opening, *reversed(turns)]
+
+
+def _readable(summary: Summary | None, said: Sequence[Message]) -> Sequence[Message]:
+    """As many of the oldest messages as a small model reads at once; one at least."""
+    left = SUMMARISED_AT_ONCE_TOKENS - (tokens_of(summary.text) if summary else 0)
+    for count, message in enumerate(said):
+        left -= tokens_of(message.text)
+        if left < 0:
+            return said[: max(1, count)]
+    return said
+
+
+def _lines(summary: Summary | None, said: Sequence[Message]) -> list[str]:
+    """The conversation as the model reads it; a message too long for it is cut."""
+    most = SUMMARISED_AT_ONCE_TOKENS * CHARACTERS_A_TOKEN
+    lines = [f"Earlier: {summary.text}"] if summary else []
+    for message in said:
+        who = "Person" if message.role == "person" else "Assistant"
+        lines.append(f"{who}: {message.text[:most]}")
+    return lines

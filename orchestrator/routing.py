@@ -8,7 +8,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from cachetools import LRUCache
 
-from database.records import PUBLIC, AgentRecord
+from database.records import PUBLIC, AgentRecord, Step
 
 GENERALIST = "generalist"
 
@@ -79,12 +79,16 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """Who answers and why; `best` and `second` are what was weighed, best first."""
+    """Who answers and why; `best` and `second` are what was weighed, best first.
+
+    `step` is the model call that was made to choose, where one was made.
+    """
 
     agent: str
     reason: RouteReason
     best: Candidate | None = None
     second: Candidate | None = None
+    step: Step | None = None
 
     def as_json(self) -> dict[str, Any]:
         """The route as a run keeps it: names and numbers, no text of anybody."""
@@ -117,8 +121,16 @@ def route_in_words(kept: Mapping[str, Any], example: str = "") -> str:
     }.get(str(kept.get("reason")), "")
 
 
-Chooser = Callable[[str, Sequence[Candidate]], Awaitable[str | None]]
-"""Asks which candidate should answer a text; None when it cannot say."""
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """Which candidate should answer, None when that cannot be said, and what asking took."""
+
+    agent: str | None
+    step: Step | None = None
+
+
+Chooser = Callable[[str, Sequence[Candidate]], Awaitable[Chosen]]
+"""Asks which candidate should answer a text."""
 
 
 class Router:
@@ -199,23 +211,24 @@ class Router:
         return best.name == current or best.score < FLOOR or short
 
     async def _close_call(self, text: str, best: Candidate, second: Candidate) -> Route:
-        chosen = await self._ask(text, (best, second)) if self._choose else None
-        if chosen == second.name:
-            return Route(chosen, "fast model", second, best)
-        if chosen == best.name:
-            return Route(chosen, "fast model", best, second)
+        chosen = await self._ask(text, (best, second))
+        if chosen.agent == second.name:
+            return Route(second.name, "fast model", second, best, chosen.step)
+        if chosen.agent == best.name:
+            return Route(best.name, "fast model", best, second, chosen.step)
         if best.score - second.score < TIE:
-            return Route(GENERALIST, "tie", best, second)
-        return Route(best.name, "meaning", best, second)
+            return Route(GENERALIST, "tie", best, second, chosen.step)
+        return Route(best.name, "meaning", best, second, chosen.step)
 
-    async def _ask(self, text: str, candidates: tuple[Candidate, Candidate]) -> str | None:
+    async def _ask(self, text: str, candidates: tuple[Candidate, Candidate]) -> Chosen:
         key = (" ".join(text.lower().split()), *(c.name for c in candidates))
         known = self._chosen.get(key)
-        if known is None and self._choose is not None:
-            known = await self._choose(text, candidates)
-            if known is not None:
-                self._chosen[key] = known
-        return known
+        if known is not None or self._choose is None:
+            return Chosen(known)
+        chosen = await self._choose(text, candidates)
+        if chosen.agent is not None:
+            self._chosen[key] = chosen.agent
+        return chosen
 
     def _two_best(
         self,

@@ -10,10 +10,11 @@ from pydantic import BaseModel, ConfigDict, Field
 from agents.definition import AgentDefinition, parse_definition
 from agents.ports import SpawnPort
 from agents.turns import Turn
-from database.errors import BudgetExceeded, InputError
-from database.records import PUBLIC, Document
+from database.errors import BudgetExceeded, InputError, ModelError
+from database.records import PUBLIC, Document, Run, Step, random_run_id
 from database.store import Store
 from orchestrator.agent_pool import AgentPool
+from orchestrator.model_steps import failed_step, step_of
 from orchestrator.ports import ModelsPort
 from orchestrator.resource_pool import in_background
 from orchestrator.routing import GENERALIST
@@ -75,11 +76,18 @@ class Spawner:
         """The same for what was said where only `audience` could read it."""
         return _SpawnerHere(self, audience)
 
-    async def spawn(self, description: str, author: str, audience: str = PUBLIC) -> str:
+    async def spawn(
+        self,
+        description: str,
+        author: str,
+        audience: str = PUBLIC,
+        note: Callable[[Step], None] | None = None,
+    ) -> str:
         """Create an agent for a described specialty and return its name.
 
         It answers from the next message on, with the generalist's tools, and only where no more
-        than `audience` can read: its prompt repeats what was said there.
+        than `audience` can read: its prompt repeats what was said there. `note` hears of the model
+        call, made well or not; without one it becomes a run of its own.
         Raises BudgetExceeded past the spawn budget, InputError when no agent can be made of the
         description, ModelError when the model cannot draft one.
         """
@@ -96,7 +104,16 @@ class Spawner:
         await self._within_budget()
         self._drafting += 1
         try:
-            document = await self._create(described, author, audience)
+            definition = await self._drafted(described, note or self._recorded(author, audience))
+            document = await self._store.create_document(
+                "agent",
+                definition.name,
+                definition.body(),
+                origin="spawn",
+                author=author,
+                reason=described,
+                audience=audience,
+            )
         finally:
             self._drafting -= 1
         await self._pool.refresh()
@@ -129,22 +146,45 @@ class Spawner:
                 firsts.append(first)
         return firsts
 
-    async def _create(self, described: str, author: str, audience: str) -> Document:
+    async def _drafted(self, described: str, note: Callable[[Step], None]) -> AgentDefinition:
         turns = [Turn("system", _DRAFTING), Turn("user", f"The specialty: {described}")]
-        with in_background():
-            draft, _ = await self._models.structured(
-                turns, DraftAgent, model="strong", temperature=0.2, max_tokens=1200
+        began = time.perf_counter()
+        try:
+            with in_background():
+                draft, end = await self._models.structured(
+                    turns, DraftAgent, model="strong", temperature=0.2, max_tokens=1200
+                )
+        except ModelError as error:
+            took = (time.perf_counter() - began) * 1000
+            note(failed_step("drafting", self._models.resolve("strong"), str(error), took))
+            raise
+        note(step_of("drafting", end))
+        return self._definition(draft)
+
+    def _recorded(self, author: str, audience: str) -> Callable[[Step], None]:
+        """Keeps the model call of an agent that was made by another one."""
+
+        def note(step: Step) -> None:
+            self._store.append(
+                Run(
+                    random_run_id(),
+                    "",
+                    GENERALIST,
+                    kind="task",
+                    started_at=self._clock(),
+                    duration_ms=step.duration_ms,
+                    user_id=author,
+                    audience=audience,
+                    model=step.name,
+                    error=step.error,
+                    input_tokens=step.input_tokens,
+                    output_tokens=step.output_tokens,
+                    cost_usd=step.cost_usd,
+                    steps=(step,),
+                )
             )
-        definition = self._definition(draft)
-        return await self._store.create_document(
-            "agent",
-            definition.name,
-            definition.body(),
-            origin="spawn",
-            author=author,
-            reason=described,
-            audience=audience,
-        )
+
+        return note
 
     def _definition(self, draft: DraftAgent) -> AgentDefinition:
         known = self._pool.definitions

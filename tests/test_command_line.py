@@ -136,13 +136,18 @@ def test_metrics_count_what_is_recorded(invoke: Invoke, home: Path) -> None:
     home.mkdir(parents=True)
     run = Run("r1", "x", "cook", started_at=time.time(), duration_ms=100.0, reply="y")
     up = Feedback("f1", "r1", "rating", 1.0, created_at=time.time())
-    asyncio.run(keep(home, "T1", run, up))
+    summary = Run("r2", "", "memory", kind="review", started_at=time.time(), input_tokens=9,
+                  cost_usd=0.25)  # fmt: skip
+    asyncio.run(keep(home, "T1", run, up, summary))
     found = json_of(invoke("metrics", "--days", "1", "--json"))
     assert found["days"] == 1
     assert found["total"]["runs"] == 1
     assert found["total"]["success_rate"] == 1.0
     assert [row["label"] for row in found["by_agent"]] == ["cook"]
-    assert "cook" in invoke("metrics").stdout
+    assert found["behind"]["cost_usd"] == 0.25
+    shown = invoke("metrics").stdout
+    assert "cook" in shown
+    assert "Besides, for summaries and steps of workflows: 9 tokens, $0.2500" in shown
 
 
 def test_several_workspaces_need_a_name(invoke: Invoke, home: Path) -> None:

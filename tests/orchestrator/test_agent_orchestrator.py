@@ -72,6 +72,25 @@ async def test_a_request_is_routed_answered_and_recorded(store: Store) -> None:
     ]
 
 
+async def test_asking_which_agent_should_answer_is_a_step_of_the_run(store: Store) -> None:
+    models = ScriptedModels(echo)
+    models.structured_answers = [{"agent": 2}]
+    house = await House(store, models).start(
+        agent("north", "book a trip to the north by train"),
+        agent("south", "book a trip to the south by train"),
+    )
+    finished = await house.answer(request("book a trip by train"), "1.5")
+    assert finished.run.route is not None
+    assert finished.run.route["reason"] == "fast model"
+    run = await store.run(finished.run.run_id)
+    assert run is not None
+    assert [(s.name, s.arguments) for s in run.steps] == [
+        ("m-fast", {"purpose": "routing"}), ("m-strong", None),
+    ]  # fmt: skip
+    assert (run.input_tokens, run.output_tokens, run.cost_usd) == (20, 10, 0.002)
+    assert run.model == "m-strong"
+
+
 async def test_a_follow_up_sees_what_was_said_and_keeps_its_agent(store: Store) -> None:
     house = await House(store, ScriptedModels(echo)).start(COOK, LAWYER)
     await house.answer(request("how do I cook rice", "1.0"), "1.5")

@@ -1,8 +1,10 @@
+import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 
 from agents.errors import ModelUnavailable
 from agents.turns import Turn
-from database.records import Message, Run
+from database.records import Message, Run, RunQuery
 from database.store import Store
 from orchestrator.memory import KEEP_WORD_FOR_WORD, Memory
 from tests.orchestrator.fakes import Say, ScriptedModels, request
@@ -76,6 +78,68 @@ async def test_a_failing_model_leaves_the_thread_as_it_is(store: Store) -> None:
     memory = Memory(store, models, summarise_above=100)
     await memory.summarise(run("020.000000"))
     assert await store.latest_summary("C1", "001.000000") is None
+
+
+async def test_after_a_failure_the_thread_is_left_alone_ever_longer(store: Store) -> None:
+    now = [1000.0]
+    store.append(*(said(n, f"message {n} " + "x" * 40) for n in range(1, 21)))
+    models = ScriptedModels(lambda turns, model: ModelUnavailable("away"))
+    memory = Memory(store, models, summarise_above=100, clock=lambda: now[0])
+    asked = []
+    for seconds in (0, 1, 60, 61, 61):
+        now[0] += seconds
+        await memory.summarise(run("020.000000"))
+        asked.append(len(models.asked))
+    assert asked == [1, 1, 2, 2, 3]
+
+
+async def test_a_summary_is_a_run_with_its_cost_and_no_reply(store: Store) -> None:
+    store.append(*(said(n, f"message {n} " + "x" * 40) for n in range(1, 21)))
+    reply = replace(run("020.000000"), user_id="U1", started_at=5.0)
+    store.append(reply)
+    await Memory(store, ScriptedModels(summary), summarise_above=100).summarise(reply)
+    (kept,) = await store.runs(RunQuery(kinds=("review",)), with_steps=True)
+    assert (kept.parent_run_id, kept.user_id, kept.model) == ("r", "U1", "m-fast")
+    assert (kept.input_tokens, kept.output_tokens, kept.cost_usd) == (10, 5, 0.001)
+    assert [s.kind for s in kept.steps] == ["model"]
+    figures = await store.metrics(RunQuery())
+    assert figures.total.runs == 1
+    assert (figures.behind.runs, figures.behind.cost_usd) == (1, 0.001)
+    assert (figures.behind.input_tokens, figures.behind.output_tokens) == (10, 5)
+
+
+async def test_what_is_deleted_while_it_is_summarised_is_in_no_summary(store: Store) -> None:
+    store.append(*(said(n, f"message {n} " + "x" * 40) for n in range(1, 21)))
+    models = ScriptedModels(summary)
+    models.hold = asyncio.Event()
+    memory = Memory(store, models, summarise_above=100)
+    work = asyncio.create_task(memory.summarise(run("020.000000")))
+    async with asyncio.timeout(5):
+        while not models.asked:  # noqa: ASYNC110 (the double tells nobody)
+            await asyncio.sleep(0)
+        await store.delete_message("C1", "003.000000")
+        models.hold.set()
+        await work
+    assert await store.latest_summary("C1", "001.000000") is None
+
+
+async def test_a_model_is_never_given_more_than_it_can_read(store: Store) -> None:
+    models = ScriptedModels(summary)
+    store.append(*(said(n, f"message {n} " + "x" * 5_000) for n in range(1, 21)))
+    memory = Memory(store, models)
+    for _ in range(3):
+        await memory.summarise(run("020.000000"))
+    asked = [turns[-1].text for _, turns in models.asked]
+    assert all(len(text) < 13_000 for text in asked)
+    assert ["message 1 " in asked[0], "message 2 " in asked[0]] == [True, True]
+    assert "message 3 " in asked[1]
+    store.append(said(31, "y" * 60_000), *(said(n, "z") for n in range(32, 50)))
+    for _ in range(12):
+        await memory.summarise(run("049.000000"))
+    assert all(len(turns[-1].text) < 13_000 for _, turns in models.asked)
+    found = await store.latest_summary("C1", "001.000000")
+    assert found is not None
+    assert found.until_ts > "031"
 
 
 async def test_the_first_message_of_a_thread_has_nothing_before_it(store: Store) -> None:

@@ -5,8 +5,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from database.records import AgentRecord
-from orchestrator.routing import GENERALIST, Candidate, Route, Router, Specialty, instruction
+from database.records import AgentRecord, Step
+from orchestrator.routing import (
+    GENERALIST,
+    Candidate,
+    Chosen,
+    Route,
+    Router,
+    Specialty,
+    instruction,
+)
 from tests.orchestrator.fakes import WordEmbedder
 
 LAWYER = Specialty("lawyer", "1", "contracts and law", ("review this contract", "is this legal"))
@@ -103,16 +111,17 @@ TWINS = (
 async def test_a_close_call_asks_once_and_remembers() -> None:
     asked: list[str] = []
 
-    async def choose(text: str, candidates: Sequence[Candidate]) -> str | None:
+    async def choose(text: str, candidates: Sequence[Candidate]) -> Chosen:
         asked.append(text)
         assert {c.name for c in candidates} == {"north", "south"}
-        return "south"
+        return Chosen("south", Step(0, "model", "m-fast"))
 
     router = Router(WordEmbedder(), choose)
     router.know(TWINS)
-    for text in ("book a trip by train", "Book a trip  by train"):
+    for text, called in (("book a trip by train", True), ("Book a trip  by train", False)):
         chosen = await route(router, text)
         assert (chosen.agent, chosen.reason) == ("south", "fast model")
+        assert (chosen.step is not None) is called
     assert asked == ["book a trip by train"]
     clear = await route(router, "book a trip to the north by train travel north")
     assert (clear.agent, len(asked)) == ("north", 1)

@@ -4,7 +4,7 @@ import pytest
 
 from agents.errors import ModelAnswerMalformed
 from database.errors import BudgetExceeded, InputError, ModelError
-from database.records import Reader, one_person, private_channel
+from database.records import Reader, RunQuery, one_person, private_channel
 from database.store import Store
 from orchestrator.intents import wanted_specialist
 from orchestrator.requests import ReplyFinished
@@ -38,6 +38,18 @@ async def test_a_described_specialty_becomes_an_agent_that_answers(store: Store)
     assert document.reason == "Taxes, ask [email]"
     finished = await house.answer(request("how do I file my taxes"), "2.0")
     assert finished.run.agent == "tax-helper"
+
+
+async def test_the_draft_of_a_specialist_is_paid_for_in_a_run(store: Store) -> None:
+    """In the run of the reply when a person asked for it, else in one of its own."""
+    house = await house_of(store, DRAFT, DRAFT)
+    finished = await house.answer(request("create a specialist for taxes"), "2.0")
+    assert (finished.run.input_tokens, finished.run.cost_usd) == (10, 0.001)
+    assert [s.kind for s in finished.run.steps] == ["model", "tool"]
+    await house.spawner.heard_by(one_person("U1")).spawn("Taxes of people", "U1")
+    (own,) = await store.runs(RunQuery(kinds=("task",)), with_steps=True)
+    assert (own.user_id, own.audience, own.cost_usd) == ("U1", one_person("U1"), 0.001)
+    assert [(s.kind, s.arguments) for s in own.steps] == [("model", {"purpose": "drafting"})]
 
 
 async def test_a_taken_name_gets_a_number(store: Store) -> None:
@@ -98,7 +110,8 @@ async def test_people_ask_for_a_specialist_in_their_own_words(store: Store) -> N
     assert finished.problem is None
     assert "tax-helper" in (finished.run.reply or "")
     assert [(s.kind, s.name, s.ok) for s in finished.run.steps] == [
-        ("tool", "spawn_specialist", True)
+        ("model", "m-strong", True),
+        ("tool", "spawn_specialist", True),
     ]
     document = await store.document("agent", "tax-helper")
     assert document is not None
@@ -110,7 +123,7 @@ async def test_a_specialist_that_cannot_be_made_is_a_problem_in_words(store: Sto
     finished = (await house.ask(request("create an expert in taxes")))[-1]
     assert isinstance(finished, ReplyFinished)
     assert finished.problem == "I could not answer. No JSON. Try another model."
-    assert [s.ok for s in finished.run.steps] == [False]
+    assert [s.ok for s in finished.run.steps] == [False, False]
 
 
 async def test_wanting_the_answer_better_makes_no_second_specialist(store: Store) -> None:

@@ -3,7 +3,7 @@
 import json
 from dataclasses import replace
 
-from database.records import Metrics, MetricsRow, Run, RunQuery, Step
+from database.records import Behind, Metrics, MetricsRow, Run, RunQuery, Step
 from orchestrator.generalising import WorkflowInput
 from slack_interface.answer_cards import how_card
 from slack_interface.cards import (
@@ -31,6 +31,16 @@ def metrics(agents: int, days: int, unpriced: int = 0) -> Metrics:
         tuple(row(f"agent-with-a-rather-long-name-{n}") for n in range(agents)),
         tuple(row(f"2026-11-{n % 30 + 1:02d}") for n in range(days)),
     )
+
+
+def test_metrics_say_what_was_paid_for_besides_replies() -> None:
+    besides = replace(metrics(2, 3), behind=Behind(2, 900, 100, 0.002, 1))
+    text, blocks = metrics_card(besides, "t", counts_only=False)
+    said = "Besides, for summaries and steps of workflows: 1,000 tokens, $0.0020 + 1 unpriced"
+    assert said in text
+    assert said in str(blocks)
+    assert said not in metrics_card(besides, "t", counts_only=True)[0]
+    assert "Besides" not in metrics_card(metrics(2, 3), "t", counts_only=False)[0]
 
 
 def test_metrics_say_in_words_what_the_charts_show() -> None:

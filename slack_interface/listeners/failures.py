@@ -12,7 +12,7 @@ from slack_bolt.response import BoltResponse
 from database.errors import VirtuousError
 from slack_interface.background import Background
 from slack_interface.blocks import notice_modal
-from slack_interface.incoming import Json
+from slack_interface.incoming import ANSWERABLE_SUBTYPES, Json
 from slack_interface.voice import Voice
 
 UNEXPECTED = (
@@ -82,7 +82,9 @@ class Failures:
 
         Slack repeats the first one at once, so that a short trouble is over unnoticed.
         """
-        if not isinstance(event, dict) or event.get("bot_id") or event.get("subtype"):
+        if not isinstance(event, dict) or event.get("bot_id"):
+            return
+        if event.get("subtype") not in ANSWERABLE_SUBTYPES:
             return
         channel, ts, user = (_text(event, name) for name in ("channel", "ts", "user"))
         spoken = channel.startswith("D") or f"<@{self.bot_user_id}" in _text(event, "text")

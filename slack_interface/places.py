@@ -127,10 +127,10 @@ class Places:
         return self._private[user_id]
 
     async def own_channels(self) -> dict[str, str]:
-        """Names of the channels that the assistant is in, by id; none where Slack is away."""
+        """Names of the public channels that we are in, by id; none where Slack is away."""
         try:
             page = await self.client.users_conversations(
-                types="public_channel,private_channel", limit=200, exclude_archived=True
+                types="public_channel", limit=200, exclude_archived=True
             )
         except TRANSPORT_ERRORS as error:
             log.warning("own_channels_unknown", error=in_words(error))

@@ -16,13 +16,12 @@ import os
 import sys
 import tempfile
 import time
-from collections import defaultdict
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from pydantic import SecretStr
 from rich.console import Console
@@ -45,6 +44,12 @@ from database.records import Message, Reader, content_hash
 GENERALIST = "generalist"
 QUICK = 8
 """Questions of each specialist in a quick run."""
+
+AT_ONCE = 2
+"""Answers asked for side by side; the embedded model has as many slots, and the seconds say so."""
+
+ROUND = 14
+LINE_EVERY = 20
 
 NOW = datetime(2026, 3, 11, 10, 0, tzinfo=UTC)
 """When all questions are asked, a Wednesday: some speak of today."""
@@ -109,19 +114,15 @@ class Answers:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._kept: dict[str, Asked] = {}
+        self.kept: dict[str, Asked] = {}
         path.parent.mkdir(parents=True, exist_ok=True)
         for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else ():
             body = json.loads(line)
-            self._kept[body["key"]] = Asked(**body | {"tools": tuple(body["tools"])})
-
-    def get(self, key: str) -> Asked | None:
-        """The answer that was kept under this key."""
-        return self._kept.get(key)
+            self.kept[body["key"]] = Asked(**body | {"tools": tuple(body["tools"])})
 
     def keep(self, asked: Asked) -> None:
         """Write it down at once."""
-        self._kept[asked.key] = asked
+        self.kept[asked.key] = asked
         with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(asdict(asked), ensure_ascii=False) + "\n")
 
@@ -248,54 +249,107 @@ async def measure(options: argparse.Namespace) -> dict[str, Any]:
         name: questions_of(name, options.part, QUICK if options.quick else None) for name in names
     }
     answers = Answers(options.out)
-    pairs: dict[str, list[tuple[Asked, Asked]]] = defaultdict(list)
     async with models(options) as (used, model):
         agents = {
             name: UniversalAgent(definitions[name], used, CATALOGUE)
             for name in (*names, GENERALIST)
         }
-        for name, question in _shown(asked):
-            both = [
-                await _asked_once(answers, agents[who], question, model)
-                for who in (name, GENERALIST)
-            ]
-            pairs[name].append((both[0], both[1]))
+        work = _Work(answers, agents, model)
+        with _progress(2 * sum(map(len, asked.values()))) as step:
+            await work.do(in_rounds(asked), step)
+    pairs = {name: work.pairs(name, questions) for name, questions in asked.items()}
     return summary(model, pairs)
 
 
-async def _asked_once(
-    answers: Answers, agent: UniversalAgent, question: Question, model: str
-) -> Asked:
-    key = content_hash(
-        {
-            "model": model,
-            "agent": agent.definition.version,
-            "tools": [asdict(CATALOGUE[name].spec) for name in agent.definition.tools],
-            "request": question.request,
-            "check": [check.model_dump(mode="json") for check in question.check],
-        }
-    )
-    kept = answers.get(key)
-    if kept is None:
-        kept = await ask(agent, question, key)
-        answers.keep(kept)
-    return kept
+def in_rounds(asked: Mapping[str, Sequence[Question]]) -> Iterator[tuple[str, Question]]:
+    """Some questions of each specialist, then more of each: a run cut short says a little of all.
+
+    A round is long enough that the model rarely has to read a specialist's examples anew.
+    """
+    for start in range(0, max(map(len, asked.values()), default=0), ROUND):
+        for name, questions in asked.items():
+            for question in questions[start : start + ROUND]:
+                yield name, question
 
 
-def _shown(asked: Mapping[str, Sequence[Question]]) -> Iterator[tuple[str, Question]]:
+class Step(Protocol):
+    """Is told that one more answer is there, and whether it took time just now."""
+
+    def __call__(self, name: str, *, new: bool) -> None:
+        """`name` is the specialist whose question it was."""
+
+
+class _Work:
+    """Asks two at a time, as many as the embedded model answers side by side."""
+
+    def __init__(self, answers: Answers, agents: Mapping[str, UniversalAgent], model: str) -> None:
+        self._answers = answers
+        self._agents = agents
+        self._model = model
+
+    async def do(self, questions: Iterator[tuple[str, Question]], step: Step) -> None:
+        """Asks every question of both sides; `step` is told who was asked, and if just now."""
+        left = ((who, name, asked) for name, asked in questions for who in (name, GENERALIST))
+
+        async def worker() -> None:
+            for who, name, question in left:
+                step(name, new=await self._ask_once(who, question))
+
+        async with asyncio.TaskGroup() as group:
+            for _ in range(AT_ONCE):
+                group.create_task(worker())
+
+    def pairs(self, name: str, questions: Sequence[Question]) -> list[tuple[Asked, Asked]]:
+        """The answers of a specialist and of the generalist to the same questions."""
+        sides = [
+            [self._answers.kept[self._key(who, question)] for question in questions]
+            for who in (name, GENERALIST)
+        ]
+        return list(zip(*sides, strict=True))
+
+    async def _ask_once(self, who: str, question: Question) -> bool:
+        key = self._key(who, question)
+        if key in self._answers.kept:
+            return False
+        self._answers.keep(await ask(self._agents[who], question, key))
+        return True
+
+    def _key(self, who: str, question: Question) -> str:
+        definition = self._agents[who].definition
+        return content_hash(
+            {
+                "model": self._model,
+                "agent": definition.version,
+                "tools": [asdict(CATALOGUE[name].spec) for name in definition.tools],
+                "request": question.request,
+                "check": [check.model_dump(mode="json") for check in question.check],
+            }
+        )
+
+
+@contextmanager
+def _progress(total: int) -> Iterator[Step]:
+    """A bar on standard error; where that is no terminal, a line now and then with what is left."""
+    console = Console(stderr=True)
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=Console(stderr=True)) as progress:
-        bar = progress.add_task("questions", total=sum(map(len, asked.values())))
-        for name, questions in asked.items():
-            progress.update(bar, description=f"{name:14}")
-            for question in questions:
-                yield name, question
-                progress.advance(bar)
+    began, done, asked = time.perf_counter(), 0, 0
+    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
+        bar = progress.add_task("answers", total=total)
+
+        def step(name: str, *, new: bool) -> None:
+            nonlocal done, asked
+            done, asked = done + 1, asked + new
+            progress.update(bar, advance=1, description=f"{name:14}")
+            if new and asked % LINE_EVERY == 0 and not console.is_terminal:
+                left = (time.perf_counter() - began) / asked * (total - done) / 60
+                console.print(f"{done} of {total} answers, {name}, about {left:.0f} minutes left")
+
+        yield step
 
 
 def print_report(report: Mapping[str, Any]) -> None:

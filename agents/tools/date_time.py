@@ -11,6 +11,7 @@ from agents.tools.base import Tool, ToolFailed, checked, schema_of
 
 _WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 _NEAR = {"": 0, "now": 0, "today": 0, "tomorrow": 1, "yesterday": -1}
+_CLOCK = re.compile(r"([01]?\d|2[0-3]):([0-5]\d)")
 _ISO = re.compile(r"(\d{4}-\d{1,2}-\d{1,2})(?:[T ].*)?")
 
 
@@ -23,8 +24,15 @@ class Moment(BaseModel):
     until: str = Field(
         default="", description="a second date, to count the days from the first; else empty"
     )
-    days: int = Field(default=0, description="days to add to the date, negative = before; else 0")
+    days: int = Field(
+        default=0,
+        description="days to add to the date, 7 for each week, negative = before; else 0",
+    )
     business_days: int = Field(default=0, description="the same in business days; else 0")
+    clock: str = Field(default="", description="a time HH:MM that minutes are added to; else empty")
+    minutes: int = Field(
+        default=0, description="minutes to add to that time, 60 for each hour; else 0"
+    )
     zone: str = Field(
         default="", description="time zone of another place, as Continent/City; else empty"
     )
@@ -101,13 +109,21 @@ def _difference(first: date, last: date) -> str:
 
 
 def _answer(asked: Moment, now: datetime) -> str:
+    """What was asked for and no more: small models take the first figure that they read."""
     first = _read(asked.date, now.date())
-    parts = [_now(now, asked.zone)]
-    if ahead := (first - now.date()).days:
-        weekday = _WEEKDAYS[first.weekday()].capitalize()
-        parts.append(f"{first:%Y-%m-%d} is a {weekday}, {_away(ahead, 'days')} today.")
+    parts = _counted(asked, first, now.date())
+    if parts and not asked.zone.strip():
+        return " ".join(parts)
+    away = (first - now.date()).days
+    weekday = _WEEKDAYS[first.weekday()].capitalize()
+    told = [f"{first:%Y-%m-%d} is a {weekday}, {_away(away, 'days')} today."] if away else []
+    return " ".join([_now(now, asked.zone), *told, *parts])
+
+
+def _counted(asked: Moment, first: date, today: date) -> list[str]:
+    parts = []
     if asked.until.strip():
-        last = _read(asked.until, now.date())
+        last = _read(asked.until, today)
         parts += [_difference(first, last)] if last != first else []
     if asked.days:
         moved = first + timedelta(asked.days)
@@ -116,7 +132,19 @@ def _answer(asked: Moment, now: datetime) -> str:
         moved = add_business_days(first, asked.business_days)
         away = _away(asked.business_days, "business days")
         parts.append(f"{away} {_day(first)} is {_day(moved)} (holidays not taken out).")
-    return " ".join(parts)
+    if asked.clock.strip() and asked.minutes:
+        parts.append(_later(asked.clock, asked.minutes))
+    return parts
+
+
+def _later(clock: str, minutes: int) -> str:
+    matched = _CLOCK.fullmatch(clock.strip())
+    if not matched:
+        raise ToolFailed(f"'{clock}' is not a time. Write it as HH:MM, such as 09:30")
+    hour, minute = int(matched[1]), int(matched[2])
+    days, end = divmod(hour * 60 + minute + minutes, 24 * 60)
+    on = f" {_away(days, 'days')} that day" if days else ""
+    return f"{_away(minutes, 'minutes')} {hour:02}:{minute:02} is {end // 60:02}:{end % 60:02}{on}."
 
 
 def _away(days: int, unit: str) -> str:

@@ -10,7 +10,7 @@ from agents.definition import AgentDefinition
 from agents.turns import Turn
 from agents.universal_agent import UniversalAgent
 from benchmarks.paired import clustered_difference, paired_difference
-from benchmarks.specialists import Answers, Asked, ask, read_arguments, summary
+from benchmarks.specialists import Answers, Asked, ask, in_rounds, read_arguments, summary
 from tests.agents.doubles import ScriptedModel, says
 
 WON, LOST, BOTH, NEITHER = (True, False), (False, True), (True, True), (False, False)
@@ -122,11 +122,20 @@ async def test_an_answer_that_was_kept_is_there_after_a_restart(tmp_path: Path) 
     first = await ask(greeter(ScriptedModel(says("hello"))), QUESTION, "k")
     Answers(path).keep(first)
 
-    assert Answers(path).get("k") == first
-    assert Answers(path).get("another") is None
+    assert Answers(path).kept == {"k": first}
 
 
 def test_answers_are_kept_outside_the_repository_unless_told_otherwise() -> None:
     out: Path = read_arguments([]).out
 
     assert not out.resolve().is_relative_to(Path(__file__).resolve().parents[2])
+
+
+def numbered(name: str, count: int) -> list[Question]:
+    return [QUESTION.model_copy(update={"id": f"{name}-{at}"}) for at in range(count)]
+
+
+def test_a_run_that_is_cut_short_has_asked_a_little_of_every_specialist() -> None:
+    order = [name for name, _ in in_rounds({"a": numbered("a", 20), "b": numbered("b", 15)})]
+
+    assert order == ["a"] * 14 + ["b"] * 14 + ["a"] * 6 + ["b"]

@@ -191,8 +191,10 @@ class Commands:
 
     async def _typed_run(self, item: Incoming, command: TypedCommand) -> bool:
         reader = await self.places.reader(item.user_id)
-        known = command.workflow.lower() in await self.workflows.names(reader)
-        if not known and not command.sure:
+        names = await self.workflows.names(reader)
+        name = command.workflow.lower()
+        slip = not command.rest and get_close_matches(name, names, 1)
+        if not (command.sure or name in names or slip):
             return False
         await self.run_workflow(item, command.workflow, inputs_from(command.rest))
         return True

@@ -77,6 +77,18 @@ class Inbox:
                 taken_up += 1
         return taken_up
 
+    async def drop(self, unwanted: Callable[[Incoming], bool]) -> list[Incoming]:
+        """Take out what waits for its turn and is not wanted any more; what that was."""
+        dropped = []
+        for lane in self._lanes.values():
+            found = [item for item in lane if unwanted(item)]
+            for item in found:
+                lane.remove(item)
+            dropped += found
+        for item in dropped:
+            await self._rows.done(item.key)
+        return dropped
+
     @property
     def unfinished(self) -> int:
         """How many are being done or wait for their turn."""

@@ -63,7 +63,7 @@ def typed_command(text: str) -> TypedCommand | None:
         return TypedCommand("metrics", rest, sure)
     if match := _RUN.match(text):
         rest = (match.group(2) or "").strip()
-        sure = text.startswith("/") or "=" in rest or not rest
+        sure = text.startswith("/") or "=" in rest
         return TypedCommand("run", rest, sure, match.group(1))
     return None
 

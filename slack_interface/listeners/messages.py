@@ -45,25 +45,34 @@ class Messages:
 
     async def _said(self, item: Incoming) -> None:
         self.conversation.places.learn(item.channel_id, item.channel_type)
-        if self._stopped(item):
+        if await self._stopped(item):
             return
         if self.conversation.may_answer(item):
             await self.inbox.accept(item)
         else:
             await self.conversation.hear(item)
 
-    def _stopped(self, item: Incoming) -> bool:
-        """The word "stop" must not wait behind what it is to stop."""
+    async def _stopped(self, item: Incoming) -> bool:
+        """The word "stop" must not wait behind what it is to stop; what waits is not begun."""
         if len(item.text) > 60 or not is_stop(plain_text(item.text, self.bot_user_id)):
             return False
         if item.key in self._stops:
             return True
+        everywhere = item.direct and not item.in_thread
         count = self.conversation.answering.running.stop(
-            item.channel_id, item.thread_ts, item.user_id, item.direct and not item.in_thread
+            item.channel_id, item.thread_ts, item.user_id, everywhere
         )
-        if count:
-            self._stops[item.key] = True
-        return bool(count)
+        if not count:
+            return False
+        self._stops[item.key] = True
+
+        def waiting(other: Incoming) -> bool:
+            same = other.channel_id == item.channel_id and other.kind == "message"
+            return same and other.ts < item.ts and (everywhere or other.lane == item.lane)
+
+        for dropped in await self.inbox.drop(waiting):
+            await self.conversation.hear(dropped)
+        return True
 
     async def _changed(self, event: Json) -> None:
         """A person's words changed; links that unfold change a message too, but not its text."""

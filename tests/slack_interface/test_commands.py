@@ -124,16 +124,16 @@ async def test_an_unknown_workflow_is_named_with_its_neighbour(world: World) -> 
     await world.whispers()
     [told] = await world.replies(await world.say("run descibe"))
     assert "Did you mean `run describe`?" in told["text"]
-    ts = await world.say("run a mile with me")
-    [reply] = await world.replies(ts)
-    assert reply["text"] == "You said: run a mile with me"
+    for words in ("run a mile with me", "run it"):
+        [reply] = await world.replies(await world.say(words))
+        assert reply["text"] == f"You said: {words}"
 
 
 async def test_a_workflow_of_a_direct_message_is_not_seen_by_others(world: World) -> None:
     await world.replies(await world.say("describe tea"))
     await world.command("/save-workflow", "describe")
     await world.whispers()
-    [told] = await world.replies(await world.say("run describe", GRACE), "D0GRACE")
+    [told] = await world.replies(await world.say("run describe x=1", GRACE), "D0GRACE")
     assert "There is no workflow “describe”" in told["text"]
     assert "There are:" not in told["text"]
 
@@ -245,6 +245,16 @@ def test_commands_are_recognised_among_ordinary_words(
 ) -> None:
     command = typed_command(text)
     assert (command and (command.name, command.rest)) == (name and (name, rest))
+
+
+@pytest.mark.parametrize(
+    ("text", "sure"),
+    [("run it", False), ("run tests", False), ("/run it", True), ("run it a=b", True)],
+)
+def test_plain_words_run_a_workflow_only_if_there_is_one(text: str, sure: bool) -> None:
+    command = typed_command(text)
+    assert command is not None
+    assert (command.name, command.sure) == ("run", sure)
 
 
 def test_inputs_take_quotes_spaces_and_apostrophes() -> None:

@@ -244,6 +244,39 @@ async def test_an_orchestrator_that_ends_a_stopped_answer_itself_is_believed(
     assert world.orchestrator.recorded[0][0].run.reply == "Half"
 
 
+async def test_stop_also_drops_what_waits_behind_the_answer_and_nothing_said_later(
+    world: World,
+) -> None:
+    async def script(request: Request, files: FilesPort) -> AsyncIterator[ReplyEvent]:
+        if request.text != "go":
+            yield finished(request, request.text)
+            return
+        yield TextDelta("Half")
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            yield finished(request, "Half")
+
+    world.orchestrator.script = script
+    ts = await world.say("go")
+
+    async def asked() -> bool:
+        return bool(world.orchestrator.requests)
+
+    await eventually(asked, "the question arrived")
+    await world.say("and then this", thread=ts)
+
+    async def waiting() -> bool:
+        return len(await world.rows.pending()) == 2
+
+    await eventually(waiting, "the second one waits behind the first")
+    await world.say("stop", thread=ts)
+    await world.say("something else", thread=ts)
+    await world.replies(ts, count=2)
+    assert [r.text for r in world.orchestrator.requests] == ["go", "something else"]
+    assert [m.text for m in world.orchestrator.heard_messages] == ["and then this"]
+
+
 def slowly(pieces: list[str], pause: float) -> Callable[..., AsyncIterator[ReplyEvent]]:
     async def script(request: Request, files: FilesPort) -> AsyncIterator[ReplyEvent]:
         for piece in pieces:

@@ -124,7 +124,7 @@ async def test_a_workflow_of_a_direct_message_is_that_persons_own(story: Story) 
     await story.command("/save-workflow", "trip")
     await story.whispers()
 
-    [refusal] = await story.replies(await story.say("run trip", GRACE), "D0GRACE")
+    [refusal] = await story.replies(await story.say("run trip x=1", GRACE), "D0GRACE")
 
     assert "There is no workflow “trip”" in refusal["text"]
     assert len(await story.runs()) == 1

@@ -240,7 +240,7 @@ class Store:
         """Version 1 of something new. Raises InputError when the name is taken."""
         with self._backend.file.transaction() as connection:
             if self._backend.document(kind, name) is not None:
-                raise InputError(f"The name {name} is taken by another {kind}; choose another.")
+                raise InputError(f"The name {name} is taken or reserved; choose another.")
             made = Document(
                 kind, name, body, content_hash(body), origin=origin, author=author, reason=reason,
                 audience=audience,

@@ -1,5 +1,8 @@
 """Kinds of requests: online clusters of what people ask, named by number."""
 
+from collections import Counter
+from collections.abc import Sequence
+
 import numpy as np
 
 from database.records import TaskType
@@ -26,10 +29,14 @@ class TaskTypes:
         self._counts: list[int] = []
         self._centroids: Matrix | None = None
         self._changed: set[int] = set()
+        self._last = 0
 
     async def load(self) -> None:
         """Take up the kinds that the store knows."""
-        known = await self._store.task_types()
+        everything = await self._store.task_types()
+        numbers = [kind.name.removeprefix("kind-") for kind in everything]
+        self._last = max((int(number) for number in numbers if number.isdecimal()), default=0)
+        known = _of_one_size(everything)
         self._names = [kind.name for kind in known]
         self._counts = [kind.count for kind in known]
         if known:
@@ -58,11 +65,11 @@ class TaskTypes:
 
     async def save(self) -> None:
         """Write what changed since the last time; meant for the bus, after the reply."""
-        changed, self._changed = self._changed, set()
-        for at in sorted(changed):
+        for at in sorted(self._changed):
             assert self._centroids is not None
             centroid = self._centroids[at].astype(np.float32).tobytes()
             await self._store.save_task_type(TaskType(self._names[at], centroid, self._counts[at]))
+            self._changed.discard(at)  # not before: what could not be written is tried again
 
     def _nearest(self, vector: Vector) -> int | None:
         if self._centroids is None:
@@ -74,7 +81,8 @@ class TaskTypes:
     def _open(self, vector: Vector) -> str | None:
         if len(self._names) >= MAX_TYPES or not np.any(vector):
             return None
-        name = f"kind-{len(self._names) + 1}"
+        self._last += 1
+        name = f"kind-{self._last}"
         row = np.asarray(vector, dtype=np.float32).reshape(1, -1)
         kept = self._centroids
         self._centroids = row.copy() if kept is None else np.concatenate([kept, row])
@@ -82,3 +90,10 @@ class TaskTypes:
         self._counts.append(1)
         self._changed.add(len(self._names) - 1)
         return name
+
+
+def _of_one_size(known: Sequence[TaskType]) -> list[TaskType]:
+    """Those whose vectors have the commonest size: others come from another model of meaning."""
+    sizes = Counter(len(kind.centroid) for kind in known)
+    usual = sizes.most_common(1)[0][0] if sizes else 0
+    return [kind for kind in known if len(kind.centroid) == usual]

@@ -35,7 +35,7 @@ async def test_the_first_version(store: Store) -> None:
 
 async def test_a_taken_name_is_refused(store: Store) -> None:
     await create(store, {"prompt": "rhyme"})
-    with pytest.raises(InputError, match="name poet is taken"):
+    with pytest.raises(InputError, match="name poet is taken or reserved; choose another"):
         await create(store, {"prompt": "else"})
     assert len(await store.history("agent", "poet")) == 1
 

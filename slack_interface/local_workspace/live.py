@@ -21,10 +21,6 @@ class LivePages:
         self._pages: dict[str, list[asyncio.Queue[str]]] = {}
         self._growing: set[ThreadKey] = set()
 
-    def is_watched(self) -> bool:
-        """Whether any page is open."""
-        return bool(self._pages)
-
     def publish(self, event: Json, users: Iterable[str]) -> None:
         """Queue an event for the open pages of `users`."""
         text: str | None = None

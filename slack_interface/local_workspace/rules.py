@@ -1,6 +1,5 @@
 """Slack's rules about messages, views and streamed chunks, answered in Slack's error codes."""
 
-import re
 import secrets
 from typing import Any
 
@@ -21,13 +20,6 @@ METADATA_BYTES = 8_000
 ATTACHMENTS = 100
 PROMPTS = 4
 LOADING_MESSAGES = 10
-
-_TIMESTAMP = re.compile(r"\d{1,12}\.\d{6}")
-
-
-def is_timestamp(value: Any) -> bool:
-    """Whether a value looks like a message's ts."""
-    return isinstance(value, str) and _TIMESTAMP.fullmatch(value) is not None
 
 
 def check_message_blocks(blocks: Any) -> list[Json]:

@@ -24,7 +24,7 @@ class ModelSettings:
     native_tools: bool = True
     timeout_s: float = 60.0
     max_retries: int = 2
-    concurrency: int = 16
+    concurrency: int = 64
     provider: str = "openai"
     connect_s: float = 10.0
     silence_s: float = 30.0

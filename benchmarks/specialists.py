@@ -1,6 +1,7 @@
 """Do the specialists answer questions of their kind better than the generalist?
 
-`python -m benchmarks.specialists [--quick] [--json] [--model small|tiny] [--specialist NAME ...]`
+`python -m benchmarks.specialists [--quick] [--json] [--model small|tiny] [--specialist NAME ...]
+[--minutes N]`
 
 Every question of a specialist's file is asked of the specialist and of the generalist, each as
 defined, through the real agent loop and tools, on the embedded model (or on OPENAI_BASE_URL, if
@@ -12,6 +13,7 @@ goes on where it was. Name another file after a change of the agent loop or the 
 import argparse
 import asyncio
 import json
+import math
 import os
 import sys
 import tempfile
@@ -38,7 +40,7 @@ from agents.turns import Turn
 from agents.universal_agent import AgentFinished, AgentStopped, UniversalAgent
 from agents.weights import path_of
 from benchmarks.paired import Difference, clustered_difference, paired_difference
-from database.errors import UnknownName
+from database.errors import InputError, UnknownName
 from database.records import Message, Reader, content_hash
 
 GENERALIST = "generalist"
@@ -254,11 +256,13 @@ async def measure(options: argparse.Namespace) -> dict[str, Any]:
             name: UniversalAgent(definitions[name], used, CATALOGUE)
             for name in (*names, GENERALIST)
         }
-        work = _Work(answers, agents, model)
+        work = Work(answers, agents, model)
         with _progress(2 * sum(map(len, asked.values()))) as step:
-            await work.do(in_rounds(asked), step)
+            await work.do(in_rounds(asked), step, options.minutes * 60)
     pairs = {name: work.pairs(name, questions) for name, questions in asked.items()}
-    return summary(model, pairs)
+    if not any(pairs.values()):
+        raise InputError("no question was answered by both sides yet: allow more --minutes")
+    return summary(model, {name: answered for name, answered in pairs.items() if answered})
 
 
 def in_rounds(asked: Mapping[str, Sequence[Question]]) -> Iterator[tuple[str, Question]]:
@@ -279,7 +283,7 @@ class Step(Protocol):
         """`name` is the specialist whose question it was."""
 
 
-class _Work:
+class Work:
     """Asks two at a time, as many as the embedded model answers side by side."""
 
     def __init__(self, answers: Answers, agents: Mapping[str, UniversalAgent], model: str) -> None:
@@ -287,12 +291,17 @@ class _Work:
         self._agents = agents
         self._model = model
 
-    async def do(self, questions: Iterator[tuple[str, Question]], step: Step) -> None:
-        """Asks every question of both sides; `step` is told who was asked, and if just now."""
+    async def do(
+        self, questions: Iterator[tuple[str, Question]], step: Step, seconds: float
+    ) -> None:
+        """Asks both sides, none after so many seconds; `step` is told of each answer."""
+        end = time.monotonic() + seconds
         left = ((who, name, asked) for name, asked in questions for who in (name, GENERALIST))
 
         async def worker() -> None:
             for who, name, question in left:
+                if time.monotonic() >= end:
+                    return
                 step(name, new=await self._ask_once(who, question))
 
         async with asyncio.TaskGroup() as group:
@@ -300,12 +309,13 @@ class _Work:
                 group.create_task(worker())
 
     def pairs(self, name: str, questions: Sequence[Question]) -> list[tuple[Asked, Asked]]:
-        """The answers of a specialist and of the generalist to the same questions."""
-        sides = [
-            [self._answers.kept[self._key(who, question)] for question in questions]
-            for who in (name, GENERALIST)
-        ]
-        return list(zip(*sides, strict=True))
+        """What a specialist and the generalist answered, where both of them have."""
+        kept = self._answers.kept
+        sides = (
+            (kept.get(self._key(name, question)), kept.get(self._key(GENERALIST, question)))
+            for question in questions
+        )
+        return [(first, second) for first, second in sides if first and second]
 
     async def _ask_once(self, who: str, question: Question) -> bool:
         key = self._key(who, question)
@@ -385,6 +395,13 @@ def read_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace
     parser.add_argument("--json", action="store_true", help="one JSON object on standard output")
     parser.add_argument("--model", choices=("small", "tiny"), default="small")
     parser.add_argument("--specialist", action="append", metavar="NAME")
+    parser.add_argument(
+        "--minutes",
+        type=float,
+        default=math.inf,
+        metavar="N",
+        help="stop asking after N minutes and report what both sides have answered",
+    )
     parser.add_argument("--part", choices=("test", "dev"), default="test")
     parser.add_argument("--weights", type=Path, default=home / "models", metavar="FOLDER")
     parser.add_argument(

@@ -10,7 +10,16 @@ from agents.definition import AgentDefinition
 from agents.turns import Turn
 from agents.universal_agent import UniversalAgent
 from benchmarks.paired import clustered_difference, paired_difference
-from benchmarks.specialists import Answers, Asked, ask, in_rounds, read_arguments, summary
+from benchmarks.specialists import (
+    GENERALIST,
+    Answers,
+    Asked,
+    Work,
+    ask,
+    in_rounds,
+    read_arguments,
+    summary,
+)
 from tests.agents.doubles import ScriptedModel, says
 
 WON, LOST, BOTH, NEITHER = (True, False), (False, True), (True, True), (False, False)
@@ -131,8 +140,33 @@ def test_answers_are_kept_outside_the_repository_unless_told_otherwise() -> None
     assert not out.resolve().is_relative_to(Path(__file__).resolve().parents[2])
 
 
+async def test_only_questions_that_both_sides_have_answered_are_compared(tmp_path: Path) -> None:
+    answers = Answers(tmp_path / "answers.jsonl")
+    sides = {"greeter": greeter(ScriptedModel(says("hi"))), GENERALIST: other()}
+    first, second = numbered("greeter", 2)
+    work = Work(answers, sides, "scripted")
+    told: list[tuple[str, bool]] = []
+
+    await work.do(iter([("greeter", first)]), lambda name, *, new: told.append((name, new)), 60)
+    await work.do(iter([("greeter", second)]), lambda name, *, new: told.append((name, new)), 0)
+
+    assert told == [("greeter", True)] * 2
+    [(ours, theirs)] = work.pairs("greeter", [first, second])
+    assert (ours.passed, theirs.passed) == (True, False)
+
+
+def other() -> UniversalAgent:
+    definition = AgentDefinition(
+        name=GENERALIST, specialty="all", description="Answers.", system_prompt="Answer."
+    )
+    return UniversalAgent(definition, ScriptedModel(says("hello")), {})
+
+
 def numbered(name: str, count: int) -> list[Question]:
-    return [QUESTION.model_copy(update={"id": f"{name}-{at}"}) for at in range(count)]
+    return [
+        QUESTION.model_copy(update={"id": f"{name}-{at}", "request": f"Say hi {at}"})
+        for at in range(count)
+    ]
 
 
 def test_a_run_that_is_cut_short_has_asked_a_little_of_every_specialist() -> None:

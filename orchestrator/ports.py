@@ -1,31 +1,21 @@
 """What the orchestrator needs of the models; agents/models.py has it, bootstrap wires it."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from typing import Protocol, TypeVar
 
 from pydantic import BaseModel
 
-from agents.turns import ModelEvent, ModelFinished, ToolSpec, Turn
+from agents.turns import ModelFinished, Turn
+from agents.universal_agent import ModelPort
 
 Answered = TypeVar("Answered", bound=BaseModel)
 
 
-class ModelsPort(Protocol):
-    """The strong and the fast model."""
+class ModelsPort(ModelPort, Protocol):
+    """The strong and the fast model: what an agent's loop needs, names and answers of a shape."""
 
     def resolve(self, model: str) -> str:
         """The real name behind `strong`, `fast` or a real name."""
-
-    def stream(
-        self,
-        turns: Sequence[Turn],
-        *,
-        model: str = "strong",
-        temperature: float | None = None,
-        max_tokens: int | None = None,
-        tools: Sequence[ToolSpec] = (),
-    ) -> AsyncIterator[ModelEvent]:
-        """One model call; its last event is ModelFinished. Raises ModelError."""
 
     async def structured(
         self,

@@ -43,6 +43,9 @@ class WorkflowsPort(Protocol):
     async def names(self, reader: Reader) -> Sequence[str]:
         """Names of the workflows that `reader` may see."""
 
+    async def named_in(self, text: str, reader: Reader) -> Sequence[str]:
+        """Those of them that `text` speaks of."""
+
     async def run_inline(self, name: str, inputs: Mapping[str, str], reader: Reader) -> str:
         """Replay a workflow with new inputs and return its last answer. Raises UnknownName."""
 
@@ -60,7 +63,10 @@ class SpawnPort(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ToolContext:
-    """Who asks, where and when, and the ports a tool may use. `now` is timezone-aware."""
+    """Who asks, where and when, and the ports a tool may use. `now` is timezone-aware.
+
+    `named_workflows` are the saved workflows that the request speaks of.
+    """
 
     user_id: str
     channel_id: str
@@ -71,3 +77,4 @@ class ToolContext:
     files: FilesPort
     workflows: WorkflowsPort
     spawn: SpawnPort | None = None
+    named_workflows: Sequence[str] = ()

@@ -39,9 +39,9 @@ _ANSWER_NOW = (
     "No more tools can be called. Answer now with what is known; say plainly what is missing."
 )
 _CHARACTERS_A_TOKEN = 4
-_FILE_TOOL = "read_file"
-"""Offered to every agent where files are shared: routing looks at the request, not at what lies
-beside it, and a specialist that cannot see the file would answer about nothing."""
+_EVERYBODYS_TOOLS = ("read_file", "run_workflow")
+"""Every agent has these where files are shared and workflows named: routing looks at the meaning of
+a request, not at what lies beside it, and an agent without them would answer about nothing."""
 
 _log = structlog.get_logger()
 
@@ -116,7 +116,7 @@ class UniversalAgent:
             for turn in (Turn("user", shown.request), Turn("assistant", shown.answer))
         ]
         lent = [name for name, tool in tools.items() if definition.name in tool.lent_to]
-        named = dict.fromkeys((*definition.tools, _FILE_TOOL, *lent))
+        named = dict.fromkeys((*definition.tools, *_EVERYBODYS_TOOLS, *lent))
         self._tools = {name: tools[name] for name in named if name in tools}
         missing = [name for name in definition.tools if name not in tools]
         if missing:
@@ -156,14 +156,15 @@ class UniversalAgent:
     def _opening(self, turns: Sequence[Turn], context: ToolContext) -> list[Turn]:
         """One system turn (many chat templates allow no second), demonstrations, the turns.
 
-        The names of files stand beside the request, as people chose them.
+        The names of files and workflows stand beside the request, as people chose them.
         """
         parts = [self.definition.system_prompt, f"Today is {context.now:%A %Y-%m-%d}."]
         parts += [turn.text for turn in turns if turn.role == "system"]
         rest = [turn for turn in turns if turn.role != "system"]
         if files := ", ".join(file.name for file in context.files.files()):
-            shared = f"{rest[-1].text}\n\n(Shared in this thread: {files})"
-            rest[-1] = replace(rest[-1], text=shared)
+            rest[-1] = _beside(rest[-1], f"Shared in this thread: {files}")
+        if named := ", ".join(context.named_workflows):
+            rest[-1] = _beside(rest[-1], f"Saved workflows: {named}")
         return [Turn("system", "\n\n".join(parts)), *self._demonstrations, *rest]
 
     def _call(
@@ -373,6 +374,10 @@ def _since(began: float) -> float:
 def _sum(counts: Iterable[int | None]) -> int | None:
     known = [count for count in counts if count is not None]
     return sum(known) if known else None
+
+
+def _beside(turn: Turn, note: str) -> Turn:
+    return replace(turn, text=f"{turn.text}\n\n({note})")
 
 
 async def _close(stream: AsyncIterator[ModelEvent]) -> None:

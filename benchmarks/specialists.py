@@ -107,6 +107,9 @@ class _NothingElse:
     async def names(self, reader: Reader) -> Sequence[str]:
         return ()
 
+    async def named_in(self, text: str, reader: Reader) -> Sequence[str]:
+        return ()
+
     async def run_inline(self, name: str, inputs: Mapping[str, str], reader: Reader) -> str:
         raise UnknownName("There is no workflow here.")
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 
@@ -199,7 +199,8 @@ class AgentOrchestrator:
         person = await self._store.person(request.user_id)
         first = await self._routed(answer)
         turns = await self._turns(request, person)
-        context = self._context(request, person, files)
+        named = await self._workflows.named_in(request.text, thread_reader(request))
+        context = self._context(request, person, files, named)
         stopped: AgentStopped | None = None
         for name in self._order(first):
             if stopped is not None and not self._worth_trying(name, stopped.cause, answer):
@@ -307,7 +308,9 @@ class AgentOrchestrator:
         before = await self._memory.before(request, until)
         return [*before, *question(request, settings, parent)]
 
-    def _context(self, request: Request, person: Person | None, files: FilesPort) -> ToolContext:
+    def _context(
+        self, request: Request, person: Person | None, files: FilesPort, named: Sequence[str]
+    ) -> ToolContext:
         return ToolContext(
             user_id=request.user_id,
             channel_id=request.channel_id,
@@ -318,6 +321,7 @@ class AgentOrchestrator:
             files=files,
             workflows=self._workflows,
             spawn=self._spawn.heard_by(request.audience) if self._spawn else None,
+            named_workflows=named,
         )
 
     def _order(self, first: str) -> list[str]:

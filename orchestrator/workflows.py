@@ -31,6 +31,7 @@ from orchestrator.routing import GENERALIST
 
 MAX_STEPS = 20
 _SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+_BETWEEN_WORDS = re.compile(r"[^a-z0-9]+")
 _MAX_NAME = 64
 
 
@@ -45,6 +46,8 @@ class Workflows:
         self._store = store
         self._pool = pool
         self._redactor = redactor
+        self._audiences: dict[str, str] = {}
+        self._seen_change: int | None = None
 
     async def save(self, name: str, runs: Sequence[Run], author: str, audience: str) -> Document:
         """Keep these runs (oldest first) as a workflow that whoever may read them all may use.
@@ -75,9 +78,18 @@ class Workflows:
 
     async def names(self, reader: Reader) -> list[str]:
         """Names of the workflows that `reader` may see, in order."""
+        change = self._store.documents_changed()
+        if change != self._seen_change:
+            documents = await self._store.documents("runbook")
+            self._audiences = {d.name: d.audience for d in documents}
+            self._seen_change = change
         allowed = reader.audiences()
-        documents = await self._store.documents("runbook")
-        return sorted(d.name for d in documents if d.audience in allowed)
+        return sorted(name for name, audience in self._audiences.items() if audience in allowed)
+
+    async def named_in(self, text: str, reader: Reader) -> list[str]:
+        """The workflows that `text` speaks of, with spaces or hyphens, that `reader` may see."""
+        words = f"-{_BETWEEN_WORDS.sub('-', text.lower())}-"
+        return [name for name in await self.names(reader) if f"-{name}-" in words]
 
     async def inputs(self, name: str, reader: Reader) -> list[WorkflowInput]:
         """The blanks of a workflow, in order of use. Raises UnknownName."""
@@ -281,6 +293,9 @@ class _NoWorkflows:
     """A workflow starts no workflow: it could be itself."""
 
     async def names(self, reader: Reader) -> Sequence[str]:
+        return ()
+
+    async def named_in(self, text: str, reader: Reader) -> Sequence[str]:
         return ()
 
     async def run_inline(self, name: str, inputs: Mapping[str, str], reader: Reader) -> str:

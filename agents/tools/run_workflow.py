@@ -38,4 +38,6 @@ RUN_WORKFLOW = Tool(
         "Run the weekly-report workflow.",
         "Run onboarding for Maria.",
     ),
+    # Each tool on offer costs a small model decisions; this one is of use only where one is named.
+    offered=lambda context: bool(context.named_workflows),
 )

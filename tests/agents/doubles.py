@@ -146,6 +146,9 @@ class Shelf:
     async def names(self, reader: Reader) -> Sequence[str]:
         return sorted(self.saved)
 
+    async def named_in(self, text: str, reader: Reader) -> Sequence[str]:
+        return [name for name in await self.names(reader) if name in text]
+
     async def run_inline(self, name: str, inputs: Mapping[str, str], reader: Reader) -> str:
         if name not in self.saved:
             raise UnknownName(f"There is no workflow '{name}'.")
@@ -185,4 +188,5 @@ def context(
         files=files or Folder(),
         workflows=workflows or Shelf(),
         spawn=spawn,
+        named_workflows=sorted(workflows.saved) if workflows else (),
     )

@@ -270,11 +270,12 @@ async def test_calls_that_a_server_gives_one_id_are_told_apart() -> None:
 
 
 async def test_a_tool_of_the_house_that_the_definition_does_not_name_cannot_be_called() -> None:
-    shelf = Shelf({"standup": "Done."})
-    model = ScriptedModel(calls(("run_workflow", {"name": "standup"})), says("I cannot."))
-    await finished(model, given=context(workflows=shelf))
-    assert shelf.ran == []
-    assert "There is no tool 'run_workflow'" in told(model)
+    nursery = Nursery()
+    wanted = {"description": "knows our expense rules"}
+    model = ScriptedModel(calls(("spawn_specialist", wanted)), says("I cannot."))
+    await finished(model, given=context(spawn=nursery))
+    assert nursery.born == []
+    assert "There is no tool 'spawn_specialist'" in told(model)
 
 
 async def test_wrong_arguments_are_told_with_the_schema_and_only_once() -> None:
@@ -420,6 +421,15 @@ async def test_a_tool_without_anything_to_work_on_is_not_offered() -> None:
     assert model.asked[0].tools == ("calculator",)
     await finished(model, agent, given=context(files=Folder({"a.txt": b""}), spawn=Nursery()))
     assert model.asked[1].tools == ("calculator", "read_file", "spawn_specialist")
+
+
+async def test_any_agent_may_run_a_workflow_that_the_request_names() -> None:
+    shelf = Shelf({"standup": "Done."})
+    model = ScriptedModel(calls(("run_workflow", {"name": "standup"})), says("It is done."))
+    end = await finished(model, definition("calculator"), given=context(workflows=shelf))
+    assert "run_workflow" in model.asked[0].tools
+    assert model.asked[0].turns[-1].text.endswith("(Saved workflows: standup)")
+    assert (len(shelf.ran), end.reply) == (1, "It is done.")
 
 
 async def test_closing_the_run_closes_the_models_stream() -> None:

@@ -82,12 +82,22 @@ _LOCAL_PHONE = re.compile(
     r"(?<![\w.+/-])\(?0\d{1,4}\)?[\s\-/]\d{2,4}(?:[\s\-]\d{2,4}){1,3}(?![\w/-])"
 )
 _SAID_PHONE = re.compile(
-    r"(?i)\b(?:phone|telephone|tel|mobile|cell|call|sms|whatsapp|fax|dial|ring)\b"
+    r"(?i)\b(?:phone|telephone|tel|mobile|cell|call|sms|whatsapp|fax|dial|ring|desk|answering)\b"
     r"(?: (?:number|me|us|him|her|them|it|is|on|at|back))*[\s:.#(]{1,6}"
     r"(?P<hidden>\(?\+?\d(?:[\s.()/-]{0,2}\d){6,14}(?:x\d{1,5})?)(?!\w)"
 )
 _SAID_CARD = re.compile(
     r"(?i)\b(?:card|cc|visa|mastercard|amex)\b[^\d\n]{0,30}(?P<hidden>\d(?:[ -]?\d){11,18})(?!\w)"
+)
+_SAID_PAPER = re.compile(
+    r"(?i)\b(?:driver'?s?.? licen[cs]e|passport|identity card|id card|tax(?:payer)? id)\b"
+    r"(?: (?:number|no\.?|is))*[\s:#]{1,4}(?P<hidden>(?=[A-Z-]{0,9}\d)[A-Z0-9][A-Z0-9-]{4,24})(?![\w-])"
+)
+_SAID_HOME = re.compile(
+    r"(?i)(?:\b(?:home|postal|mailing|street|shipping|billing|delivery|my|his|her|their)"
+    r" address\b(?: is)?|\b(?:lives?|living|resides?) at\b|^address\b)\s*:?\s*"
+    r"(?P<hidden>(?=[^\n.;!?\[]{0,60}\d)[^\n.;!?\[]{6,120})",
+    re.MULTILINE,
 )
 _SSN_WORDS = re.compile(r"(?i)\b(?:ssn|social security)\b[^\d\n]{0,25}$")
 _VERSION_WORDS = re.compile(
@@ -170,6 +180,8 @@ def _patterns() -> tuple[tuple[str, _Pattern, _Check | None], ...]:
         ("[phone]", annotator["PHONE"], _is_phone),
         ("[phone]", _LOCAL_PHONE, _is_phone),
         ("[phone]", _SAID_PHONE, None),
+        ("[id]", _SAID_PAPER, None),
+        ("[address]", _SAID_HOME, None),
     )
 
 
@@ -195,7 +207,8 @@ class Redactor:
         self._name_pattern: tuple[frozenset[str], _Pattern | None] = (frozenset(), None)
 
     def redact(self, text: str) -> str:
-        """The text with `[secret]`, `[email]`, `[phone]`, `[card]`, `[ssn]`, `[iban]`, `[ip]`.
+        """The text with `[secret]`, `[email]`, `[phone]`, `[card]`, `[ssn]`, `[iban]`, `[ip]`, `[id]`
+        and `[address]`; the last two only where the words before them say what they are.
 
         Redacting twice changes nothing more.
         """

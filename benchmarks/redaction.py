@@ -119,7 +119,7 @@ def flagged(path: Path, change: Change) -> dict[str, float]:
 
 
 def plain_patterns() -> Change:
-    """datafog's patterns as they come, without our checks: the baseline."""
+    """The patterns of datafog as they come, without our checks: the baseline."""
     patterns = RegexAnnotator().patterns
     names = {"EMAIL": "[email]", "PHONE": "[phone]", "SSN": "[ssn]", "CREDIT_CARD": "[card]"}
     used = [(patterns[name], put) for name, put in names.items()]

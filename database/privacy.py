@@ -91,7 +91,8 @@ _SAID_CARD = re.compile(
 )
 _SAID_PAPER = re.compile(
     r"(?i)\b(?:driver'?s?.? licen[cs]e|passport|identity card|id card|tax(?:payer)? id)\b"
-    r"(?: (?:number|no\.?|is))*[\s:#]{1,4}(?P<hidden>(?=[A-Z-]{0,9}\d)[A-Z0-9][A-Z0-9-]{4,24})(?![\w-])"
+    r"(?: (?:number|no\.?|is))*[\s:#]{1,4}"
+    r"(?P<hidden>(?=[A-Z-]{0,9}\d)[A-Z0-9][A-Z0-9-]{4,24})(?![\w-])"
 )
 _SAID_HOME = re.compile(
     r"(?i)(?:\b(?:home|postal|mailing|street|shipping|billing|delivery|my|his|her|their)"
@@ -207,8 +208,9 @@ class Redactor:
         self._name_pattern: tuple[frozenset[str], _Pattern | None] = (frozenset(), None)
 
     def redact(self, text: str) -> str:
-        """The text with `[secret]`, `[email]`, `[phone]`, `[card]`, `[ssn]`, `[iban]`, `[ip]`, `[id]`
-        and `[address]`; the last two only where the words before them say what they are.
+        """The text with `[secret]`, `[email]`, `[phone]`, `[card]`, `[ssn]`, `[iban]` and `[ip]`.
+
+        Also `[id]` and `[address]`, only where the words before them say what they are.
 
         Redacting twice changes nothing more.
         """

@@ -20,7 +20,9 @@ the variables written here and what any program needs (PATH, HOME ...), never ou
 import asyncio
 import os
 import re
+import shutil
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from string import Template
 from typing import Annotated, Any
@@ -86,14 +88,62 @@ def read_mcp_config(path: Path) -> dict[str, Any]:
     return read
 
 
+@dataclass(frozen=True, slots=True)
+class McpServerState:
+    """A configured server as far as it can be judged without starting it.
+
+    `reached` is the program's path or the address; `problem` says what to do, '' where it is fine.
+    """
+
+    name: str
+    reached: str
+    problem: str = ""
+
+
+def check_mcp_config(path: Path) -> list[McpServerState]:
+    """Look at every server of the file, starting and asking none; for `doctor`.
+
+    Raises ConfigurationError when the file cannot be read or is not valid.
+    """
+    return [_state(name, server) for name, server in _servers(read_mcp_config(path)).items()]
+
+
+def _state(name: str, server: McpServer) -> McpServerState:
+    try:
+        connection = _connection(name, server)
+    except ConfigurationError as error:
+        return McpServerState(name, server.url or server.command or "", str(error))
+    if server.command is None:
+        return McpServerState(name, server.url or "")
+    # A program is looked for in the PATH that it is given.
+    found = shutil.which(server.command, path=(connection["env"] or {}).get("PATH"))
+    if found:
+        return McpServerState(name, found)
+    return McpServerState(
+        name,
+        server.command,
+        f"The MCP server '{name}' needs the program {server.command}, which cannot be found or "
+        "run. Install it, or write its whole path.",
+    )
+
+
 async def load_mcp_tools(config: Mapping[str, Any]) -> list[Tool]:
     """The tools of every configured server that answers, named SERVER_TOOL.
 
     A server that is away is left out with a logged warning. A tool counts as writing unless its
     server says that it only reads. Raises ConfigurationError when `config` is not valid.
     """
+    servers = _servers(config)
+    connections = {name: _connection(name, server) for name, server in servers.items()}
+    found = await asyncio.gather(
+        *(_tools_of(name, connections[name], server) for name, server in servers.items())
+    )
+    return _without_clashes([tool for tools in found for tool in tools])
+
+
+def _servers(config: Mapping[str, Any]) -> dict[ServerName, McpServer]:
     try:
-        servers = McpConfig.model_validate(config).servers
+        return McpConfig.model_validate(config).servers
     except ValidationError as error:
         problem = error.errors()[0]
         where = ".".join(str(part) for part in problem["loc"])
@@ -101,11 +151,6 @@ async def load_mcp_tools(config: Mapping[str, Any]) -> list[Tool]:
             f"The MCP configuration is wrong at {where or 'the top'}: {problem['msg']}. "
             "Correct the file named by VIRTUOUS6_MCP_CONFIG."
         ) from None
-    connections = {name: _connection(name, server) for name, server in servers.items()}
-    found = await asyncio.gather(
-        *(_tools_of(name, connections[name], server) for name, server in servers.items())
-    )
-    return _without_clashes([tool for tools in found for tool in tools])
 
 
 def _connection(name: str, server: McpServer) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from agents.definition import parse_definition
-from agents.mcp_tools import load_mcp_tools, read_mcp_config
+from agents.mcp_tools import McpServerState, check_mcp_config, load_mcp_tools, read_mcp_config
 from agents.tools.base import Tool, ToolFailed
 from agents.turns import Turn
 from agents.universal_agent import UniversalAgent
@@ -201,6 +201,42 @@ def test_a_broken_file_is_refused(tmp_path: Path, text: str) -> None:
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="VIRTUOUS6_MCP_CONFIG"):
         read_mcp_config(tmp_path / "none.yaml")
+
+
+def test_the_file_is_examined_without_starting_anything(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started = tmp_path / "started"
+    program = tmp_path / "shop-mcp"
+    program.write_text(f"#!/bin/sh\ntouch {started}\n", encoding="utf-8")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    servers = {
+        "shop": {"command": "shop-mcp"},
+        "gone": {"command": "gone-mcp"},
+        "elsewhere": {"command": "shop-mcp", "env": {"PATH": str(tmp_path / "bin")}},
+        "wiki": {"url": "https://wiki.example/mcp"},
+        "keyless": {"url": "https://a.example/mcp", "headers": {"Authorization": "$NOT_SET_HERE"}},
+    }
+    path = tmp_path / "mcp.json"
+    path.write_text(json.dumps({"servers": servers}), encoding="utf-8")
+
+    found = {state.name: state for state in check_mcp_config(path)}
+
+    assert found["shop"] == McpServerState("shop", str(program))
+    assert found["wiki"] == McpServerState("wiki", "https://wiki.example/mcp")
+    assert "gone-mcp, which cannot be found" in found["gone"].problem
+    assert "cannot be found" in found["elsewhere"].problem
+    assert "NOT_SET_HERE" in found["keyless"].problem
+    assert not started.exists()
+
+
+@pytest.mark.parametrize("text", ["servers: [", "servers: {shop: {comand: a}}"])
+def test_examining_a_broken_file_says_what_is_wrong(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "mcp.yaml"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(ConfigurationError, match="VIRTUOUS6_MCP_CONFIG"):
+        check_mcp_config(path)
 
 
 async def test_the_generalist_may_call_them_and_whoever_else_is_named(script: Path) -> None:

@@ -70,6 +70,11 @@ FORGET_RULES: Mapping[str, Mapping[str, ForgetRule]] = {
         "workspace": _R.KEEP, "key": _R.LABEL, "value": _R.LABEL, "set_by": _R.PERSON,
     },
     "task_types": {"workspace": _R.KEEP, "name": _R.KEEP, "centroid": _R.KEEP},
+    "day_counts": {
+        "workspace": _R.KEEP, "kind": _R.KEEP, "audience": _R.ROW, "agent": _R.KEEP,
+        "durations": _R.KEEP,
+    },
+    "changed_days": {"workspace": _R.KEEP},
     "forgotten": {"workspace": _R.KEEP, "salt": _R.PASSING, "digest": _R.PASSING},
     "schema_migrations": {"name": _R.KEEP},
     "inbox": {
@@ -113,6 +118,7 @@ _THEIRS = {
     "messages": f"(user_id = :user OR audience = :own OR {_IN_THEIR_RUNS})",
     "people": "user_id = :user",
     "policy": "set_by = :user",
+    "day_counts": "audience = :own",
 }
 """Which rows are theirs. In this order: what is asked about others must still be there."""
 

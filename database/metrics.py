@@ -13,63 +13,24 @@ from datetime import UTC, datetime
 from typing import get_args
 
 import numpy as np
-import numpy.typing as npt
 
 from database.records import AgentRecord, Behind, Metrics, MetricsRow, RunKind, RunQuery
-from database.sqlite_backend import matching
-
-Durations = npt.NDArray[np.float64]
-
-_EXPLICIT = "('rating', 'reason', 'better')"
-_JUDGED_ITSELF = "(outcome_source IN ('check', 'user') AND outcome_success IS NOT NULL)"
-
-_SUMS = f"""
-    SELECT day, agent, count(*) AS runs,
-        count(*) FILTER (WHERE {_JUDGED_ITSELF}) AS judged,
-        count(*) FILTER (WHERE {_JUDGED_ITSELF} AND outcome_success) AS succeeded,
-        coalesce(sum(input_tokens), 0) AS input_tokens,
-        coalesce(sum(output_tokens), 0) AS output_tokens,
-        coalesce(sum(cost_usd), 0.0) AS cost_usd,
-        count(*) FILTER (WHERE cost_usd IS NULL) AS unpriced_runs,
-        group_concat(duration_ms) AS durations
-    FROM runs WHERE {{where}} GROUP BY day, agent"""
-
-_BEHIND = """
-    SELECT count(*) AS runs, coalesce(sum(input_tokens), 0) AS input_tokens,
-        coalesce(sum(output_tokens), 0) AS output_tokens,
-        coalesce(sum(cost_usd), 0.0) AS cost_usd,
-        count(*) FILTER (WHERE cost_usd IS NULL) AS unpriced_runs
-    FROM runs WHERE {where}"""
-
-# SQLite takes the other columns from the row that has the maximum.
-_WORDS = f"""
-    SELECT day, agent, count(*) AS judged, sum(value > 0) AS succeeded
-    FROM (SELECT run_id AS of_run, value, max(created_at) FROM feedback
-          WHERE workspace = ? AND kind IN {_EXPLICIT} GROUP BY run_id)
-    CROSS JOIN runs ON runs.workspace = ? AND runs.run_id = of_run
-    WHERE NOT coalesce({_JUDGED_ITSELF}, 0) AND {{where}} GROUP BY day, agent"""
-
-_RATINGS = """
-    SELECT day, agent, sum(value > 0) AS feedback_up, sum(value < 0) AS feedback_down
-    FROM (SELECT run_id AS of_run, user_id AS by_user, value, max(created_at) FROM feedback
-          WHERE workspace = ? AND kind = 'rating' GROUP BY run_id, user_id)
-    CROSS JOIN runs ON runs.workspace = ? AND runs.run_id = of_run
-    WHERE {where} GROUP BY day, agent"""
+from database.run_counts import EXPLICIT, JUDGED_ITSELF, Durations, counted
 
 _RECORDS = f"""
     WITH word AS (
         SELECT run_id, value > 0 AS good, max(created_at) FROM feedback
-        WHERE workspace = :workspace AND kind IN {_EXPLICIT} GROUP BY run_id
+        WHERE workspace = :workspace AND kind IN {EXPLICIT} GROUP BY run_id
     ), sign AS (
         SELECT run_id, min(1.0, sum(weight)) AS weight,
             sum(weight * (value > 0)) / sum(weight) AS good
         FROM feedback
-        WHERE workspace = :workspace AND kind NOT IN {_EXPLICIT} AND weight > 0 GROUP BY run_id
+        WHERE workspace = :workspace AND kind NOT IN {EXPLICIT} AND weight > 0 GROUP BY run_id
     ), judged AS (
         SELECT agent, task_type, duration_ms, cost_usd,
-            CASE WHEN {_JUDGED_ITSELF} OR word.good IS NOT NULL THEN 1.0
+            CASE WHEN {JUDGED_ITSELF} OR word.good IS NOT NULL THEN 1.0
                 ELSE coalesce(sign.weight, 0.0) END AS weight,
-            CASE WHEN {_JUDGED_ITSELF} THEN outcome_success
+            CASE WHEN {JUDGED_ITSELF} THEN outcome_success
                 ELSE coalesce(word.good, sign.good, 0) END AS good
         FROM runs LEFT JOIN word USING (run_id) LEFT JOIN sign USING (run_id)
         WHERE workspace = :workspace AND kind = 'reply' AND day >= :day AND started_at >= :since
@@ -95,7 +56,7 @@ class _Group:
     durations: list[Durations] = field(default_factory=list)
 
     def add(self, counts: Mapping[str, float], durations: Durations | None) -> None:
-        """Count what one of the three questions found."""
+        """Count one piece of what was counted."""
         for name, count in counts.items():
             setattr(self, name, getattr(self, name) + count)
         if durations is not None:
@@ -130,25 +91,22 @@ def _percentiles(durations: Sequence[Durations]) -> tuple[float | None, float | 
 
 def metrics(connection: sqlite3.Connection, workspace: str, query: RunQuery) -> Metrics:
     """All runs that the query matches (its limit does not count), by agent and by UTC day."""
-    where, values = matching(workspace, query, "runs.")
     total = _Group()
     by_agent: dict[str, _Group] = defaultdict(_Group)
     by_day: dict[int, _Group] = defaultdict(_Group)
-    for sql, before in ((_SUMS, 0), (_WORDS, 2), (_RATINGS, 2)):
-        parameters = [workspace] * before + values
-        for row in connection.execute(sql.format(where=where), parameters):
-            counts = dict(row)
-            day, agent, texts = counts.pop("day"), counts.pop("agent"), counts.pop("durations", "")
-            durations = np.fromstring(texts, sep=",") if texts else None
-            groups = [total, by_agent[agent]] + ([] if day is None else [by_day[day]])
-            for group in groups:
-                group.add(counts, durations)
+    connection.execute("BEGIN")
+    for count in counted(connection, workspace, query):
+        days = [] if count.day is None else [by_day[count.day]]
+        for group in (total, by_agent[count.agent], *days):
+            group.add(count.counts, count.durations)
+    behind = _behind(connection, workspace, query)
+    connection.execute("COMMIT")
     return Metrics(
         query=query,
         total=total.row("total"),
         by_agent=tuple(_most_used(by_agent.items())),
         by_day=tuple(group.row(_date(day)) for day, group in sorted(by_day.items())),
-        behind=_behind(connection, workspace, query),
+        behind=behind,
     )
 
 
@@ -157,8 +115,12 @@ def _behind(connection: sqlite3.Connection, workspace: str, query: RunQuery) -> 
     if query.agent is not None:
         return Behind()  # no agent's own
     others = tuple(kind for kind in get_args(RunKind) if kind not in query.kinds)
-    where, values = matching(workspace, replace(query, kinds=others))
-    return Behind(**connection.execute(_BEHIND.format(where=where), values).fetchone())
+    rest = _Group()
+    for count in counted(connection, workspace, replace(query, kinds=others)):
+        rest.add(count.counts, None)
+    return Behind(
+        rest.runs, rest.input_tokens, rest.output_tokens, rest.cost_usd, rest.unpriced_runs
+    )
 
 
 def _most_used(groups: Iterable[tuple[str, _Group]]) -> list[MetricsRow]:

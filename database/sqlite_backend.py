@@ -7,11 +7,11 @@ import json
 import sqlite3
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
 from database import rows
 from database.forgetting import empty_runs, without_forgotten
 from database.records import Fact, Feedback, Message, Run, RunQuery, Summary
+from database.run_counts import count_a_day, matching
 from database.sqlite_file import Row, SqliteFile, Values
 
 
@@ -46,7 +46,7 @@ class SqliteBackend:
     """The record of one workspace in a SQLite file."""
 
     def __init__(self, path: Path, workspace: str) -> None:
-        self.file = SqliteFile(path, "record", upkeep=index_messages)
+        self.file = SqliteFile(path, "record", upkeep=tidy_up)
         self.workspace = workspace
 
     # Facts
@@ -297,6 +297,11 @@ class SqliteBackend:
             _put(connection, sql, (self.workspace, name, centroid, count))
 
 
+def tidy_up(connection: sqlite3.Connection) -> bool:
+    """Some of the work that writers leave behind; False when there is none."""
+    return index_messages(connection) or count_a_day(connection)
+
+
 def index_messages(connection: sqlite3.Connection) -> bool:
     """Make some more messages known to the search; False when all were."""
     behind = "SELECT EXISTS (SELECT 1 FROM messages, search_progress p WHERE messages.seq > p.seq)"
@@ -326,34 +331,6 @@ def workspaces(path: Path) -> list[str]:
         return [row["workspace"] for row in file.rows(f"{sql} ORDER BY workspace")]
     finally:
         file.close()
-
-
-def matching(workspace: str, query: RunQuery, of: str = "") -> tuple[str, list[Any]]:
-    """The condition of a query over `runs`, and its values (the limit is not part of it).
-
-    `of` leads each column where several tables have them ("runs.").
-    """
-    kinds = ", ".join("?" for _ in query.kinds)
-    parts = [f"{of}workspace = ?", f"{of}kind IN ({kinds})"]
-    values: list[Any] = [workspace, *query.kinds]
-    wanted = (
-        ("user_id = ?", query.user_id),
-        ("channel_id = ?", query.channel_id),
-        ("thread_ts = ?", query.thread_ts),
-        ("agent = ?", query.agent),
-        ("day >= ?", None if query.since is None else query.since // 86400),
-        ("started_at >= ?", query.since),
-        ("day <= ?", None if query.until is None else query.until // 86400),
-        ("started_at < ?", query.until),
-    )
-    for part, value in wanted:
-        if value is not None:
-            parts.append(of + part)
-            values.append(value)
-    if query.audiences is not None:
-        parts.append(f"{of}audience IN (SELECT value FROM json_each(?))")
-        values.append(json.dumps(sorted(query.audiences)))
-    return " AND ".join(parts), values
 
 
 def _put(connection: sqlite3.Connection, sql: str, values: Values) -> int:

@@ -7,10 +7,12 @@ import httpx
 import pytest
 import pytest_asyncio
 import structlog
+from pydantic import SecretStr
 
 from bootstrap import MANIFEST
 from orchestrator.settings import load_settings
 from slack_interface.local_workspace import LocalWorkspace
+from slack_interface.slack_bot import Mode
 from tests.model_server.server import ScriptedModel
 from tests.stories.story import Story
 
@@ -30,8 +32,17 @@ def logs_on_standard_error() -> Iterator[None]:
     structlog.reset_defaults()
 
 
+@pytest.fixture(params=["socket", "http"])
+def transport(request: pytest.FixtureRequest) -> Mode:
+    """Every story is told twice: once over Socket Mode, once over HTTP."""
+    mode: Mode = request.param
+    return mode
+
+
 @pytest.fixture
-async def quiet_story(model_server: ScriptedModel, home: Path) -> AsyncIterator[Story]:
+async def quiet_story(
+    model_server: ScriptedModel, home: Path, transport: Mode
+) -> AsyncIterator[Story]:
     """People in a workspace whose assistant is not started yet."""
     manifest = json.loads(MANIFEST.read_text(encoding="utf-8"))
     async with (
@@ -41,11 +52,11 @@ async def quiet_story(model_server: ScriptedModel, home: Path) -> AsyncIterator[
         settings = load_settings(
             slack_api_url=workspace.api_url,
             slack_bot_token=workspace.bot_token,
-            slack_app_token=workspace.app_token,
             openai_base_url=model_server.base_url,
             virtuous6_home=home,
         )
-        story = Story(workspace, http, model_server, settings)
+        settings = settings.model_copy(update=secret_of(transport, workspace))
+        story = Story(workspace, http, model_server, settings, transport)
         await story.told()
         yield story
         await story.stop()
@@ -56,3 +67,10 @@ async def story(quiet_story: Story) -> Story:
     """People in a workspace with the assistant in it."""
     await quiet_story.start()
     return quiet_story
+
+
+def secret_of(transport: Mode, workspace: LocalWorkspace) -> dict[str, SecretStr]:
+    """The one secret that this transport needs beside the bot token."""
+    if transport == "http":
+        return {"slack_signing_secret": SecretStr(workspace.signing_secret)}
+    return {"slack_app_token": SecretStr(workspace.app_token)}

@@ -12,6 +12,7 @@ from bootstrap import Assistant, assistant
 from database.records import Feedback, Run, RunQuery
 from orchestrator.settings import Settings
 from slack_interface.http_server import Listen
+from slack_interface.slack_bot import Mode
 from tests.model_server.server import Fixture, ScriptedModel
 from tests.people import ADA, Json, People, find
 
@@ -32,6 +33,7 @@ class Story(People):
 
     model: ScriptedModel
     settings: Settings
+    transport: Mode
     _house: Assistant | None = None
     _running: AsyncExitStack = field(default_factory=AsyncExitStack)
 
@@ -42,22 +44,22 @@ class Story(People):
         return self._house
 
     async def start(self, **parts: Any) -> None:
-        """The assistant as `serve` starts it."""
+        """The assistant as `serve` starts it, with Slack told where it listens in HTTP mode."""
+        if self.transport == "http":
+            parts |= {"mode": "http", "listen": Listen(port=0)}
         self._house = await self._running.enter_async_context(assistant(self.settings, **parts))
         self.bot = self._house.slack
+        if self.transport == "http":
+            await self.workspace.set_request_url(f"http://127.0.0.1:{self.bot.port}/slack/events")
         await self.connected()
 
-    async def start_http(self) -> None:
-        """The assistant as `serve --mode http` starts it, with Slack told where it listens."""
-        secret = SecretStr(self.workspace.signing_secret)
-        self.settings = self.settings.model_copy(
-            update={"slack_signing_secret": secret, "slack_app_token": None}
-        )
-        parts = assistant(self.settings, mode="http", listen=Listen(port=0))
-        self._house = await self._running.enter_async_context(parts)
-        self.bot = self._house.slack
-        await self.workspace.set_request_url(f"http://127.0.0.1:{self.bot.port}/slack/events")
-        await self.connected()
+    def environment(self) -> dict[str, str]:
+        """The settings as environment variables, for a process of its own."""
+        given = self.settings.model_dump(exclude_none=True, exclude_defaults=True)
+        return {
+            name.upper(): value.get_secret_value() if isinstance(value, SecretStr) else str(value)
+            for name, value in given.items()
+        }
 
     async def stop(self) -> None:
         """The assistant as Ctrl-C stops it."""

@@ -39,6 +39,7 @@ async def test_a_mention_arrives_twice_and_is_answered_once(story: Story) -> Non
 
     deliveries = (await story.get("log?kind=delivery"))["log"]
     assert {"message", "app_mention"} <= {entry["name"] for entry in deliveries}
+    assert {entry["transport"] for entry in deliveries} == {story.transport}
     assert len(deliveries) >= 4
     thread = await story.thread(reply["thread_ts"], "C0GENERAL")
     assert [message["text"] for message in thread] == ["At noon."]
@@ -196,17 +197,6 @@ async def test_a_long_conversation_is_summarised_and_stays_known(story: Story) -
     assert any("Ada keeps bees and wants 40 hives." in text for text in texts)
     assert "I keep bees, and I want 40 hives" not in texts, "its words are in the summary now"
     assert sum(len(text) for text in texts) < 12_000
-
-
-async def test_over_http_it_is_the_same_assistant(quiet_story: Story) -> None:
-    story = quiet_story
-    await story.told(answer("At noon.", when=asked("lunch")))
-
-    await story.start_http()
-
-    assert (await story.ask("When is lunch?"))["text"] == "At noon."
-    deliveries = (await story.get("log?kind=delivery"))["log"]
-    assert {entry["transport"] for entry in deliveries} == {"http"}
 
 
 async def test_people_among_themselves_are_left_alone(story: Story) -> None:

@@ -96,13 +96,8 @@ async def test_metrics_and_agents_say_the_same_as_the_workspace(story: Story) ->
 async def test_doctor_finds_a_working_assistant_ready(
     story: Story, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings = story.settings
-    assert settings.slack_bot_token
-    assert settings.slack_app_token
-    monkeypatch.setenv("SLACK_BOT_TOKEN", settings.slack_bot_token.get_secret_value())
-    monkeypatch.setenv("SLACK_APP_TOKEN", settings.slack_app_token.get_secret_value())
-    monkeypatch.setenv("SLACK_API_URL", settings.slack_api_url)
-    monkeypatch.setenv("OPENAI_BASE_URL", str(settings.openai_base_url))
+    for name, value in story.environment().items():
+        monkeypatch.setenv(name, value)
 
     found = await command("doctor")
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -150,25 +151,21 @@ async def test_slack_that_fails_and_limits_is_tried_again(story: Story) -> None:
 @asynccontextmanager
 async def served(story: Story) -> AsyncIterator[asyncio.subprocess.Process]:
     """The assistant as a process of its own, killed in the end if it is still there."""
-    settings = story.settings
-    assert settings.slack_bot_token
-    assert settings.slack_app_token
-    environment = os.environ | {
-        "VIRTUOUS6_HOME": str(settings.home),
-        "SLACK_API_URL": settings.slack_api_url,
-        "SLACK_BOT_TOKEN": settings.slack_bot_token.get_secret_value(),
-        "SLACK_APP_TOKEN": settings.slack_app_token.get_secret_value(),
-        "OPENAI_BASE_URL": str(settings.openai_base_url),
-    }
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "virtuous6.py", "serve", cwd=ROOT, env=environment,
-        stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL,
+        sys.executable, "virtuous6.py", "serve", "--mode", story.transport, "--port", "0",
+        cwd=ROOT, env=os.environ | story.environment(), stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.DEVNULL,
     )  # fmt: skip
+    assert process.stdout
     try:
         async with asyncio.timeout(40):
-            while not (await story.get("state"))["app"]["connected"]:
-                assert process.returncode is None, "the assistant did not start"
-                await asyncio.sleep(0.05)
+            said = ""
+            while not (address := re.search(r"http://[\d.]+:\d+", said)):
+                said = (await process.stdout.readline()).decode()
+                assert said, "the assistant did not start"
+        if story.transport == "http":
+            await story.workspace.set_request_url(f"{address.group()}/slack/events")
+        await story.connected()
         yield process
     finally:
         if process.returncode is None:

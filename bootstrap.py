@@ -9,8 +9,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mappin
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-import aiohttp
 import structlog
 from filelock import FileLock, Timeout
 from pydantic import SecretStr
@@ -46,10 +46,11 @@ from orchestrator.settings import Settings
 from orchestrator.spawning import Spawner
 from orchestrator.task_types import TaskTypes
 from orchestrator.workflows import Workflows
+from slack_interface.desk import Backroom
 from slack_interface.http_server import DEFAULT_HOST, DEFAULT_PORT, Listen
 from slack_interface.local_workspace import LocalWorkspace
 from slack_interface.local_workspace.errors import WorkspaceError
-from slack_interface.slack_bot import Mode, SlackBot, identify, needed_secrets, web_client
+from slack_interface.slack_bot import Mode, SlackBot, check_token
 
 Say = Callable[[str], None]
 """Takes one line of progress for the person at the command line."""
@@ -65,8 +66,20 @@ MANIFEST = Path(__file__).parent / "slack_interface" / "manifest.json"
 
 
 @dataclass(frozen=True, slots=True)
+class Shared:
+    """What all workspaces of a process share."""
+
+    settings: Settings
+    models: ModelsPort
+    embedder: Embedder
+    tools: Mapping[str, Tool]
+    shipped: Sequence[AgentDefinition]
+    redactor: Redactor
+
+
+@dataclass(frozen=True, slots=True)
 class Assistant:
-    """The wired parts of a running assistant."""
+    """The wired parts of the assistant in one workspace; `slack` is the whole process's."""
 
     settings: Settings
     store: Store
@@ -82,80 +95,140 @@ class Assistant:
     orchestrator: AgentOrchestrator
     slack: SlackBot
 
+    @property
+    def backroom(self) -> Backroom:
+        """What the desk needs of it."""
+        return Backroom(
+            orchestrator=self.orchestrator,
+            workflows=self.workflows,
+            store=self.store,
+            rows=self.coordination,
+            policy=self.policy,
+            likeness=surface_similarity,
+            approvers=self.settings.approvers,
+        )
 
-@asynccontextmanager
-async def assistant(
-    settings: Settings,
-    *,
-    workspace: str | None = None,
-    models: ModelsPort | None = None,
-    embedder: Embedder | None = None,
-    store: Store | None = None,
-    coordination: Coordination | None = None,
-    tools: Mapping[str, Tool] | None = None,
-    shipped: list[AgentDefinition] | None = None,
-    weights: str | None = None,
-    mode: Mode = "socket",
-    listen: Listen | None = None,
-) -> AsyncIterator[Assistant]:
-    """The assistant, connected and answering for as long as the block runs.
 
-    `workspace` is asked of Slack unless given, `weights` names the embedded model's. Every part
-    given is used as it is and left open; the others are made here and closed in the end.
-    `listen` is where HTTP is served: Slack's requests in HTTP mode, health in both.
-    Raises ConfigurationError that says what to set.
-    """
-    async with AsyncExitStack() as stack:
-        # A missing or wrong token is said at once, not after the embedded model has been loaded.
-        bot_token, _ = needed_secrets(settings, mode)
-        workspace = workspace or await _workspace_of(bot_token, settings.slack_api_url)
-        if models is None:
-            models = await _models(settings, weights, stack)
-        models = ResourcePool(models, _slots(models))
+class House:
+    """A process: what its workspaces share, and the assistant of each one that is open."""
+
+    def __init__(
+        self, shared: Shared, store: Store | None, coordination: Coordination | None
+    ) -> None:
+        self.shared = shared
+        self.assistants: dict[str, Assistant] = {}
+        self.slack = SlackBot(settings=shared.settings, furnish=self.furnished)
+        self._store = store
+        self._coordination = coordination
+
+    @asynccontextmanager
+    async def furnished(self, workspace: str) -> AsyncIterator[Backroom]:
+        """The assistant of a workspace, for as long as its desk is open."""
+        async with AsyncExitStack() as stack:
+            store, coordination = self._files(workspace, stack)
+            made = await _assistant(self.shared, store, coordination, self.slack)
+            stack.push_async_callback(made.bus.drain)
+            self.assistants[workspace] = made
+            stack.callback(self.assistants.pop, workspace)
+            log.info("assistant_started", workspace=workspace, agents=len(made.pool.definitions))
+            yield made.backroom
+
+    def scheduler(self) -> Scheduler:
+        """What happens by itself in every open workspace."""
+        scheduler = Scheduler()
+        scheduler.every("drop idle agents", "17 * * * *", self._each(_sweep))
+        learn = self._each(lambda one: one.orchestrator.learn_what_worked())
+        scheduler.every("learn what worked", "* * * * *", learn)
+        scheduler.every("delete old texts", "43 3 * * *", self._each(_retention), at_start=True)
+        spent = self._each(lambda one: one.limits.load())
+        scheduler.every("read what was spent", "*/5 * * * *", spent)
+        return scheduler
+
+    def _files(self, workspace: str, stack: AsyncExitStack) -> tuple[Store, Coordination]:
+        settings = self.shared.settings
+        store, coordination = self._store, self._coordination
         if store is None:
             store = Store.open(settings.home, workspace)
             stack.push_async_callback(store.close)
         if coordination is None:
             key = settings.virtuous6_secret_key
-            coordination = Coordination.open(
-                settings.home, key.get_secret_value() if key else None, workspace=workspace
-            )
+            secret = key.get_secret_value() if key else None
+            coordination = Coordination.open(settings.home, secret, workspace=workspace)
             stack.push_async_callback(coordination.close)
-        parts = await _house(
-            settings, store, coordination, models, embedder or Similarity.load(), tools, shipped
+        return store, coordination
+
+    def _each(self, work: Callable[[Assistant], Awaitable[None]]) -> Callable[[], Awaitable[None]]:
+        """The work done for one workspace after the other; one that fails stops no other."""
+
+        async def all_of_them() -> None:
+            for workspace, one in list(self.assistants.items()):
+                try:
+                    await work(one)
+                except Exception:
+                    log.exception("job_failed", workspace=workspace)
+
+        return all_of_them
+
+
+@asynccontextmanager
+async def house(
+    settings: Settings,
+    *,
+    models: ModelsPort | None = None,
+    embedder: Embedder | None = None,
+    store: Store | None = None,
+    coordination: Coordination | None = None,
+    tools: Mapping[str, Tool] | None = None,
+    shipped: Sequence[AgentDefinition] | None = None,
+    weights: str | None = None,
+    mode: Mode = "socket",
+    listen: Listen | None = None,
+) -> AsyncIterator[House]:
+    """The process, connected and answering for as long as the block runs.
+
+    `weights` names the embedded model's. Every part given is used as it is and left open; the
+    others are made here and closed in the end. `listen` is where HTTP is served: Slack's requests
+    in HTTP mode, health in both. Raises ConfigurationError that says what to set.
+    """
+    async with AsyncExitStack() as stack:
+        # A missing or wrong token is said at once, not after the embedded model has been loaded.
+        await check_token(settings, mode)
+        models = models or await _models(settings, weights, stack)
+        shared = Shared(
+            settings,
+            ResourcePool(models, _slots(models)),
+            embedder or Similarity.load(),
+            await _tools(settings) if tools is None else tools,
+            shipped_definitions() if shipped is None else shipped,
+            Redactor(),
         )
-        stack.push_async_callback(parts.bus.drain)
-        scheduler = Scheduler()
-        scheduler.every("drop idle agents", "17 * * * *", _sweep(parts.pool))
-        scheduler.every("learn what worked", "* * * * *", parts.orchestrator.learn_what_worked)
-        scheduler.every("delete old texts", "43 3 * * *", _retention(store), at_start=True)
-        scheduler.every("read what was spent", "*/5 * * * *", parts.limits.load)
+        running = House(shared, store, coordination)
+        stack.push_async_callback(running.slack.stop)
+        await running.slack.start(mode, listen)
+        scheduler = running.scheduler()
         scheduler.start()
         stack.callback(scheduler.stop)
-        await parts.slack.start(mode, listen)
-        stack.push_async_callback(parts.slack.stop)
-        log.info("assistant_started", workspace=workspace, agents=len(parts.pool.definitions))
-        yield parts
+        yield running
 
 
-async def _house(
-    settings: Settings,
-    store: Store,
-    coordination: Coordination,
-    models: ModelsPort,
-    embedder: Embedder,
-    tools: Mapping[str, Tool] | None,
-    shipped: list[AgentDefinition] | None,
+@asynccontextmanager
+async def assistant(settings: Settings, **parts: Any) -> AsyncIterator[Assistant]:
+    """The assistant in the one workspace of SLACK_BOT_TOKEN; `parts` as for `house`."""
+    async with house(settings, **parts) as running:
+        [only] = running.assistants.values()
+        yield only
+
+
+async def _assistant(
+    shared: Shared, store: Store, coordination: Coordination, slack: SlackBot
 ) -> Assistant:
-    """Everything above the store and the models, wired but not yet connected."""
-    catalogue = await _tools(settings) if tools is None else tools
-    bus = EventBus()
-    redactor = Redactor()
+    """Everything of one workspace above its store, wired."""
+    models, redactor, bus = shared.models, shared.redactor, EventBus()
     # Asking is cheap where there is a fast model of its own; else it doubles the wait.
     cheap = models.resolve("fast") != models.resolve("strong")
-    router = Router(embedder, fast_chooser(models) if cheap else None)
-    pool = AgentPool(store, router, bus, lambda d: UniversalAgent(d, models, catalogue))
-    await register_shipped(store, shipped_definitions() if shipped is None else shipped)
+    router = Router(shared.embedder, fast_chooser(models) if cheap else None)
+    pool = AgentPool(store, router, bus, lambda d: UniversalAgent(d, models, shared.tools))
+    await register_shipped(store, shared.shipped)
     await pool.refresh()
     policy = Policy(store.policy)
     limits = Limits(policy, store.policy)
@@ -176,32 +249,10 @@ async def _house(
         limits=limits,
     )
     await orchestrator.start()
-    slack = SlackBot(
-        settings=settings,
-        orchestrator=orchestrator,
-        workflows=workflows,
-        store=store,
-        inbox=coordination,
-        outgoing=coordination,
-        likeness=surface_similarity,
-        policy=policy,
-        approvers=settings.approvers,
-    )
     return Assistant(
-        settings,
-        store,
-        coordination,
-        models,
-        bus,
-        router,
-        pool,
-        spawner,
-        workflows,
-        policy,
-        limits,
-        orchestrator,
-        slack,
-    )
+        shared.settings, store, coordination, models, bus, router, pool, spawner, workflows,
+        policy, limits, orchestrator, slack,
+    )  # fmt: skip
 
 
 async def _tools(settings: Settings) -> Mapping[str, Tool]:
@@ -212,20 +263,14 @@ async def _tools(settings: Settings) -> Mapping[str, Tool]:
     return {**CATALOGUE, **{tool.name: tool for tool in found}}
 
 
-def _sweep(pool: AgentPool) -> Callable[[], Awaitable[None]]:
-    async def sweep() -> None:
-        pool.sweep()
-
-    return sweep
+async def _sweep(one: Assistant) -> None:
+    one.pool.sweep()
 
 
-def _retention(store: Store) -> Callable[[], Awaitable[None]]:
-    async def purge() -> None:
-        deleted = await store.purge(time.time() - KEPT_DAYS * 86_400.0)
-        if any(deleted.values()):
-            log.info("old_texts_deleted", **deleted)
-
-    return purge
+async def _retention(one: Assistant) -> None:
+    deleted = await one.store.purge(time.time() - KEPT_DAYS * 86_400.0)
+    if any(deleted.values()):
+        log.info("old_texts_deleted", workspace=one.store.workspace, **deleted)
 
 
 async def _models(settings: Settings, weights: str | None, stack: AsyncExitStack) -> Models:
@@ -253,12 +298,6 @@ def _slots(models: ModelsPort) -> int:
     return models.settings.concurrency if isinstance(models, Models) else UNKNOWN_CONCURRENCY
 
 
-async def _workspace_of(bot_token: str, api_url: str) -> str:
-    """The id of the workspace that the token belongs to. Raises ConfigurationError."""
-    async with aiohttp.ClientSession() as session:
-        return (await identify(web_client(bot_token, api_url, session))).team_id
-
-
 async def serve(
     settings: Settings,
     say: Say,
@@ -278,10 +317,9 @@ async def serve(
     if mode == "http" or port is not None:
         listen = Listen(host or DEFAULT_HOST, DEFAULT_PORT if port is None else port)
     stop = _until_stopped()
-    async with assistant(settings, mode=mode, listen=listen) as running:
-        identity = running.slack.identity
-        name = identity.team_name if identity else running.store.workspace
-        say(f"Connected to {name}. Ctrl-C stops.")
+    async with house(settings, mode=mode, listen=listen) as running:
+        names = ", ".join(desk.identity.team_name for desk in running.slack.desks)
+        say(f"Connected to {names}. Ctrl-C stops.")
         if listen:
             say(_where(listen.host, running.slack.port, mode))
         await stop.wait()

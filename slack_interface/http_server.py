@@ -12,7 +12,6 @@ import orjson
 import structlog
 import uvicorn
 from slack_bolt.adapter.starlette.async_handler import to_starlette_response
-from slack_bolt.async_app import AsyncApp, AsyncBoltRequest
 from slack_sdk.signature import SignatureVerifier
 from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
@@ -22,6 +21,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from database.errors import ConfigurationError, VirtuousError
 from slack_interface.incoming import Json
+from slack_interface.switchboard import Take
 
 log = structlog.get_logger()
 
@@ -65,14 +65,14 @@ class _RefusedError(VirtuousError):
 class HttpServer:
     """Serves health and, with a signing secret, Slack's requests, in the caller's event loop.
 
-    Requests are refused with 503 until `open_to` says which Bolt app takes them.
+    Requests are refused with 503 until `open_to` says who takes them.
     """
 
     def __init__(self, listen: Listen, not_ready: NotReady, signing_secret: str = "") -> None:
         self._listen = listen
         self._not_ready = not_ready
         self._verifier = SignatureVerifier(signing_secret) if signing_secret else None
-        self._app: AsyncApp | None = None
+        self._take_in: Take | None = None
         self._server: _Server | None = None
         self._serving: asyncio.Task[None] | None = None
         self.port = 0
@@ -104,21 +104,21 @@ class HttpServer:
             await asyncio.sleep(0.005)
         log.info("http_listening", host=self._listen.host, port=self.port)
 
-    def open_to(self, app: AsyncApp) -> None:
-        """From here on Slack's requests reach this Bolt app."""
-        self._app = app
+    def open_to(self, take: Take) -> None:
+        """From here on Slack's requests are taken."""
+        self._take_in = take
 
     async def stop(self) -> None:
         """Let requests that came in be answered, then close."""
         if self._server and self._serving:
             self._server.should_exit = True
             await self._serving
-        self._server = self._serving = self._app = None
+        self._server = self._serving = self._take_in = None
 
     @property
     def is_open(self) -> bool:
         """Whether Slack's requests are taken."""
-        return self._app is not None
+        return self._take_in is not None
 
     def _routes(self) -> Starlette:
         routes = [Route("/health/live", _live), Route("/health/ready", self._ready)]
@@ -135,12 +135,14 @@ class HttpServer:
     async def _take(self, request: Request) -> Response:
         """One request of Slack's; answered when what it brought is kept."""
         try:
-            if self._app is None:
+            take = self._take_in
+            if take is None:
                 raise _RefusedError(503, "starting")
             content_type = _content_type(request)
             text = await _text(request)
             self._verify(request, text)
-            bolt_request = _for_bolt(request, _payload(text, content_type))
+            payload = _payload(text, content_type)
+            answer = await take(payload, _retry(request))
         except _RefusedError as refused:
             log.warning(
                 "http_request_refused",
@@ -152,7 +154,7 @@ class HttpServer:
             return JSONResponse(
                 {"error": refused.reason}, refused.status, headers={"Connection": "close"}
             )
-        return to_starlette_response(await self._app.async_dispatch(bolt_request))
+        return to_starlette_response(answer)
 
     def _verify(self, request: Request, text: str) -> None:
         timestamp = request.headers.get("x-slack-request-timestamp", "")
@@ -211,13 +213,9 @@ def _payload(text: str, content_type: str) -> Json:
     return sent
 
 
-def _for_bolt(request: Request, payload: Json) -> AsyncBoltRequest:
-    """The same request that Socket Mode would have brought."""
-    retry = {name: request.headers[name] for name in _RETRY if name in request.headers}
-    try:
-        return AsyncBoltRequest(mode="socket_mode", body=payload, headers=dict(retry))
-    except (TypeError, AttributeError, LookupError, ValueError):
-        raise _RefusedError(400, "malformed_body") from None
+def _retry(request: Request) -> dict[str, str]:
+    """What Socket Mode says beside a payload that is sent again."""
+    return {name: request.headers[name] for name in _RETRY if name in request.headers}
 
 
 def _bound(listen: Listen) -> socket.socket:

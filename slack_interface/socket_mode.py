@@ -15,15 +15,15 @@ from typing import Any
 import aiohttp
 import orjson
 import structlog
-from slack_bolt.adapter.socket_mode.async_internals import run_async_bolt_app
-from slack_bolt.async_app import AsyncApp
 from slack_bolt.response import BoltResponse
 from slack_sdk.errors import SlackApiError
 from slack_sdk.socket_mode.request import SocketModeRequest
 from slack_sdk.socket_mode.response import SocketModeResponse
+from slack_sdk.web.async_client import AsyncWebClient
 
 from database.errors import ConfigurationError, VirtuousError
 from slack_interface.incoming import Json
+from slack_interface.switchboard import Take
 from slack_interface.transport import TRANSPORT_ERRORS, in_words
 
 log = structlog.get_logger()
@@ -69,22 +69,24 @@ class _Connection:
 
 
 class SocketMode:
-    """Takes Slack's envelopes in for a Bolt app for as long as it runs.
+    """Takes Slack's envelopes in for as long as it runs.
 
-    An envelope is acknowledged when Bolt has answered 200, on the connection it came by where that
-    still lives; Slack sends again what was not acknowledged.
+    An envelope is acknowledged when `take` has answered 200, on the connection it came by where
+    that still lives; Slack sends again what was not acknowledged.
     """
 
     def __init__(
         self,
-        app: AsyncApp,
+        take: Take,
+        web: AsyncWebClient,
         session: aiohttp.ClientSession,
         app_token: str,
         *,
         connections: int = CONNECTIONS,
         ping_s: float = PING_S,
     ) -> None:
-        self._app = app
+        self._take_in = take
+        self._web = web
         self._session = session
         self._app_token = app_token
         self._count = connections
@@ -157,7 +159,7 @@ class SocketMode:
 
     async def _open(self) -> _Connection:
         """One more connection, greeted by Slack."""
-        web = self._app.client
+        web = self._web
         answer = await web.apps_connections_open(app_token=self._app_token)
         socket = await self._session.ws_connect(
             answer["url"],
@@ -228,7 +230,7 @@ class SocketMode:
             request = SocketModeRequest.from_dict(message)
             if request is None:
                 return
-            response = await run_async_bolt_app(self._app, request)
+            response = await self._take_in(request.payload, _retry(request))
         except Exception:
             log.exception("envelope_failed", type=message.get("type"))
             return
@@ -277,6 +279,16 @@ async def _pause(failures: int, reason: str) -> None:
     pause = longest * random.uniform(0.5, 1.0)
     log.warning("slack_socket_tried_again_later", reason=reason, failures=failures, in_s=pause)
     await asyncio.sleep(pause)
+
+
+def _retry(request: SocketModeRequest) -> dict[str, str]:
+    """What HTTP says in headers beside a payload that is sent again."""
+    if request.retry_attempt is None:
+        return {}
+    found = {"x-slack-retry-num": str(request.retry_attempt)}
+    if request.retry_reason is not None:
+        found["x-slack-retry-reason"] = str(request.retry_reason)
+    return found
 
 
 def _said(response: BoltResponse) -> Json | None:

@@ -190,13 +190,12 @@ async def test_a_button_a_form_and_a_trigger_that_are_too_old(
     world = quiet_world
     before = await with_one_answer(world)
     assert world.bot
-    assert world.bot._wired
+    [desk] = world.bot.desks
     blocks = [{"type": "actions", "elements": [
         {"type": "button", "action_id": "gone", "text": {"type": "plain_text", "text": "Old"}},
         {"type": "button", "action_id": "improve_answer", "value": "not json",
          "text": {"type": "plain_text", "text": "Bad"}}]}]  # fmt: skip
-    voice = world.bot._wired.home.commands.voice
-    ts = await voice.post("D0ADA", "old buttons", blocks)
+    ts = await desk.voice.post("D0ADA", "old buttons", blocks)
     before = await seen_by_ada(world)
     await world.press({"ts": ts}, {"type": "button", "action_id": "gone"})
     assert "older version" in await hears(world, *before)

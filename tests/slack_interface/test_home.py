@@ -6,12 +6,10 @@ import pytest
 from pydantic import SecretStr
 
 from database.errors import ConfigurationError
-from orchestrator.policy import Policy
 from slack_interface.blocks import bars, shortened
-from slack_interface.slack_bot import SlackBot
 from tests.people import ADA, BOT, GRACE, eventually, find
 from tests.slack_interface.refusals import Refusals
-from tests.slack_interface.world import Settings, World, likeness, over_both_transports
+from tests.slack_interface.world import Settings, World, over_both_transports
 
 
 @over_both_transports
@@ -135,19 +133,12 @@ async def test_a_bad_token_says_which_and_where_to_get_it(
     quiet_world: World, bot: str | None, app: str | None, says: str
 ) -> None:
     bot = quiet_world.workspace.bot_token if bot == "right" else bot
-    slack = SlackBot(
-        settings=Settings(
+    slack = quiet_world.bot_with(
+        Settings(
             SecretStr(bot) if bot else None,
             SecretStr(app) if app else None,
             quiet_world.workspace.api_url,
-        ),
-        orchestrator=quiet_world.orchestrator,
-        workflows=quiet_world.workflows,
-        store=quiet_world.store,
-        inbox=quiet_world.rows,
-        outgoing=quiet_world.rows,
-        likeness=likeness,
-        policy=Policy(quiet_world.store.policy),
+        )
     )
     with pytest.raises(ConfigurationError, match=says):
         await slack.start()
@@ -160,10 +151,11 @@ async def test_being_sent_away_is_survived(world: World) -> None:
 
 async def test_a_reader_knows_the_private_channels_of_a_person(world: World) -> None:
     assert world.bot
-    assert (await world.bot.reader(ADA)).channels == {"C0LEADERSHIP"}
-    assert (await world.bot.reader("U0ALAN")).channels == frozenset()
+    [desk] = world.bot.desks
+    assert (await desk.places.reader(ADA)).channels == {"C0LEADERSHIP"}
+    assert (await desk.places.reader("U0ALAN")).channels == frozenset()
     asked = await world.calls("users.conversations")
-    await world.bot.reader(ADA)
+    await desk.places.reader(ADA)
     assert await world.calls("users.conversations") == asked
 
 

@@ -15,9 +15,8 @@ from pydantic import SecretStr
 
 from agents.ports import FilesPort
 from database.errors import ConfigurationError
-from orchestrator.policy import Policy
 from orchestrator.requests import ReplyEvent, Request
-from slack_interface import http_server, slack_bot
+from slack_interface import desk, http_server
 from slack_interface.http_server import BODY_LIMIT, STALE_S, HttpServer, Listen
 from slack_interface.local_workspace.http_push import signature
 from slack_interface.slack_bot import SlackBot
@@ -26,7 +25,6 @@ from tests.slack_interface.world import (
     Settings,
     World,
     finished,
-    likeness,
     over_both_transports,
 )
 
@@ -281,7 +279,7 @@ async def test_it_is_not_ready_when_the_database_cannot_be_written(world: World)
 async def test_it_is_not_ready_while_too_much_is_unanswered(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(slack_bot, "BACKLOG", 1)
+    monkeypatch.setattr(desk, "BACKLOG", 1)
     go_on = asyncio.Event()
 
     async def slow(request: Request, files: FilesPort) -> AsyncIterator[ReplyEvent]:
@@ -331,15 +329,8 @@ async def test_in_socket_mode_the_port_takes_no_requests_of_slack(quiet_world: W
 
 async def test_without_a_signing_secret_it_does_not_start(quiet_world: World) -> None:
     world = quiet_world
-    bot = SlackBot(
-        settings=Settings(SecretStr("xoxb-1"), None, world.workspace.api_url, SecretStr(" ")),
-        orchestrator=world.orchestrator,
-        workflows=world.workflows,
-        store=world.store,
-        inbox=world.rows,
-        outgoing=world.rows,
-        likeness=likeness,
-        policy=Policy(world.store.policy),
+    bot = world.bot_with(
+        Settings(SecretStr("xoxb-1"), None, world.workspace.api_url, SecretStr(" "))
     )
     with pytest.raises(ConfigurationError, match="SLACK_SIGNING_SECRET"):
         await bot.start("http")

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -12,7 +12,7 @@ import aiohttp
 import httpx
 import pytest
 from aiohttp import web
-from slack_bolt.async_app import AsyncApp
+from slack_bolt.response import BoltResponse
 from structlog.testing import capture_logs
 
 from database.errors import ConfigurationError
@@ -20,8 +20,8 @@ from slack_interface import socket_mode
 from slack_interface.http_server import Listen
 from slack_interface.local_workspace import LocalWorkspace
 from slack_interface.local_workspace.config import Limits
-from slack_interface.slack_bot import web_client
 from slack_interface.socket_mode import SocketMode
+from slack_interface.web_client import web_client
 from tests.people import TEAM, Json, People, eventually
 from tests.slack_interface.refusals import Refusal, Refusals
 from tests.slack_interface.world import MANIFEST, World
@@ -191,17 +191,16 @@ class Apart:
 async def apart(world: World, api_url: str, **more: Any) -> AsyncIterator[Apart]:
     heard: list[str] = []
     async with aiohttp.ClientSession() as session:
-        app = AsyncApp(
-            client=web_client(world.workspace.bot_token, api_url, session),
-            process_before_response=True,
-            request_verification_enabled=False,
+
+        async def take(payload: Json, headers: Mapping[str, str]) -> BoltResponse:
+            if payload["event"]["type"] == "message":
+                heard.append(payload["event"]["text"])
+            return BoltResponse(status=200)
+
+        web = web_client(None, api_url, session)
+        connection = SocketMode(
+            take, web, session, world.workspace.app_token, connections=1, **more
         )
-
-        @app.event("message")
-        async def hear(event: Json) -> None:
-            heard.append(event["text"])
-
-        connection = SocketMode(app, session, world.workspace.app_token, connections=1, **more)
         await connection.start()
         try:
             yield Apart(connection, heard)

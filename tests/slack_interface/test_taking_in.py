@@ -16,8 +16,8 @@ from slack_interface.members import Members
 from slack_interface.outgoing import Outgoing, Post
 from slack_interface.places import Places
 from slack_interface.sends import Sends
-from slack_interface.slack_bot import web_client
 from slack_interface.voice import Voice
+from slack_interface.web_client import web_client
 from tests.people import ADA, BOT, TEAM, Json
 from tests.slack_interface.refusals import Refusals
 from tests.slack_interface.world import World

@@ -121,9 +121,9 @@ async def test_so_many_unasked_posts_a_channel_and_day(world: World) -> None:
     policy = Policy(world.store.policy)
     policy.set("proactive_per_day", "2", ADA)
     assert world.bot
-    assert world.bot._wired
+    [desk] = world.bot.desks
     now = [1_800_000_000.0]
-    proactive = Proactive(policy, world.rows, world.bot._wired.outgoing, clock=lambda: now[0])
+    proactive = Proactive(policy, world.rows, desk.outgoing, clock=lambda: now[0])
 
     async def post(number: int, channel: str = GENERAL) -> bool:
         return await proactive.post(Post(f"note-{channel}-{number}", channel, f"note {number}"))

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from database.store import Store
 from orchestrator.generalising import WorkflowInput
 from orchestrator.policy import RELOAD_SECONDS, Policy
 from orchestrator.requests import ReplyEvent, ReplyFinished, ReplyStarted, Request
+from slack_interface.desk import Backroom
 from slack_interface.http_server import Listen
 from slack_interface.pace import Pace
 from slack_interface.slack_bot import Mode, SlackBot
@@ -208,27 +210,35 @@ class World(People):
     async def start(self, api_url: str = "", listen: Listen | None = None) -> SlackBot:
         if self.transport == "http":
             listen = listen or Listen(port=0)
-        self.bot = SlackBot(
-            settings=Settings(
+        self.bot = self.bot_with(
+            Settings(
                 SecretStr(self.workspace.bot_token),
                 SecretStr(self.workspace.app_token),
                 api_url or self.workspace.api_url,
                 SecretStr(self.workspace.signing_secret),
-            ),
-            orchestrator=self.orchestrator,
-            workflows=self.workflows,
-            store=self.store,
-            inbox=self.rows,
-            outgoing=self.rows,
-            likeness=likeness,
-            policy=Policy(self.store.policy),
-            pace=self.pace,
+            )
         )
         await self.bot.start(self.transport, listen)
         if self.transport == "http":
             await self.workspace.set_request_url(f"http://127.0.0.1:{self.bot.port}/slack/events")
         await self.connected()
         return self.bot
+
+    def bot_with(self, settings: Settings) -> SlackBot:
+        """A bot that is not started, with this world's parts behind its desk."""
+        return SlackBot(settings=settings, furnish=self._furnished)
+
+    @asynccontextmanager
+    async def _furnished(self, team_id: str) -> AsyncIterator[Backroom]:
+        yield Backroom(
+            orchestrator=self.orchestrator,
+            workflows=self.workflows,
+            store=self.store,
+            rows=self.rows,
+            policy=Policy(self.store.policy),
+            likeness=likeness,
+            pace=self.pace,
+        )
 
     async def bot_follows_policy(self) -> None:
         """Return when a decision made beside the bot, as on the command line, has reached it."""

@@ -1,0 +1,205 @@
+"""One workspace's desk: a Bolt app whose every listener knows that workspace's parts only."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import structlog
+from slack_bolt.async_app import AsyncApp, AsyncBoltRequest
+from slack_bolt.authorization import AuthorizeResult
+from slack_bolt.response import BoltResponse
+from slack_sdk.web.async_client import AsyncWebClient
+
+from database.errors import VirtuousError
+from slack_interface.administration import Administration, Decisions
+from slack_interface.answering import Answering
+from slack_interface.background import Background
+from slack_interface.commands import Commands
+from slack_interface.conversation import Conversation
+from slack_interface.feedback_handler import FeedbackHandler, Likeness
+from slack_interface.files import SharedFiles
+from slack_interface.gate import ClickGuard, Gate, SpeakingPolicy
+from slack_interface.inbox import Inbox, InboxRows
+from slack_interface.listeners.actions import Actions
+from slack_interface.listeners.commands import SlashCommands
+from slack_interface.listeners.failures import Failures
+from slack_interface.listeners.home import Home
+from slack_interface.listeners.lifecycle import Lifecycle
+from slack_interface.listeners.messages import Messages
+from slack_interface.members import Members
+from slack_interface.outgoing import Outgoing, OutgoingRows
+from slack_interface.pace import Pace
+from slack_interface.places import Places
+from slack_interface.ports import Orchestrator, Record, Workflows
+from slack_interface.proactive import Proactive, ProactivePolicy
+from slack_interface.running import RunningReplies
+from slack_interface.sends import SendRows, Sends
+from slack_interface.voice import Voice
+from slack_interface.web_client import Identity
+
+log = structlog.get_logger()
+
+PROBE_S = 2.0
+BACKLOG = 500
+"""With so many messages unanswered this process is sent no more."""
+
+
+class Rows(InboxRows, SendRows, OutgoingRows, Protocol):
+    """What is on its way, in a file that can be tried (database.coordination)."""
+
+    async def claim(self, name: str, ttl: float) -> bool:
+        """Write a row; True for one caller only until `ttl` seconds have passed."""
+
+
+class SlackPolicy(SpeakingPolicy, Decisions, ProactivePolicy, Protocol):
+    """What approvers decided, and the way to decide (orchestrator.policy.Policy)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Backroom:
+    """What stands behind the desk of one workspace; nothing in it knows of another one."""
+
+    orchestrator: Orchestrator
+    workflows: Workflows
+    store: Record
+    rows: Rows
+    policy: SlackPolicy
+    likeness: Likeness
+    approvers: Sequence[str] = ()
+    pace: Pace = field(default_factory=Pace)
+
+
+Furnish = Callable[[str], AbstractAsyncContextManager[Backroom]]
+"""Makes the backroom of the workspace with this id, and puts it away again."""
+
+
+class Desk:
+    """Takes what Slack sends for one workspace, and answers there."""
+
+    def __init__(
+        self,
+        identity: Identity,
+        client: AsyncWebClient,
+        backroom: Backroom,
+        approvers: Sequence[str] = (),
+    ) -> None:
+        self.identity = identity
+        self.client = client
+        self._rows = backroom.rows
+        self._background = Background()
+        self._app = _bolt_app(identity, client)
+        sends = Sends(client, backroom.rows, identity.bot_user_id)
+        self.voice = Voice(client, sends)
+        self.places = Places(client, Members(client))
+        self.outgoing = Outgoing(backroom.rows, self.voice)
+        first = backroom.approvers or approvers
+        self._conversation = self._converses(backroom, sends, first)
+        self._inbox = Inbox(backroom.rows, self._conversation.handle)
+        self._register(backroom)
+
+    async def open(self) -> int:
+        """Take up what was left when the last process ended; how much there was."""
+        await self.outgoing.start()
+        return await self._inbox.resume()
+
+    async def close(self, grace_s: float = 5.0) -> None:
+        """Let running answers end; the rest resumes with the next `open`."""
+        await self._inbox.close(grace_s)
+        await self._background.close()
+        await self.outgoing.close()
+
+    async def idle(self) -> None:
+        """Return when everything that came in is done (tests, benchmarks)."""
+        await self._inbox.idle()
+        await self._background.idle()
+        await self.outgoing.idle()
+
+    async def take(self, request: AsyncBoltRequest) -> BoltResponse:
+        """Keep what Slack sent; it may be acknowledged when this returns."""
+        return await self._app.async_dispatch(request)
+
+    async def not_ready(self) -> list[str]:
+        """Why messages cannot be answered right now; empty when they can."""
+        reasons = []
+        if self._inbox.unfinished >= BACKLOG:
+            reasons.append(f"{self._inbox.unfinished} messages are not answered yet.")
+        try:
+            async with asyncio.timeout(PROBE_S):
+                await self._rows.claim("readiness", ttl=0.0)
+        except (VirtuousError, TimeoutError) as error:
+            log.warning("database_not_writable", error=str(error) or "it takes too long")
+            reasons.append("The database cannot be written; the log says why.")
+        return reasons
+
+    def _converses(self, room: Backroom, sends: Sends, approvers: Sequence[str]) -> Conversation:
+        gate = Gate(room.policy, self.places.members, self.places, room.rows, self.voice, approvers)
+        answering = Answering(
+            self.client,
+            room.orchestrator,
+            room.store,
+            self.places,
+            room.pace,
+            RunningReplies(),
+            sends,
+            self.voice,
+        )
+        feedback = FeedbackHandler(room.orchestrator, room.store, room.likeness)
+        files = SharedFiles(self.client)
+        commands = Commands(
+            answering, room.workflows, room.store, feedback, self.places, files, self.voice
+        )
+        return Conversation(
+            self.identity.bot_user_id,
+            room.orchestrator,
+            room.store,
+            self.places,
+            files,
+            answering,
+            commands,
+            feedback,
+            self.voice,
+            gate,
+            Administration(room.policy, gate, self.voice),
+        )
+
+    def _register(self, room: Backroom) -> None:
+        """Every listener, in the order in which Bolt asks them."""
+        app, us, talk = self._app, self.identity.bot_user_id, self._conversation
+        inbox, background, commands = self._inbox, self._background, talk.commands
+        proactive = Proactive(room.policy, room.rows, self.outgoing)
+        Messages(us, inbox, talk, background).register(app)
+        SlashCommands(inbox).register(app)
+        Home(commands, background, talk.administration).register(app)
+        Actions(inbox, commands, background, ClickGuard(talk.gate, background)).register(app)
+        Lifecycle(us, talk.answering.running, proactive).register(app)
+        Failures(us, self.voice, background).register(app)
+
+
+def _bolt_app(identity: Identity, client: AsyncWebClient) -> AsyncApp:
+    """Bolt acknowledges when a listener returns, so that what it keeps is kept by then.
+
+    Who we are is known already, so that Bolt asks nobody; it has no token, as we speak by our own
+    client. It would find SLACK_CLIENT_ID in the environment and serve OAuth of its own, but
+    whoever gives `authorize` is asked first, and nobody asks its OAuth.
+    """
+
+    async def authorize() -> AuthorizeResult:
+        return AuthorizeResult(
+            enterprise_id=identity.enterprise_id or None,
+            team_id=identity.team_id,
+            bot_user_id=identity.bot_user_id,
+            bot_id=identity.bot_id or None,
+        )
+
+    return AsyncApp(
+        name="virtuous6",
+        client=AsyncWebClient(base_url=client.base_url, session=client.session),
+        authorize=authorize,
+        process_before_response=True,
+        request_verification_enabled=False,
+        ssl_check_enabled=False,
+        attaching_function_token_enabled=False,
+        attaching_conversation_kwargs_enabled=False,
+    )

@@ -1,0 +1,151 @@
+"""Between the transports and the desks: finds whose a request is, and opens a desk on first use."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+
+import structlog
+from slack_bolt.async_app import AsyncBoltRequest
+from slack_bolt.response import BoltResponse
+from slack_sdk.web.async_client import AsyncWebClient
+
+from database.errors import VirtuousError
+from slack_interface.desk import Desk, Furnish
+from slack_interface.incoming import Json
+from slack_interface.installations import Account, Installations, origin_of
+from slack_interface.transport import TRANSPORT_ERRORS, in_words
+from slack_interface.web_client import Identity, identify
+
+log = structlog.get_logger()
+
+AGAIN_S = 30.0
+"""A desk that could not be opened is tried again after this, when something comes for it."""
+
+Take = Callable[[Json, Mapping[str, str]], Awaitable[BoltResponse]]
+"""Hands on what Slack sent, with the headers that tell of a retry; 200 is an acknowledgement."""
+
+
+@dataclass(slots=True)
+class _Opened:
+    """A desk with what has to be put away after it."""
+
+    desk: Desk
+    stack: AsyncExitStack
+
+
+@dataclass(slots=True)
+class _Trouble:
+    reason: str
+    since: float = field(default_factory=time.monotonic)
+
+
+class Switchboard:
+    """Every desk there is. A desk knows its own workspace only, so that nothing can leak."""
+
+    def __init__(
+        self,
+        installations: Installations,
+        furnish: Furnish,
+        client_for: Callable[[Account], AsyncWebClient],
+    ) -> None:
+        self._installations = installations
+        self._furnish = furnish
+        self._client_for = client_for
+        self._opened: dict[str, _Opened] = {}
+        self._troubles: dict[str, _Trouble] = {}
+        self._locks: dict[str, asyncio.Lock] = {}
+
+    @property
+    def desks(self) -> list[Desk]:
+        """Those that are open."""
+        return [opened.desk for opened in self._opened.values()]
+
+    async def take(self, payload: Json, headers: Mapping[str, str]) -> BoltResponse:
+        """What Slack sent, to the desk of its workspace.
+
+        503 where that cannot be opened just now: Slack sends events again.
+        """
+        try:
+            # Both transports bring it read and verified, which Bolt calls Socket Mode.
+            request = AsyncBoltRequest(mode="socket_mode", body=payload, headers=dict(headers))
+        except (TypeError, AttributeError, LookupError, ValueError):
+            return BoltResponse(status=400, body={"error": "malformed_body"})
+        if payload.get("type") == "url_verification":
+            return BoltResponse(status=200, body={"challenge": str(payload.get("challenge"))})
+        origin = origin_of(payload)
+        account = self._installations.account(origin)
+        if account is None:
+            log.warning("from_nowhere", teams=origin.team_ids, enterprise=origin.enterprise_id)
+            return BoltResponse(status=200)
+        opened = self._opened.get(account.team_id)
+        desk = opened.desk if opened else await self._open_again(account)
+        if desk is None:
+            return BoltResponse(status=503)
+        return await desk.take(request)
+
+    async def open(self, account: Account, identity: Identity | None = None) -> Desk:
+        """The desk of a workspace, opened unless it is open; `identity` where Slack told already.
+
+        Raises:
+            TRANSPORT_ERRORS: Slack refuses the token, or cannot be reached.
+            VirtuousError: the workspace's files cannot be used.
+        """
+        async with self._locks.setdefault(account.team_id, asyncio.Lock()):
+            opened = self._opened.get(account.team_id)
+            if opened is None:
+                opened = await self._make(account, identity)
+                self._opened[account.team_id] = opened
+            self._troubles.pop(account.team_id, None)
+            return opened.desk
+
+    async def try_open(self, account: Account) -> Desk | None:
+        """The same; a failure is a line in the log and a reason for not being ready."""
+        try:
+            return await self.open(account)
+        except (*TRANSPORT_ERRORS, VirtuousError) as error:
+            reason = str(error) if isinstance(error, VirtuousError) else in_words(error)
+            log.error("desk_not_opened", team=account.team_id, reason=reason)
+            self._troubles[account.team_id] = _Trouble(reason)
+            return None
+
+    async def close(self, grace_s: float = 5.0) -> None:
+        """Close every desk."""
+        opened, self._opened = list(self._opened.values()), {}
+        await asyncio.gather(*(_put_away(one, grace_s) for one in opened))
+
+    async def idle(self) -> None:
+        """Return when every desk is idle."""
+        await asyncio.gather(*(desk.idle() for desk in self.desks))
+
+    async def not_ready(self) -> list[str]:
+        """Why some workspace cannot be answered right now, with its id."""
+        reasons = [f"{team} is not open; the log says why." for team in self._troubles]
+        for found in await asyncio.gather(*(desk.not_ready() for desk in self.desks)):
+            reasons += [reason for reason in found if reason not in reasons]
+        return reasons
+
+    async def _open_again(self, account: Account) -> Desk | None:
+        trouble = self._troubles.get(account.team_id)
+        if trouble and time.monotonic() - trouble.since < AGAIN_S:
+            return None
+        return await self.try_open(account)
+
+    async def _make(self, account: Account, identity: Identity | None) -> _Opened:
+        client = self._client_for(account)
+        identity = identity or await identify(client)
+        async with AsyncExitStack() as stack:
+            desk = Desk(
+                identity, client, await stack.enter_async_context(self._furnish(account.team_id))
+            )
+            resumed = await desk.open()
+            log.info("desk_opened", team=account.team_id, resumed=resumed)
+            return _Opened(desk, stack.pop_all())
+
+
+async def _put_away(opened: _Opened, grace_s: float) -> None:
+    try:
+        await opened.desk.close(grace_s)
+    finally:
+        await opened.stack.aclose()

@@ -1,0 +1,80 @@
+"""Calling Slack's Web API with one token, and asking it whose token that is."""
+
+from dataclasses import dataclass
+
+import aiohttp
+from slack_sdk.errors import SlackApiError
+from slack_sdk.web.async_client import AsyncWebClient
+
+from database.errors import ConfigurationError
+from slack_interface.transport import TRANSPORT_ERRORS, code_of, retry_handlers
+
+REQUEST_TIMEOUT_S = 30
+CONNECTIONS = 100
+"""Open connections to Slack's API at once, over all workspaces."""
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who we are in a workspace (auth.test)."""
+
+    team_id: str
+    team_name: str
+    bot_user_id: str
+    bot_id: str = ""
+    enterprise_id: str = ""
+
+
+def session() -> aiohttp.ClientSession:
+    """The connections that all clients of a process share."""
+    return aiohttp.ClientSession(
+        timeout=aiohttp.ClientTimeout(total=REQUEST_TIMEOUT_S),
+        connector=aiohttp.TCPConnector(limit=CONNECTIONS),
+    )
+
+
+def web_client(
+    token: str | None, api_url: str, session: aiohttp.ClientSession, team_id: str | None = None
+) -> AsyncWebClient:
+    """A Web API client that waits as long as Slack says and tries server errors again.
+
+    With the token of an organisation, `team_id` says for which of its workspaces every call is.
+    """
+    return AsyncWebClient(
+        token=token,
+        base_url=api_url,
+        session=session,
+        team_id=team_id,
+        retry_handlers=retry_handlers(),
+    )
+
+
+async def identify(client: AsyncWebClient) -> Identity:
+    """Ask Slack who this token is.
+
+    Raises:
+        TRANSPORT_ERRORS: Slack refuses the token, or cannot be reached.
+    """
+    answer = await client.auth_test()
+    return Identity(
+        answer["team_id"],
+        answer.get("team") or "",
+        answer["user_id"],
+        answer.get("bot_id") or "",
+        answer.get("enterprise_id") or "",
+    )
+
+
+async def identify_own(client: AsyncWebClient) -> Identity:
+    """The same for SLACK_BOT_TOKEN. Raises ConfigurationError that says what to set."""
+    try:
+        return await identify(client)
+    except SlackApiError as error:
+        raise ConfigurationError(
+            f"Slack refuses SLACK_BOT_TOKEN ({code_of(error)}): copy it again from "
+            "api.slack.com/apps, OAuth & Permissions."
+        ) from error
+    except TRANSPORT_ERRORS as error:
+        raise ConfigurationError(
+            f"{client.base_url} cannot be reached: check the network, or SLACK_API_URL."
+        ) from error

@@ -194,16 +194,20 @@ def matching(workspace: str, query: RunQuery, of: str = "") -> tuple[str, list[A
     `of` leads each column where several tables have them ("runs.").
     """
     kinds = ", ".join("?" for _ in query.kinds)
-    parts = [f"{of}workspace = ?", f"{of}kind IN ({kinds})"]
+    # Somebody's or a channel's runs have an index of their own, which SQLite takes only where a
+    # sign keeps it from the one by days: that one would read everybody's.
+    apart = query.user_id is not None or query.channel_id is not None
+    kind = f"+{of}kind" if apart else f"{of}kind"
+    parts = [f"{of}workspace = ?", f"{kind} IN ({kinds})"]
     values: list[Any] = [workspace, *query.kinds]
     wanted = (
         ("user_id = ?", query.user_id),
         ("channel_id = ?", query.channel_id),
         ("thread_ts = ?", query.thread_ts),
         ("agent = ?", query.agent),
-        ("day >= ?", None if query.since is None else query.since // 86400),
+        ("day >= ?", None if apart or query.since is None else query.since // 86400),
         ("started_at >= ?", query.since),
-        ("day <= ?", None if query.until is None else query.until // 86400),
+        ("day <= ?", None if apart or query.until is None else query.until // 86400),
         ("started_at < ?", query.until),
     )
     for part, value in wanted:

@@ -27,6 +27,7 @@ NO_ANSWER = (
     "I have not answered you here yet. Ask me something first; or go to the thread with the "
     "answer and say it there."
 )
+GONE = "I no longer have that answer here. Please ask again."
 MAX_WORKFLOW_RUNS = 50
 
 
@@ -122,14 +123,22 @@ class Commands:
         return run
 
     async def _known_run(self, item: Incoming) -> Run:
-        """The run that `item` is about, if the person may read it."""
+        """The run that `item` is about; what is made of it may be seen where it was, only."""
         run = await self.record.run(item.subject)
-        if run is not None and run.channel_id != item.channel_id:
-            reader = await self.places.reader(item.user_id)
-            run = run if run.audience in reader.audiences() else None
-        if run is None:
-            raise InputError("I no longer have that answer. Please ask again.")
+        if run is None or run.channel_id != item.channel_id:
+            raise InputError(GONE)
         return run
+
+    async def require_readable(self, run_id: str, user_id: str, channel_id: str = "") -> None:
+        """Raises InputError where somebody may not read a run; `channel_id` is where they are.
+
+        A run that is not recorded yet is nobody's secret.
+        """
+        run = await self.record.run(run_id)
+        if run is None or run.user_id == user_id or (channel_id and run.channel_id == channel_id):
+            return
+        if run.audience not in (await self.places.reader(user_id)).audiences():
+            raise InputError(GONE)
 
     # Who answered, and why
 

@@ -16,12 +16,17 @@ from slack_interface.gate import Gate
 from slack_interface.incoming import SHARED, Incoming, plain_text
 from slack_interface.places import Places
 from slack_interface.ports import Orchestrator, Record
+from slack_interface.sends import Place
 from slack_interface.typed import is_stop, typed_command
 from slack_interface.voice import Voice
 
 log = structlog.get_logger()
 
 GREETING = "Hello! Ask me something, or say `help` to see what I can do."
+ELSEWHERE = (
+    "That was for a conversation that you are not in, as far as Slack tells me, so nothing was "
+    "done. Please do it again from the conversation itself."
+)
 NOTHING_RUNS = "Nothing is running here, so there is nothing to stop."
 
 
@@ -49,6 +54,8 @@ class Conversation:
             item = await self._placed(item)
             if item.kind == "message":
                 await self._message(item)
+            elif item.kind != "command" and not await self._is_there(item):
+                await self._tell_alone(item, ELSEWHERE)
             elif not await self.gate.refuses(item, addressed=True):
                 await self.commands.obey(item)
         except VirtuousError as error:
@@ -56,6 +63,19 @@ class Conversation:
         except Exception:
             log.exception("incoming_failed", **item.described())
             await self._tell_problem(item, BROKEN.format(run_id=item.key))
+
+    async def _is_there(self, item: Incoming) -> bool:
+        """Whether a person is where their modal was opened: what it remembers is not believed."""
+        if item.direct:
+            return await self.voice.direct_channel(item.user_id) == item.channel_id
+        if item.channel_type == "channel":
+            return True
+        return item.channel_id in (await self.places.reader(item.user_id)).channels
+
+    async def _tell_alone(self, item: Incoming, words: str) -> None:
+        """Say it in the direct message, wherever `item` claims to come from."""
+        if direct := await self.voice.direct_channel(item.user_id):
+            await self.voice.post_once(f"{item.key}:told", Place(direct), words)
 
     async def _tell_problem(self, item: Incoming, words: str) -> None:
         """Say it, also when the disk that notes what was said is what failed."""

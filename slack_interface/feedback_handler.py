@@ -9,6 +9,7 @@ lines and weighs less, as it may mean something else:
 | reason     | why it was bad                                  | -1          | 1.0    |
 | better     | asked for a better answer                       | -0.5        | 1.0    |
 | reaction   | an emoji on the answer                          | by emoji    | 0.5    |
+| reaction   | that emoji taken back                           | the same    | 0.0    |
 | correction | "no, I meant ..." right after it                | -0.7        | 0.5    |
 | correction | the question was edited after it was answered   | -0.3        | 0.2    |
 | rephrase   | the same person asks nearly the same again      | -0.5        | 0.3    |
@@ -101,17 +102,22 @@ class FeedbackHandler:
         await self._give(run_id, "better", BETTER_VALUE, user_id, (key,), text=wish)
 
     async def reaction(self, event: Json) -> None:
-        """An emoji on one of our answers; others are none of our business."""
+        """An emoji on one of our answers, or taken back; others are none of our business.
+
+        What is taken back is a fact of its own, of weight 0: nothing that was kept is changed.
+        """
         value = EMOJI.get(str(event.get("reaction", "")).split("::")[0])
         item = event.get("item") or {}
-        if value is None or item.get("type") != "message":
+        channel_id, ts = item.get("channel"), item.get("ts")
+        if value is None or item.get("type") != "message" or not (channel_id and ts):
             return
-        run = await self.record.run_of_message(item["channel"], item["ts"])
-        if run is None or run.reply_ts != item["ts"]:
+        run = await self.record.run_of_message(channel_id, ts)
+        if run is None or run.reply_ts != ts:
             return
         user_id = str(event["user"])
-        unique = (user_id, str(event["reaction"]))
-        await self._give(run.run_id, "reaction", value, user_id, unique, weight=REACTION_WEIGHT)
+        unique = (event["type"], user_id, str(event["reaction"]), str(event.get("event_ts") or ""))
+        weight = REACTION_WEIGHT if event["type"] == "reaction_added" else 0.0
+        await self._give(run.run_id, "reaction", value, user_id, unique, weight=weight)
 
     async def edited_question(self, channel_id: str, ts: str, user_id: str, text: str) -> None:
         """A question was changed after it had been answered."""

@@ -3,13 +3,12 @@
 import re
 import time
 from dataclasses import dataclass
-from typing import Any
 
 import orjson
 from slack_bolt.async_app import AsyncApp
 from slack_bolt.context.ack.async_ack import AsyncAck
 
-from database.errors import VirtuousError
+from database.errors import InputError, VirtuousError
 from database.records import run_id_of
 from slack_interface.answer_cards import FEEDBACK, HOW_ANSWERED, how_card
 from slack_interface.background import Background
@@ -40,6 +39,7 @@ NOT_KNOWN = (
     "me again, or say `help` to me."
 )
 TOO_LATE = "That took too long and Slack did not let me ask. Please press it again."
+NO_PLACE = "Slack did not let me write to you just now. Please press it again in a minute."
 
 
 @dataclass(slots=True)
@@ -61,9 +61,11 @@ class Actions:
         app.view(IMPROVE)(self.on_improve_words)
         app.view(SAVE_WORKFLOW)(self.on_save_words)
         app.view(RUN_WORKFLOW)(self.on_workflow_inputs)
-        for shortcut in (IMPROVE, SAVE_WORKFLOW, HOW_ANSWERED):
+        for name in (IMPROVE, SAVE_WORKFLOW, HOW_ANSWERED):
+            shortcut: Json = {"type": "message_action", "callback_id": name}
             app.shortcut(shortcut, middleware=guarded)(self.on_message_shortcut)
         app.event("reaction_added")(self.on_reaction)
+        app.event("reaction_removed")(self.on_reaction)
         app.action(re.compile(""))(self.on_other)
         app.view(re.compile(""))(self.on_other_view)
         app.shortcut(re.compile(""))(self.on_other_shortcut)
@@ -73,13 +75,15 @@ class Actions:
     async def on_rating(self, ack: AsyncAck, body: Json, action: Json) -> None:
         """A feedback button: good is thanked for, bad is asked about."""
         verdict, _, run_id = str(action.get("value") or "").partition(":")
-        if verdict in ("up", "down") and run_id:
-            user_id, stamp = body["user"]["id"], str(action.get("action_ts") or body["trigger_id"])
-            await self.commands.feedback.rating(run_id, user_id, verdict == "up", stamp)
-            if verdict == "up":
-                self.background.spawn(self._whisper(body, THANKS))
-            else:
-                self.background.spawn(self._ask_why(body, run_id))
+        if verdict not in ("up", "down") or not run_id:
+            raise InputError(NOT_KNOWN)
+        user_id, stamp = body["user"]["id"], str(action.get("action_ts") or body["trigger_id"])
+        await self.commands.require_readable(run_id, user_id, _place(body).get("channel", ""))
+        await self.commands.feedback.rating(run_id, user_id, verdict == "up", stamp)
+        if verdict == "up":
+            self.background.spawn(self._whisper(body, THANKS))
+        else:
+            self.background.spawn(self._ask_why(body, run_id))
         await ack()
 
     async def _ask_why(self, body: Json, run_id: str) -> None:
@@ -89,21 +93,21 @@ class Actions:
 
     async def on_why(self, ack: AsyncAck, body: Json, view: Json) -> None:
         """The reasons for a bad rating, and perhaps the wish for another answer."""
-        subject, values = _about(view), view["state"]["values"]
+        subject, values = _about(view), _values(view)
         reasons, words = _chosen(values, "reasons"), _words(values)
-        user_id = body["user"]["id"]
-        feedback = self.commands.feedback
-        await feedback.reason(subject["run_id"], user_id, reasons, words, view["id"])
+        user_id, run_id = body["user"]["id"], _needed(subject, "run_id")
+        await self.commands.require_readable(run_id, user_id)
+        await self.commands.feedback.reason(run_id, user_id, reasons, words, view["id"])
         if _chosen(values, "again"):
             labels = [REASONS[key] for key in reasons if key in REASONS]
             wish = ". ".join(part for part in (*labels, words) if part)
-            await self._accept("improve", body, view, subject["run_id"], wish)
+            await self._accept("improve", body, view, run_id, wish)
         else:
             self.background.spawn(self._thank(user_id, subject))
         await ack()
 
-    async def _thank(self, user_id: str, subject: Json) -> None:
-        if subject.get("channel"):
+    async def _thank(self, user_id: str, subject: dict[str, str]) -> None:
+        if "channel" in subject:
             await self.commands.voice.whisper(
                 subject["channel"],
                 user_id,
@@ -113,22 +117,22 @@ class Actions:
             )
 
     async def on_reaction(self, event: Json) -> None:
-        """An emoji, perhaps on one of our answers."""
+        """An emoji, perhaps on one of our answers, or one that was taken back."""
         await self.commands.feedback.reaction(event)
 
     # Better answers
 
     async def on_improve(self, ack: AsyncAck, body: Json, action: Json) -> None:
         """The button "Improve this answer": asks how."""
-        run_id = orjson.loads(action["value"])["run_id"]
+        run_id = _needed(_object(action.get("value")), "run_id")
         view = improve_modal(about(run_id=run_id, **_place(body)))
         self.background.spawn(self._open(body, view))
         await ack()
 
     async def on_improve_words(self, ack: AsyncAck, body: Json, view: Json) -> None:
         """How an answer should be better."""
-        words = _words(view["state"]["values"])
-        await self._accept("improve", body, view, _about(view)["run_id"], words)
+        run_id = _needed(_about(view), "run_id")
+        await self._accept("improve", body, view, run_id, _words(_values(view)))
         await ack()
 
     async def on_message_shortcut(self, ack: AsyncAck, body: Json) -> None:
@@ -148,15 +152,15 @@ class Actions:
 
     async def on_save_words(self, ack: AsyncAck, body: Json, view: Json) -> None:
         """The name for a workflow."""
-        words = _words(view["state"]["values"])
-        await self._accept("save_workflow", body, view, _about(view)["run_id"], words)
+        run_id = _needed(_about(view), "run_id")
+        await self._accept("save_workflow", body, view, run_id, _words(_values(view)))
         await ack()
 
     # Workflows
 
     async def on_run_workflow(self, ack: AsyncAck, body: Json, action: Json) -> None:
         """A workflow's Run button: asks for its inputs."""
-        name = orjson.loads(action["value"])["name"]
+        name = _needed(_object(action.get("value")), "name")
         self.background.spawn(self._ask_inputs(body, name))
         await ack()
 
@@ -173,9 +177,9 @@ class Actions:
         """A workflow's inputs are filled in: run it."""
         inputs = {
             block_id.removeprefix("input:"): str((field.get("text") or {}).get("value") or "")
-            for block_id, field in view["state"]["values"].items()
+            for block_id, field in _values(view).items()
         }
-        await self._accept("run_workflow", body, view, _about(view)["name"], "", inputs)
+        await self._accept("run_workflow", body, view, _needed(_about(view), "name"), "", inputs)
         await ack()
 
     async def on_other(self, ack: AsyncAck, body: Json, action: Json) -> None:
@@ -208,7 +212,7 @@ class Actions:
         where, user_id = _about(view), body["user"]["id"]
         channel = where.get("channel") or await self.commands.voice.direct_channel(user_id)
         if not channel:
-            return
+            raise InputError(NO_PLACE)
         app_id, team_id = body.get("api_app_id") or "", (body.get("team") or {}).get("id") or ""
         await self.inbox.accept(
             Incoming(
@@ -256,10 +260,32 @@ def _place(body: Json) -> dict[str, str]:
     return {key: str(value) for key, value in found.items() if value}
 
 
-def _about(view: Json) -> dict[str, Any]:
+def _about(view: Json) -> dict[str, str]:
     """What a modal of ours is about."""
-    subject = orjson.loads(view.get("private_metadata") or "{}")
-    return subject if isinstance(subject, dict) else {}
+    return _object(view.get("private_metadata"))
+
+
+def _object(text: str | None) -> dict[str, str]:
+    """What `cards.about` wrote, as far as it is that."""
+    try:
+        found = orjson.loads(text or "{}")
+    except orjson.JSONDecodeError:
+        return {}
+    if not isinstance(found, dict):
+        return {}
+    return {key: value for key, value in found.items() if isinstance(value, str)}
+
+
+def _needed(subject: dict[str, str], name: str) -> str:
+    """Raises InputError where it is of an older version of ours."""
+    if not subject.get(name):
+        raise InputError(NOT_KNOWN)
+    return subject[name]
+
+
+def _values(view: Json) -> Json:
+    values: Json = (view.get("state") or {}).get("values") or {}
+    return values
 
 
 def _words(values: Json) -> str:
@@ -269,4 +295,4 @@ def _words(values: Json) -> str:
 
 def _chosen(values: Json, block_id: str) -> list[str]:
     field = (values.get(block_id) or {}).get("chosen") or {}
-    return [str(entry["value"]) for entry in field.get("selected_options") or ()]
+    return [str(entry.get("value")) for entry in field.get("selected_options") or ()]

@@ -24,6 +24,7 @@ from slack_interface.cards import (
     notice_home,
 )
 from slack_interface.commands import Commands
+from slack_interface.gate import ClickGuard
 from slack_interface.incoming import Json
 from slack_interface.transport import TRANSPORT_ERRORS
 
@@ -46,13 +47,15 @@ class Home:
         """Listen."""
         app.event("app_home_opened")(self.on_opened)
         app.event("app_context_changed")(self.on_context)
-        app.action(re.compile(f"^{SETTINGS}:"))(self.on_setting)
+        guarded = [ClickGuard(self.administration.gate, self.background).check]
+        app.action(re.compile(f"^{SETTINGS}:"), middleware=guarded)(self.on_setting)
         app.action(re.compile(f"^{POLICY}:"))(self.on_policy)
 
     async def on_opened(self, event: Json) -> None:
         """The person looks at one of our tabs."""
         if event.get("tab") == "messages":
-            self.background.spawn(self._suggest(event["channel"]))
+            if event.get("channel"):
+                self.background.spawn(self._suggest(event["channel"]))
         else:
             self.background.spawn(self.publish(event["user"]))
 

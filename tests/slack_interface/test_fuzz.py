@@ -1,0 +1,168 @@
+"""Whatever comes in, however spoiled: refused or acknowledged, and answered nowhere else."""
+
+import asyncio
+import contextlib
+import json
+import logging
+import time
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+from urllib.parse import urlencode
+
+import httpx
+import pytest
+import structlog
+from hypothesis import HealthCheck, given, settings
+
+from slack_interface.local_workspace.http_push import signature
+from slack_interface.payloads import UnreadableError, bolt_request, checked
+from slack_interface.slack_bot import Mode
+from tests.people import ADA, GRACE, Json
+from tests.slack_interface.samples import SAMPLES, Path, fresh, paths, spoiled
+from tests.slack_interface.world import World
+
+JSON, FORM = "application/json", "application/x-www-form-urlencoded"
+WRITES = ("chat.", "views.publish", "conversations.open", "assistant.", "agents.")
+DIRECT_OF = {ADA: "D0ADA", GRACE: "D0GRACE", "U0ALAN": "D0ALAN"}
+
+quickly = settings(
+    max_examples=250,
+    deadline=None,
+    derandomize=True,
+    database=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+
+
+@pytest.fixture
+def transport() -> Mode:
+    return "http"
+
+
+@pytest.fixture(autouse=True)
+def complaints(caplog: pytest.LogCaptureFixture) -> Iterator[list[str]]:
+    """What was logged as an error; a test fails where there is any at its end."""
+    found: list[str] = []
+
+    def note(logger: Any, method: str, event: Any) -> Any:
+        if event.get("log_level") in ("error", "critical"):
+            found.append(repr(event))
+        raise structlog.DropEvent
+
+    before = structlog.get_config()["processors"]
+    structlog.configure(processors=[structlog.stdlib.add_log_level, note])
+    yield found
+    structlog.configure(processors=before)
+    found += [entry.getMessage() for entry in caplog.records if entry.levelno >= logging.ERROR]
+    assert found == []
+
+
+class Sender:
+    """Slack, as far as it signs and sends; whatever it is answered must be an answer."""
+
+    def __init__(self, world: World, client: httpx.AsyncClient) -> None:
+        self._world = world
+        self._client = client
+        self._seen = 0
+
+    async def send(self, payload: Any) -> int:
+        """Sign and send; the status."""
+        form = isinstance(payload, dict) and payload.get("type") != "event_callback"
+        if form and "command" in payload:
+            body = urlencode({key: _as_text(value) for key, value in payload.items()}).encode()
+        elif form:
+            body = urlencode({"payload": json.dumps(payload)}).encode()
+        else:
+            body = json.dumps(payload).encode()
+        stamp = str(int(time.time()))
+        headers = {
+            "Content-Type": FORM if form else JSON,
+            "X-Slack-Request-Timestamp": stamp,
+            "X-Slack-Signature": signature(self._world.workspace.signing_secret, stamp, body),
+        }
+        assert self._world.bot
+        url = f"http://127.0.0.1:{self._world.bot.port}/slack/events"
+        answer = await self._client.post(url, content=body, headers=headers)
+        assert answer.status_code < 500, (answer.status_code, payload)
+        return answer.status_code
+
+    async def said_since(self) -> list[Json]:
+        """Every call since the last time that shows somebody something."""
+        assert self._world.bot
+        await asyncio.wait_for(self._world.bot.idle(), 20)
+        rows = self._world.workspace.runtime.log.rows(kind="api")
+        new, self._seen = rows[self._seen :], len(rows)
+        return [row for row in new if row["method"].startswith(WRITES)]
+
+
+def _as_text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+@pytest.fixture
+async def sender(world: World) -> AsyncIterator[Sender]:
+    async with httpx.AsyncClient(trust_env=False, timeout=30) as client:
+        yield Sender(world, client)
+
+
+def named(payload: Json) -> set[str]:
+    """Every person and place that a payload is about, with the person's direct message."""
+    found = set()
+    for path in paths(payload):
+        value = reached(payload, path)
+        if isinstance(value, str) and PLACES & {path[-1], *path[-2:-1]}:
+            found.add(value)
+    return found | {DIRECT_OF[person] for person in found & set(DIRECT_OF)}
+
+
+def reached(payload: Any, path: Path) -> Any:
+    for key in path:
+        payload = payload[key]
+    return payload
+
+
+PLACES = frozenset({"channel", "channel_id", "user", "user_id", "users"})
+
+
+def addressed(row: Json) -> set[str]:
+    """To whom and where a call shows something."""
+    return {str(row["args"][key]) for key in PLACES & row["args"].keys()}
+
+
+@pytest.mark.parametrize("name", sorted(SAMPLES))
+def test_everything_that_slack_documents_can_be_read(name: str) -> None:
+    assert bolt_request(checked(SAMPLES[name]), {}).body == SAMPLES[name]
+
+
+@settings(quickly, max_examples=2_000)
+@given(spoiled())
+def test_what_is_spoiled_is_read_or_refused(sample: tuple[str, Json]) -> None:
+    with contextlib.suppress(UnreadableError):
+        bolt_request(checked(sample[1]), {})
+
+
+@pytest.mark.parametrize("payload", [None, 1, "x", [], {}, {"type": 5}, {"type": "x"}])
+def test_what_is_no_payload_is_refused(payload: object) -> None:
+    with pytest.raises(UnreadableError):
+        checked(payload)
+
+
+async def test_every_sample_is_answered_where_it_came_from(world: World, sender: Sender) -> None:
+    for name, sample in SAMPLES.items():
+        payload = fresh(sample)
+        assert await sender.send(payload) in (200, 404), name
+        for row in await sender.said_since():
+            assert addressed(row) <= named(payload), (name, row)
+    assert len(world.orchestrator.requests) > 5
+
+
+@quickly
+@given(spoiled())
+async def test_nothing_that_is_spoiled_does_harm(
+    world: World, sender: Sender, sample: tuple[str, Json]
+) -> None:
+    payload = fresh(sample[1])
+    await sender.send(payload)
+    for row in await sender.said_since():
+        assert addressed(row) <= named(payload), (sample[0], row)
+    assert await world.rows.pending() == []

@@ -7,7 +7,10 @@ VirtuousError
 |   |-- NotAllowed              this person may not do or see this
 |   +-- StaleBase               somebody changed the document in the meantime
 |-- StoreError                  the record could not be read or written
-|   +-- MigrationError          the database and the code do not fit together
+|   |-- MigrationError          the database and the code do not fit together
+|   |-- RecordAway              Supabase is not there just now; trying again later helps
+|   |-- RecordMisconfigured     Supabase refuses us, or lacks our tables; somebody must act
+|   +-- RecordRefused           Supabase refuses what was sent, whenever it is sent
 |-- ModelError                  the model gave no usable answer (see agents/errors.py)
 +-- BudgetExceeded              a limit was reached; it says which and who can raise it
 """
@@ -43,6 +46,26 @@ class StoreError(VirtuousError):
 
 class MigrationError(StoreError):
     """The database and the code do not fit together."""
+
+
+class RecordAway(StoreError):
+    """Supabase is not there just now; `retry_after` in seconds where it said so."""
+
+    def __init__(self, message: str, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class RecordMisconfigured(StoreError):
+    """Supabase refuses our key, or its tables are not what the code expects."""
+
+
+class RecordRefused(StoreError):
+    """Supabase refuses what was sent; `code` is Postgres's or PostgREST's, or an HTTP status."""
+
+    def __init__(self, message: str, code: str) -> None:
+        super().__init__(message)
+        self.code = code
 
 
 class ModelError(VirtuousError):

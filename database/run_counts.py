@@ -8,14 +8,14 @@ writer has to think of it. Durations are kept one by one: percentiles are exact 
 import json
 import sqlite3
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import numpy.typing as npt
 
-from database.records import RunQuery
+from database.records import RunKind, RunQuery
 
 Durations = npt.NDArray[np.float64]
 NO_TIME = -1
@@ -81,13 +81,12 @@ def counted(connection: sqlite3.Connection, workspace: str, query: RunQuery) -> 
         yield from _run_by_run(connection, *matching(workspace, query, "runs."))
         return
     yield from _from_cells(connection, workspace, query)
-    where, values = matching(workspace, query, "runs.")
     days = _days_to_read(connection, workspace, query)
     if NO_TIME in days:
+        where, values = matching(workspace, query, "runs.")
         yield from _run_by_run(connection, f"{where} AND runs.day IS NULL", values)
-    if timed := sorted(days - {NO_TIME}):
-        here = f"{where} AND runs.day IN (SELECT value FROM json_each(?))"
-        yield from _run_by_run(connection, here, [*values, json.dumps(timed)])
+    if timed := days - {NO_TIME}:
+        yield from _run_by_run(connection, *matching(workspace, query, "runs.", timed))
 
 
 def _run_by_run(
@@ -171,8 +170,9 @@ def _count_day(connection: sqlite3.Connection, workspace: str, day: int) -> None
 def _cells(
     connection: sqlite3.Connection, workspace: str, day: int
 ) -> dict[tuple[str, str, str], dict[str, Any]]:
-    where = "runs.workspace = ? AND runs.day IS ?"
-    values = (workspace, None if day == NO_TIME else day)
+    # Naming every kind lets the index by days find them.
+    where = "runs.workspace = ? AND runs.kind IN (SELECT value FROM json_each(?)) AND runs.day IS ?"
+    values = (workspace, json.dumps(get_args(RunKind)), None if day == NO_TIME else day)
     cells: dict[tuple[str, str, str], dict[str, Any]] = {}
     for sql in (_SUMS, _WORDS, _RATINGS):
         for row in connection.execute(sql.format(by="kind, audience, agent", where=where), values):
@@ -188,15 +188,18 @@ def _read(texts: str | None) -> Durations | None:
     return np.fromstring(texts, sep=",") if texts else None
 
 
-def matching(workspace: str, query: RunQuery, of: str = "") -> tuple[str, list[Any]]:
+def matching(
+    workspace: str, query: RunQuery, of: str = "", days: Collection[int] | None = None
+) -> tuple[str, list[Any]]:
     """The condition of a query over `runs`, and its values (the limit is not part of it).
 
-    `of` leads each column where several tables have them ("runs.").
+    `of` leads each column where several tables have them ("runs."); `days` are all that matter.
     """
     kinds = ", ".join("?" for _ in query.kinds)
     # Somebody's or a channel's runs have an index of their own, which SQLite takes only where a
     # sign keeps it from the one by days: that one would read everybody's.
     apart = query.user_id is not None or query.channel_id is not None
+    listed = apart or days is not None
     kind = f"+{of}kind" if apart else f"{of}kind"
     parts = [f"{of}workspace = ?", f"{kind} IN ({kinds})"]
     values: list[Any] = [workspace, *query.kinds]
@@ -205,15 +208,18 @@ def matching(workspace: str, query: RunQuery, of: str = "") -> tuple[str, list[A
         ("channel_id = ?", query.channel_id),
         ("thread_ts = ?", query.thread_ts),
         ("agent = ?", query.agent),
-        ("day >= ?", None if apart or query.since is None else query.since // 86400),
+        ("day >= ?", None if listed or query.since is None else query.since // 86400),
         ("started_at >= ?", query.since),
-        ("day <= ?", None if apart or query.until is None else query.until // 86400),
+        ("day <= ?", None if listed or query.until is None else query.until // 86400),
         ("started_at < ?", query.until),
     )
     for part, value in wanted:
         if value is not None:
             parts.append(of + part)
             values.append(value)
+    if days is not None:
+        parts.append(f"{of}day IN (SELECT value FROM json_each(?))")
+        values.append(json.dumps(sorted(days)))
     if query.audiences is not None:
         parts.append(f"{of}audience IN (SELECT value FROM json_each(?))")
         values.append(json.dumps(sorted(query.audiences)))

@@ -16,7 +16,8 @@ from agents.definition import (
     shipped_definitions,
 )
 from database import migrations
-from database.coordination import ENGINE, Coordination
+from database.coordination import Coordination
+from database.engine import ENGINE
 from database.errors import ConfigurationError, InputError, UnknownName
 from database.records import Document, ForgetReport, Metrics, MetricsRow
 from database.store import RECORD, Store

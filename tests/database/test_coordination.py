@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from cryptography.fernet import Fernet
 
-from database.coordination import ENGINE, KEPT_SECONDS, KEY_FILE, Coordination, OutgoingPost
+from database.coordination import Coordination, OutgoingPost
+from database.engine import ENGINE, KEPT_SECONDS, KEY_FILE
 from database.errors import ConfigurationError, StoreError, UnknownName
 
 

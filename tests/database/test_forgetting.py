@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from database.coordination import ENGINE, Coordination
+from database.coordination import Coordination
+from database.engine import ENGINE
 from database.forgetting import FORGET_RULES, ForgetRule
 from database.records import (
     PUBLIC,

@@ -13,7 +13,7 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from database.coordination import ENGINE
+from database.engine import ENGINE
 from database.records import Run, RunQuery
 from database.store import Store
 from slack_interface.local_workspace import LocalWorkspace

@@ -25,6 +25,8 @@ from database.store import Store
 from orchestrator.agent_orchestrator import AgentOrchestrator
 from orchestrator.requests import ReplyFinished
 from orchestrator.settings import load_settings
+from slack_interface.http_server import Listen
+from slack_interface.slack_bot import Mode
 from tests.orchestrator.fakes import ScriptedModels, WordEmbedder
 from tests.people import TEAM
 
@@ -53,7 +55,8 @@ class Point:
 class Order:
     """One process: it counts steps from its start if `armed`, else from the signal on.
 
-    It takes its time over words, `pause_s` for each, only while it counts.
+    `port` is where it serves in HTTP mode. It takes its time over words, `pause_s` for each, only
+    while it counts.
     """
 
     number: int
@@ -61,6 +64,9 @@ class Order:
     api_url: str
     bot_token: str
     app_token: str
+    signing_secret: str
+    mode: Mode
+    port: int
     point: Point | None = None
     armed: bool = False
     pause_s: float = 0.0
@@ -207,6 +213,7 @@ async def live(order: Order) -> None:
         slack_api_url=order.api_url,
         slack_bot_token=order.bot_token,
         slack_app_token=order.app_token,
+        slack_signing_secret=order.signing_secret,
         virtuous6_home=home,
     )
     async with assistant(
@@ -215,6 +222,8 @@ async def live(order: Order) -> None:
         embedder=WordEmbedder(),
         store=Store.open(home, TEAM),
         coordination=rows,
+        mode=order.mode,
+        listen=Listen(port=order.port) if order.mode == "http" else None,
     ):
         await asyncio.Event().wait()
 

@@ -3,11 +3,13 @@
 import os
 import re
 import signal
+import socket
 import sqlite3
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, closing
+from contextlib import asynccontextmanager, closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from random import randint
 
 import httpx
 import pytest
@@ -19,10 +21,11 @@ from database.store import Store
 from slack_interface.local_workspace import LocalWorkspace
 from slack_interface.local_workspace.channel import Channel
 from slack_interface.local_workspace.config import Limits
+from slack_interface.slack_bot import Mode
 from tests.people import ADA, BOT, TEAM, Json, People, eventually, find
 from tests.slack_interface.crashing import Nursery, Order, Point, whole
 from tests.slack_interface.refusals import Refusals
-from tests.slack_interface.world import MANIFEST
+from tests.slack_interface.world import MANIFEST, over_both_transports
 
 QUICK = [
     Point("accept"),
@@ -110,6 +113,8 @@ class Mortals(People):
     nursery: Nursery
     folder: Path
     api_url: str
+    transport: Mode
+    port: int
     pause_s: float = 0.0
     number: int = 0
     pid: int = 0
@@ -120,12 +125,30 @@ class Mortals(People):
         self.number += 1
         order = Order(
             self.number, str(self.folder), self.api_url,
-            self.workspace.bot_token, self.workspace.app_token, point, armed, self.pause_s,
+            self.workspace.bot_token, self.workspace.app_token, self.workspace.signing_secret,
+            self.transport, self.port, point, armed, self.pause_s,
         )  # fmt: skip
         self.pid = await self.nursery.start(order)
         if not armed:
             await self.connected()
             await self.idle()
+
+    async def connected(self) -> None:
+        """Return when what is sent reaches the living assistant."""
+        if self.transport == "http":
+            await eventually(self.is_ready, "the assistant is ready")
+            if self.number == 1:
+                url = f"http://127.0.0.1:{self.port}/slack/events"
+                await self.workspace.set_request_url(url)
+        await People.connected(self)
+
+    async def is_ready(self) -> bool:
+        """Whether it answers HTTP requests, and says that it can work."""
+        try:
+            url = f"http://127.0.0.1:{self.port}/health/ready"
+            return (await self.http.get(url)).status_code == 200
+        except httpx.TransportError:
+            return False
 
     def arm(self) -> None:
         os.kill(self.pid, signal.SIGUSR1)
@@ -136,7 +159,7 @@ class Mortals(People):
         assert status == signal.SIGKILL, f"{point}: ended with {status}, see {self.folder}"
 
         async def gone() -> bool:
-            return not (await self.get("state"))["app"]["connected"]
+            return self.transport == "http" or not (await self.get("state"))["app"]["connected"]
 
         await eventually(gone, "the connection is gone")
 
@@ -178,6 +201,17 @@ class Mortals(People):
             await store.close()
 
 
+def free_port() -> int:
+    """A port that one process can serve at after the other.
+
+    It is below those that systems give to connections, so that nobody gets it in between.
+    """
+    while True:
+        with suppress(OSError), socket.create_server(("127.0.0.1", randint(10_000, 30_000))) as it:
+            port: int = it.getsockname()[1]
+            return port
+
+
 def shown(reply: Json) -> str:
     """An answer's text, and that it is a finished one."""
     assert not reply.get("streaming")
@@ -193,7 +227,7 @@ async def nursery() -> AsyncIterator[Nursery]:
 
 @asynccontextmanager
 async def mortals(
-    nursery: Nursery, home: Path, *, streaming: bool = True
+    nursery: Nursery, home: Path, transport: Mode, *, streaming: bool = True
 ) -> AsyncIterator[Mortals]:
     """A workspace that soon sends again what was not acknowledged."""
     limits = Limits(ack_s=1.0, retry_after_s=(0.3,) * 40)
@@ -206,7 +240,7 @@ async def mortals(
         if not streaming:
             refusals.refuse("chat.startStream", "unknown_method")
         url = workspace.api_url if streaming else refusals.url
-        people = Mortals(workspace, http, nursery, home, url)
+        people = Mortals(workspace, http, nursery, home, url, transport, free_port())
         try:
             yield people
         finally:
@@ -218,10 +252,11 @@ def test_there_are_enough_of_them() -> None:
     assert len(ALL) >= 50
 
 
+@over_both_transports
 @pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.timeout(120)
-async def test_a_quick_answer(nursery: Nursery, home: Path) -> None:
-    async with mortals(nursery, home) as people:
+async def test_a_quick_answer(nursery: Nursery, home: Path, transport: Mode) -> None:
+    async with mortals(nursery, home, transport) as people:
         asked: list[str] = []
         for point in QUICK:
             await people.born(point)
@@ -256,10 +291,13 @@ async def answered_once(
         assert runs[ts].reply == shown(replies[0]), point
 
 
+@over_both_transports
 @pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.timeout(120)
-async def test_an_answer_that_is_seen_while_it_grows(nursery: Nursery, home: Path) -> None:
-    async with mortals(nursery, home) as people:
+async def test_an_answer_that_is_seen_while_it_grows(
+    nursery: Nursery, home: Path, transport: Mode
+) -> None:
+    async with mortals(nursery, home, transport) as people:
         people.pause_s = 0.15
         asked: list[str] = []
         for point in SLOW:
@@ -270,10 +308,11 @@ async def test_an_answer_that_is_seen_while_it_grows(nursery: Nursery, home: Pat
         await answered_once(people, SLOW, asked, "C0GENERAL")
 
 
+@over_both_transports
 @pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.timeout(120)
-async def test_an_answer_without_streaming(nursery: Nursery, home: Path) -> None:
-    async with mortals(nursery, home, streaming=False) as people:
+async def test_an_answer_without_streaming(nursery: Nursery, home: Path, transport: Mode) -> None:
+    async with mortals(nursery, home, transport, streaming=False) as people:
         people.pause_s = 0.25
         asked: list[str] = []
         for point in POSTED:
@@ -283,10 +322,11 @@ async def test_an_answer_without_streaming(nursery: Nursery, home: Path) -> None
         await answered_once(people, POSTED, asked)
 
 
+@over_both_transports
 @pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.timeout(120)
-async def test_a_message_that_is_no_answer(nursery: Nursery, home: Path) -> None:
-    async with mortals(nursery, home) as people:
+async def test_a_message_that_is_no_answer(nursery: Nursery, home: Path, transport: Mode) -> None:
+    async with mortals(nursery, home, transport) as people:
         asked: list[str] = []
         for point in NOTES:
             await people.born(point)
@@ -297,10 +337,13 @@ async def test_a_message_that_is_no_answer(nursery: Nursery, home: Path) -> None
             assert "/better" in said["text"], point
 
 
+@over_both_transports
 @pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.timeout(120)
-async def test_a_command_that_is_answered_in_a_thread(nursery: Nursery, home: Path) -> None:
-    async with mortals(nursery, home) as people:
+async def test_a_command_that_is_answered_in_a_thread(
+    nursery: Nursery, home: Path, transport: Mode
+) -> None:
+    async with mortals(nursery, home, transport) as people:
         asked: list[str] = []
         for point in BETTER:
             await people.born(point)
@@ -317,11 +360,14 @@ async def test_a_command_that_is_answered_in_a_thread(nursery: Nursery, home: Pa
             assert all(numbers), point
 
 
+@over_both_transports
 @pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.timeout(120)
-async def test_the_process_that_takes_up_a_half_answer(nursery: Nursery, home: Path) -> None:
+async def test_the_process_that_takes_up_a_half_answer(
+    nursery: Nursery, home: Path, transport: Mode
+) -> None:
     half = Point("chat.startStream", after=True)
-    async with mortals(nursery, home) as people:
+    async with mortals(nursery, home, transport) as people:
         asked: list[str] = []
         for point in RECOVERY:
             people.pause_s = 0.15
@@ -334,10 +380,11 @@ async def test_the_process_that_takes_up_a_half_answer(nursery: Nursery, home: P
         await answered_once(people, RECOVERY, asked)
 
 
+@over_both_transports
 @pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.timeout(120)
-async def test_a_post_that_is_nobodys_reply(nursery: Nursery, home: Path) -> None:
-    async with mortals(nursery, home) as people:
+async def test_a_post_that_is_nobodys_reply(nursery: Nursery, home: Path, transport: Mode) -> None:
+    async with mortals(nursery, home, transport) as people:
         rooms = [
             Channel(f"C0ROOM{number}", f"room-{number}", "channel", members={ADA})
             for number in range(len(OUTGOING))

@@ -10,7 +10,7 @@ from agents.ports import FilesPort
 from agents.turns import TextDelta
 from orchestrator.requests import ReplyEvent, Request
 from tests.people import ADA, GRACE, eventually
-from tests.slack_interface.world import Rows, World, finished
+from tests.slack_interface.world import Rows, World, finished, over_both_transports
 
 THREADS = 30
 MESSAGES = 10
@@ -37,6 +37,7 @@ def arrivals(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return arrived
 
 
+@over_both_transports
 @pytest.mark.timeout(120)
 async def test_a_thousand_deliveries_lead_to_one_answer_each_in_the_threads_order(
     world: World, arrivals: list[str]

@@ -191,10 +191,7 @@ class Coordination:
 
     async def claim(self, name: str, ttl: float) -> bool:
         """True for one caller only, over all processes, until `ttl` seconds have passed."""
-        now = self._engine.clock()
-        sql = """INSERT INTO claims (workspace, name, until) VALUES (?, ?, ?)
-            ON CONFLICT DO UPDATE SET until = excluded.until WHERE claims.until <= ?"""
-        return await self._engine.queue(sql, (self._workspace, name, now + ttl, now)) == 1
+        return await self._engine.claim(self._workspace, name, ttl)
 
     # Privacy
 

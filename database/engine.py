@@ -102,9 +102,21 @@ class Engine:
 
         await self.do(delete)
 
+    async def claim(self, workspace: str, name: str, ttl: float) -> bool:
+        """True for one caller only, over all processes, until `ttl` seconds have passed."""
+        now = self.clock()
+        sql = """INSERT INTO claims (workspace, name, until) VALUES (?, ?, ?)
+            ON CONFLICT DO UPDATE SET until = excluded.until WHERE claims.until <= ?"""
+        return await self.queue(sql, (workspace, name, now + ttl, now)) == 1
+
+    async def release(self, workspace: str, name: str) -> None:
+        """Let the next caller have what was claimed."""
+        sql = "DELETE FROM claims WHERE workspace = ? AND name = ?"
+        await self.queue(sql, (workspace, name))
+
     def seal(self, text: bytes) -> bytes:
         """Encrypted and signed; URL-safe base64."""
-        return self._fernet.encrypt(text)
+        return self._fernet.encrypt_at_time(text, int(self.clock()))
 
     def unseal(self, sealed: bytes) -> bytes:
         """The reverse. Raises ConfigurationError when it was encrypted with another key."""
@@ -116,6 +128,13 @@ class Engine:
                 f"the former one (or put back {KEY_FILE}), or delete {ENGINE} and lose the "
                 "messages that were not answered yet."
             ) from error
+
+    def unseal_fresh(self, sealed: bytes, max_age: float) -> bytes | None:
+        """The same for what strangers hand in: None where it is not ours, or too old."""
+        try:
+            return self._fernet.decrypt_at_time(sealed, int(max_age), int(self.clock()))
+        except InvalidToken:
+            return None
 
 
 class _GroupCommit:

@@ -90,6 +90,9 @@ FORGET_RULES: Mapping[str, Mapping[str, ForgetRule]] = {
         "body": _R.PASSING, "state": _R.KEEP, "ts": _R.PASSING,
     },
     "claims": {"workspace": _R.KEEP, "name": _R.PASSING},
+    "installations": {"holder": _R.KEEP},  # who installed it is encrypted: InstallationRows.forget
+    "served": {"workspace": _R.KEEP, "holder": _R.KEEP},
+    "departures": {"holder": _R.KEEP},
 }  # fmt: skip
 
 _EMPTIED = (_R.PERSON, _R.PLACE, _R.WORDS)

@@ -10,7 +10,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any, Self
 
-from database import forgetting, metrics, rows
+from database import erasing, forgetting, metrics, rows
 from database.errors import InputError, StaleBase, UnknownName
 from database.policy_rows import PolicyRows
 from database.records import (
@@ -330,3 +330,10 @@ class Store:
     async def purge(self, before: float) -> Mapping[str, int]:
         """Delete texts from before a moment (retention); numbers stay. Rows by table."""
         return await asyncio.to_thread(forgetting.purge, self._backend.file, self.workspace, before)
+
+    async def erase(self) -> Mapping[str, int]:
+        """Delete everything there is of this workspace, down to the bytes on disk. Rows by table.
+
+        Takes seconds on a large record; other workspaces' appends wait meanwhile.
+        """
+        return await asyncio.to_thread(erasing.erase, self._backend.file, self.workspace)

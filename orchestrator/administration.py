@@ -17,8 +17,9 @@ from agents.definition import (
 )
 from database import migrations
 from database.coordination import Coordination
-from database.engine import ENGINE
+from database.engine import ENGINE, Engine
 from database.errors import ConfigurationError, InputError, UnknownName
+from database.installations import InstallationRows
 from database.records import Document, ForgetReport, Metrics, MetricsRow
 from database.store import RECORD, Store
 from orchestrator.agent_pool import register_shipped
@@ -85,13 +86,12 @@ async def forget(settings: Settings, workspace: str | None, user_id: str) -> For
     """Forget a person everywhere: in the record, and in what is still under way."""
     async with opened(settings, workspace) as store:
         key = settings.virtuous6_secret_key
-        coordination = Coordination.open(
-            settings.home, key.get_secret_value() if key else None, workspace=store.workspace
-        )
+        engine = Engine.open(settings.home, key.get_secret_value() if key else None)
         try:
-            under_way = await coordination.forget(user_id)
+            under_way = await Coordination(engine, store.workspace).forget(user_id)
+            await InstallationRows(engine).forget(store.workspace, user_id)
         finally:
-            await coordination.close()
+            await engine.close()
         report = await store.forget(user_id)
     return replace(report, rows={**report.rows, "under way": under_way})
 

@@ -41,7 +41,7 @@ lock: setup-tests  ## Compile the two lock files anew from pyproject.toml
 LOCK_OPTIONS := --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate
 
 clean:  ## Remove what set-up made (your data stays)
-	rm -rf $(VENV) tests/model_server/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) tests/model_server/node_modules tests/supabase_server/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -59,9 +59,10 @@ $(VENV)/runtime.stamp: requirements.lock | $(VENV)/bin/python
 	@$(PIP) -r requirements.lock
 	@touch $@
 
-$(VENV)/tests.stamp: requirements-dev.lock tests/model_server/package-lock.json $(VENV)/runtime.stamp
-	@echo "Installing what the tests need (about 500 MB, once) ..."
+$(VENV)/tests.stamp: requirements-dev.lock tests/model_server/package-lock.json tests/supabase_server/package-lock.json $(VENV)/runtime.stamp
+	@echo "Installing what the tests need (about 700 MB, once) ..."
 	@$(PIP) -r requirements-dev.lock
 	@$(BIN)/python -m tests.model_server.install
+	@$(BIN)/python -m tests.supabase_server.install
 	@$(BIN)/python virtuous6.py model pull tiny
 	@touch $@

@@ -4,6 +4,11 @@ from pathlib import Path
 import pytest
 
 from database.store import Store
+from tests.supabase_server.fixtures import (  # noqa: F401
+    supabase,
+    supabase_client,
+    supabase_server,
+)
 
 WORKSPACE = "T1"
 

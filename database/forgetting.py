@@ -76,6 +76,10 @@ FORGET_RULES: Mapping[str, Mapping[str, ForgetRule]] = {
     },
     "changed_days": {"workspace": _R.KEEP},
     "forgotten": {"workspace": _R.KEEP, "salt": _R.PASSING, "digest": _R.PASSING},
+    "outbox": {
+        "workspace": _R.KEEP, "table": _R.KEEP, "key": _R.PASSING, "problem": _R.PASSING,
+    },
+    "outbox_on": {"workspace": _R.KEEP, "backfill": _R.PASSING, "problem": _R.PASSING},
     "schema_migrations": {"name": _R.KEEP},
     "inbox": {
         "workspace": _R.KEEP, "event_key": _R.PASSING, "thread_key": _R.PASSING,
@@ -90,7 +94,7 @@ FORGET_RULES: Mapping[str, Mapping[str, ForgetRule]] = {
         "body": _R.PASSING, "state": _R.KEEP, "ts": _R.PASSING,
     },
     "claims": {"workspace": _R.KEEP, "name": _R.PASSING},
-    "installations": {"holder": _R.KEEP},  # who installed it is encrypted: InstallationRows.forget
+    "installations": {"holder": _R.KEEP, "sealed": _R.PASSING},  # by InstallationRows.forget
     "served": {"workspace": _R.KEEP, "holder": _R.KEEP},
     "departures": {"holder": _R.KEEP},
 }  # fmt: skip

@@ -26,6 +26,8 @@ BUSY_SECONDS = 30.0
 """How long a writer waits for another's turn; forgetting a person on a large file takes seconds."""
 CHECKPOINT_EVERY = 500
 """Transactions between two checkpoints; a run with two messages writes about 100 kB of log."""
+CHECKPOINT_ROWS = 5000
+"""Changed rows after which one is made whatever the number of transactions: an import is one."""
 LOG_BYTES = 64 * 2**20
 """A log that outgrows this, because writing never pauses, is emptied while writers wait."""
 
@@ -94,6 +96,7 @@ class SqliteFile:
         self._upkeep = upkeep
         self._lock = threading.RLock()
         self._commits = 0
+        self._changes = 0
         self._wanted = threading.Event()
         self._closing = False
         if sqlite3.sqlite_version_info < _OLDEST_SQLITE:
@@ -147,7 +150,7 @@ class SqliteFile:
                 if isinstance(error, sqlite3.Error):
                     raise explain(self.path, error) from error
                 raise
-            self._count_commit()
+            self._count_commit(connection.total_changes)
 
     def rows(self, sql: str, values: Values = ()) -> list[Row]:
         """A short read in line; it sees every write of this process. Raises StoreError."""
@@ -170,7 +173,15 @@ class SqliteFile:
         """What `aside` does, in this thread."""
         with explained(self.path), contextlib.closing(self._connect()) as connection:
             connection.execute(f"PRAGMA cache_size = {-_CACHE_KIB}")
-            return work(connection)
+            try:
+                return work(connection)
+            finally:
+                if connection.total_changes >= CHECKPOINT_ROWS:
+                    self.checkpoint_soon()
+
+    def checkpoint_soon(self) -> None:
+        """Bring the write-ahead log home in the background, and the work that waited for that."""
+        self._wanted.set()
 
     def close(self) -> None:
         """Close; the last one to close a file also empties its write-ahead log."""
@@ -180,10 +191,11 @@ class SqliteFile:
         with self._lock:
             self._writer.close()
 
-    def _count_commit(self) -> None:
+    def _count_commit(self, changes: int) -> None:
         self._commits += 1
-        if self._commits % CHECKPOINT_EVERY == 0:
-            self._wanted.set()
+        if self._commits >= CHECKPOINT_EVERY or changes - self._changes >= CHECKPOINT_ROWS:
+            self._commits, self._changes = 0, changes
+            self.checkpoint_soon()
 
     def _checkpoints(self) -> None:
         while True:

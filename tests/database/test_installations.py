@@ -67,8 +67,7 @@ async def test_no_token_and_no_person_can_be_read_from_the_files(
     await rows.save(ACME)
     for secret in (b"xoxb", b"xoxe", b"acme-secret", b"U0ADA"):
         assert secret not in on_disk(tmp_path)
-    for secret in ("xoxb", "xoxe"):
-        assert secret not in repr(ACME)
+    assert "xox" not in repr(ACME)
 
 
 async def test_another_key_is_said(rows: InstallationRows, tmp_path: Path) -> None:

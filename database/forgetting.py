@@ -76,6 +76,10 @@ FORGET_RULES: Mapping[str, Mapping[str, ForgetRule]] = {
     },
     "changed_days": {"workspace": _R.KEEP},
     "forgotten": {"workspace": _R.KEEP, "salt": _R.PASSING, "digest": _R.PASSING},
+    "outbox": {
+        "workspace": _R.KEEP, "table": _R.KEEP, "key": _R.PASSING, "problem": _R.PASSING,
+    },
+    "outbox_on": {"workspace": _R.KEEP, "backfill": _R.PASSING, "problem": _R.PASSING},
     "schema_migrations": {"name": _R.KEEP},
     "inbox": {
         "workspace": _R.KEEP, "event_key": _R.PASSING, "thread_key": _R.PASSING,

@@ -7,7 +7,6 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 
 import structlog
-from slack_bolt.async_app import AsyncBoltRequest
 from slack_bolt.response import BoltResponse
 from slack_sdk.web.async_client import AsyncWebClient
 
@@ -15,6 +14,7 @@ from database.errors import VirtuousError
 from slack_interface.desk import Desk, Furnish
 from slack_interface.incoming import Json
 from slack_interface.installations import Account, Installations, origin_of
+from slack_interface.payloads import UnreadableError, bolt_request, checked
 from slack_interface.transport import TRANSPORT_ERRORS, in_words
 from slack_interface.web_client import Identity, identify
 
@@ -65,13 +65,14 @@ class Switchboard:
     async def take(self, payload: Json, headers: Mapping[str, str]) -> BoltResponse:
         """What Slack sent, to the desk of its workspace.
 
-        503 where that cannot be opened just now: Slack sends events again.
+        400 where it cannot be read; 503 where that desk cannot be opened just now: Slack sends
+        events again.
         """
         try:
-            # Both transports bring it read and verified, which Bolt calls Socket Mode.
-            request = AsyncBoltRequest(mode="socket_mode", body=payload, headers=dict(headers))
-        except (TypeError, AttributeError, LookupError, ValueError):
-            return BoltResponse(status=400, body={"error": "malformed_body"})
+            request = bolt_request(checked(payload), headers)
+        except UnreadableError as error:
+            log.warning("payload_refused", type=str(payload.get("type"))[:60], reason=str(error))
+            return BoltResponse(status=400, body={"error": "malformed_payload"})
         if payload.get("type") == "url_verification":
             return BoltResponse(status=200, body={"challenge": str(payload.get("challenge"))})
         origin = origin_of(payload)

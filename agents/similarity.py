@@ -62,9 +62,12 @@ def _engine() -> Any:
     folder = Path(spec.origin or "").parent if spec else Path()
     try:
         # without these two it asks a server for what lies in the package
-        return WordLlama.load(cache_dir=folder, disable_download=True)
+        engine = WordLlama.load(cache_dir=folder, disable_download=True)
     except FileNotFoundError as error:
         raise ConfigurationError(
             f"The word vectors of wordllama are missing ({error}). Install it again: "
             "pip install --force-reinstall wordllama"
         ) from None
+    # the package keeps 16 bits of each number and loads 32: half of that memory holds nothing
+    engine.embedding = engine.embedding.astype(np.float16)
+    return engine

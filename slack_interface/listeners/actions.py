@@ -68,6 +68,7 @@ class Actions:
         app.event("reaction_removed")(self.on_reaction)
         app.action(re.compile(""))(self.on_other)
         app.view(re.compile(""))(self.on_other_view)
+        app.view_closed(re.compile(""))(self.on_closed)
         app.shortcut(re.compile(""))(self.on_other_shortcut)
 
     # Feedback
@@ -191,6 +192,10 @@ class Actions:
     async def on_other_view(self, ack: AsyncAck) -> None:
         """A form from before an update."""
         await ack(response_action="update", view=notice_modal("No longer known", NOT_KNOWN))
+
+    async def on_closed(self, ack: AsyncAck) -> None:
+        """A form was put away: nothing is done."""
+        await ack()
 
     async def on_other_shortcut(self, ack: AsyncAck, body: Json) -> None:
         """A shortcut from before an update, or of a newer manifest."""

@@ -17,8 +17,10 @@ from hypothesis import HealthCheck, Phase, given, settings
 from slack_interface.local_workspace.http_push import signature
 from slack_interface.payloads import UnreadableError, bolt_request, checked
 from slack_interface.slack_bot import Mode
-from tests.people import ADA, GRACE, Json
+from tests.people import ADA, GRACE, TEAM, Json, eventually
+from tests.slack_interface.refusals import Refusals
 from tests.slack_interface.samples import SAMPLES, Path, fresh, paths, spoiled
+from tests.slack_interface.test_socket_mode import Gateway, envelope
 from tests.slack_interface.world import World
 
 JSON, FORM = "application/json", "application/x-www-form-urlencoded"
@@ -139,6 +141,8 @@ def remembered(metadata: object) -> Json:
     return {}
 
 
+UNHEARD = {"block_suggestion", "app_rate_limited"}
+"""Nothing of ours asks for suggestions; the other is for the log."""
 PLACES = frozenset({"channel", "channel_id", "user", "user_id", "users"})
 
 
@@ -165,13 +169,63 @@ def test_what_is_no_payload_is_refused(payload: object) -> None:
         checked(payload)
 
 
+BROKEN: list[Json] = [
+    *({"type": "event_callback", "team_id": TEAM, "event": event} for event in (None, [], "x", 1)),
+    {"type": "event_callback", "team_id": TEAM},
+    {"type": "event_callback", "team_id": TEAM, "event": {"type": ["message"]}},
+    {"type": "event_callback", "team_id": TEAM, "event": {"type": "message", "channel": {}}},
+    {"type": "event_callback", "team_id": TEAM, "event": {"type": "app_home_opened"}},
+    {"type": "event_callback", "team_id": TEAM, "event": {"type": "reaction_removed", "user": 1}},
+    {"type": "event_callback", "team_id": TEAM, "authorizations": 5, "event": {"type": "message"}},
+    {"team_id": TEAM, "command": "/better"},
+    {"team_id": TEAM, "command": "/better", "user_id": ADA, "trigger_id": "1"},
+    {"type": "block_actions", "user": {"id": ADA}, "team": {"id": TEAM}, "trigger_id": "1"},
+    {"type": "block_actions", "user": {"id": ADA}, "trigger_id": "1", "actions": []},
+    {"type": "block_actions", "user": ADA, "trigger_id": "1", "actions": [{"action_id": "a"}]},
+    {"type": "view_submission", "view": {"callback_id": "why_modal"}},
+    {"type": "view_submission", "user": {"id": ADA}, "view": None},
+    {"type": "message_action", "callback_id": "how_answered", "user": {"id": ADA}},
+    {"type": "interactive_message", "callback_id": "x", "actions": []},
+    {"type": "workflow_step_edit", "callback_id": "x"},
+]
+
+
+@pytest.mark.parametrize("number", range(len(BROKEN)))
+def test_what_was_once_an_error_is_refused(number: int) -> None:
+    with pytest.raises(UnreadableError):
+        checked(BROKEN[number])
+
+
 async def test_every_sample_is_answered_where_it_came_from(world: World, sender: Sender) -> None:
     for name, sample in SAMPLES.items():
         payload = as_sent(sample)
-        assert await sender.send(payload) in (200, 404), name
+        assert await sender.send(payload) == (404 if name in UNHEARD else 200), name
         for row in await sender.said_since():
             assert addressed(row) <= named(payload), (name, row)
     assert len(world.orchestrator.requests) > 5
+    assert [await sender.send(broken) for broken in BROKEN] == [400] * len(BROKEN)
+    assert await sender.said_since() == []
+
+
+@pytest.mark.parametrize("transport", ["socket"])
+async def test_a_socket_survives_them_all(quiet_world: World) -> None:
+    async with Refusals(quiet_world.workspace.api_url) as slack, Gateway() as gateway:
+        slack.by_method["apps.connections.open"] = gateway.once()
+        bot = await quiet_world.start(slack.url)
+        [socket] = gateway.opened
+        for number, broken in enumerate(BROKEN):
+            await socket.send_str(envelope(f"broken {number}", broken))
+        for name, sample in SAMPLES.items():
+            await socket.send_str(envelope(name, as_sent(sample)))
+
+        readable = SAMPLES.keys() - UNHEARD
+
+        async def acknowledged() -> bool:
+            return {entry["envelope_id"] for entry in gateway.received} >= readable
+
+        await eventually(acknowledged, "all that can be read is acknowledged", timeout=20)
+        assert {entry["envelope_id"] for entry in gateway.received} == readable
+        await bot.stop()
 
 
 @quickly

@@ -442,7 +442,7 @@ def policy_set(context: typer.Context, key: str, value: str, json: Json = False)
 
             async with opened(_settings(), context.obj.workspace) as store:
                 by = context.obj.acting or COMMAND_LINE
-                return asdict(Policy(store.policy).set(key, value, by))
+                return asdict(await Policy(store.policy).set(key, value, by))
 
         setting = asyncio.run(work())
         if json:

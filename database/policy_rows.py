@@ -2,16 +2,17 @@
 
 import time
 
+from database.backend import Backend
 from database.records import PolicyChange, Spent
-from database.sqlite_file import SqliteFile
 
 
 class PolicyRows:
     """The policy of one workspace in the record. Every method raises StoreError."""
 
-    def __init__(self, file: SqliteFile, workspace: str) -> None:
-        self._file = file
-        self._workspace = workspace
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
+        self._file = backend.local.file
+        self._workspace = backend.local.workspace
 
     def latest(self) -> list[PolicyChange]:
         """The newest row of each key, by key."""
@@ -23,13 +24,10 @@ class PolicyRows:
         """Every row, oldest first."""
         return self._read("SELECT * FROM policy WHERE workspace = ? ORDER BY seq")
 
-    def add(self, key: str, value: str | None, set_by: str) -> PolicyChange:
-        """Append a row; it counts from now on."""
+    async def add(self, key: str, value: str | None, set_by: str) -> PolicyChange:
+        """Append a row; it counts from now on. Raises RecordAway where Supabase is away."""
         made = PolicyChange(key, value, set_by, time.time())
-        sql = "INSERT INTO policy (workspace, key, value, set_by, set_at) VALUES (?, ?, ?, ?, ?)"
-        with self._file.transaction() as connection:
-            values = (self._workspace, made.key, made.value, made.set_by, made.set_at)
-            connection.execute(sql, values)
+        await self._backend.add_policy(made)
         return made
 
     def changes(self) -> int:

@@ -317,6 +317,8 @@ class Metrics:
     by_agent: tuple[MetricsRow, ...]
     by_day: tuple[MetricsRow, ...]
     behind: Behind = field(default_factory=Behind)
+    note: str = ""
+    """What a reader must know of where the figures come from; mostly nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -351,6 +353,24 @@ class ForgetReport:
 
     user_id: str
     rows: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class RecordHealth:
+    """How far the local record and the one at Supabase are apart; nothing without Supabase.
+
+    `copied_at` is when the local copy of what was decided was last known to be the truth;
+    `warnings` say what somebody should do.
+    """
+
+    supabase: bool = False
+    away_since: float | None = None
+    copied_at: float | None = None
+    waiting: int = 0
+    refused: int = 0
+    oldest_s: float | None = None
+    problem: str | None = None
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,16 +1,37 @@
-"""The SQL of the record on SQLite: rows in, rows out, nothing decided here but what is current.
+"""The SQL of the local record: what facts and conversations need, in line, rows in and rows out.
 
-Everything takes and gives rows (see rows.py); store.py turns them into records.
+Where there is no Supabase it is the whole record (see backend.py). Its rows become records in
+store.py (see rows.py); what `backend.Backend` asks for comes as records.
 """
 
+import asyncio
 import json
 import sqlite3
-from collections.abc import Collection, Iterable, Sequence
+import time
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
+from itertools import groupby
 from pathlib import Path
+from typing import Self
 
-from database import rows
+from database import erasing, forgetting, metrics, rows
 from database.forgetting import empty_runs, without_forgotten
-from database.records import Fact, Feedback, Message, Run, RunQuery, Summary
+from database.records import (
+    AgentRecord,
+    Document,
+    Fact,
+    Feedback,
+    ForgetReport,
+    Message,
+    Metrics,
+    PolicyChange,
+    RecordHealth,
+    Run,
+    RunQuery,
+    Step,
+    Summary,
+)
+from database.refusals import stale, taken, unknown
 from database.run_counts import count_a_day, matching
 from database.sqlite_file import Row, SqliteFile, Values
 
@@ -26,7 +47,9 @@ _ADD_FEEDBACK = _insert("feedback", rows.FEEDBACK)
 _ADD_MESSAGE = _insert("messages", rows.MESSAGE)
 _ADD_SUMMARY = _insert("summaries", rows.SUMMARY)
 _ADD_DOCUMENT = _insert("documents", rows.DOCUMENT)
+_ADD_POLICY = "INSERT INTO policy (workspace, key, value, set_by, set_at) VALUES (?, ?, ?, ?, ?)"
 _INDEX_BATCH = 250
+_PAGE = 500
 _LIVE = "workspace = ? AND channel_id = ? AND deleted = 0"
 _DOCUMENT = "workspace = ? AND kind = ? AND name = ?"
 _RUNS_OF_MESSAGE = """WITH RECURSIVE of_message (run_id) AS (
@@ -43,7 +66,7 @@ _FORGET_QUOTES = """UPDATE feedback SET text = NULL WHERE workspace = ?1
 
 
 class SqliteBackend:
-    """The record of one workspace in a SQLite file."""
+    """The record of one workspace in a SQLite file: a backend.Backend, and its `local`."""
 
     def __init__(self, path: Path, workspace: str) -> None:
         self.file = SqliteFile(path, "record", upkeep=tidy_up)
@@ -98,28 +121,6 @@ class SqliteBackend:
         """The steps of one run in order."""
         sql = "SELECT * FROM steps WHERE workspace = ? AND run_id = ? ORDER BY position"
         return self.file.rows(sql, (self.workspace, run_id))
-
-    def runs(self, connection: sqlite3.Connection, query: RunQuery) -> list[Row]:
-        """Newest first; runs without a time come last."""
-        where, values = matching(self.workspace, query)
-        sql = f"""SELECT * FROM runs WHERE {where}
-            ORDER BY day DESC, started_at DESC, seq DESC LIMIT ?"""
-        return connection.execute(sql, (*values, query.limit)).fetchall()
-
-    def runs_after(
-        self, connection: sqlite3.Connection, seq: int, user_id: str | None
-    ) -> list[Row]:
-        """The next page of all runs, or of a person's, in the order they were recorded."""
-        whose = "" if user_id is None else "AND user_id = ?"
-        values = () if user_id is None else (user_id,)
-        sql = f"SELECT * FROM runs WHERE workspace = ? AND seq > ? {whose} ORDER BY seq LIMIT 500"
-        return connection.execute(sql, (self.workspace, seq, *values)).fetchall()
-
-    def steps_of(self, connection: sqlite3.Connection, run_ids: Sequence[str]) -> list[Row]:
-        """The steps of several runs, run by run in order."""
-        sql = """SELECT * FROM steps WHERE workspace = ?
-            AND run_id IN (SELECT value FROM json_each(?)) ORDER BY run_id, position"""
-        return connection.execute(sql, (self.workspace, json.dumps(run_ids))).fetchall()
 
     def run_of_message(self, channel_id: str, ts: str) -> Row | None:
         """The run that answered with this message, else the one that it asked for."""
@@ -228,32 +229,6 @@ class SqliteBackend:
         sql = f"SELECT * FROM documents WHERE {_DOCUMENT} ORDER BY number"
         return self.file.rows(sql, (self.workspace, kind, name))
 
-    def add_version(self, connection: sqlite3.Connection, values: Values) -> Row:
-        """A version that was not there; it becomes the active one, and is returned."""
-        return self._switch(connection, _ADD_DOCUMENT, values, values)
-
-    def reactivate(self, connection: sqlite3.Connection, values: Values) -> Row:
-        """An earlier version becomes the active one again, and is returned as it was kept.
-
-        Its body is written again, in case it had been forgotten.
-        """
-        found = dict(zip(rows.DOCUMENT.split(", "), values, strict=True))
-        sql = f"UPDATE documents SET active = 1, body = ? WHERE {_DOCUMENT} AND version = ?"
-        key = (self.workspace, found["kind"], found["name"], found["version"])
-        return self._switch(connection, sql, (found["body"], *key), values)
-
-    def _switch(
-        self, connection: sqlite3.Connection, sql: str, change: Values, document: Values
-    ) -> Row:
-        _, kind, name, *_ = document
-        retire = f"UPDATE documents SET active = 0 WHERE {_DOCUMENT} AND active = 1"
-        connection.execute(retire, (self.workspace, kind, name))
-        _put(connection, sql, change)
-        self.note_documents_changed(connection)
-        active = f"SELECT * FROM documents WHERE {_DOCUMENT} AND active = 1"
-        row: Row = connection.execute(active, (self.workspace, kind, name)).fetchone()
-        return row
-
     def note_documents_changed(self, connection: sqlite3.Connection) -> None:
         """Tell every process that its copies are old."""
         sql = """INSERT INTO document_changes VALUES (?, 1)
@@ -295,6 +270,136 @@ class SqliteBackend:
             ON CONFLICT DO UPDATE SET centroid = excluded.centroid, count = excluded.count"""
         with self.file.transaction() as connection:
             _put(connection, sql, (self.workspace, name, centroid, count))
+
+    # What a backend does (see backend.Backend)
+
+    @property
+    def local(self) -> Self:
+        """Itself."""
+        return self
+
+    async def start(self) -> None:
+        """Nothing else is to be kept alike."""
+
+    async def close(self) -> None:
+        """Let go of the file; everything appended stays."""
+        self.file.close()
+
+    def appended(self) -> None:
+        """Nobody else is to be told."""
+
+    async def health(self) -> RecordHealth:
+        """Nothing is elsewhere."""
+        return RecordHealth()
+
+    async def create(self, made: Document) -> Document:
+        """Version 1 of something new. Raises InputError when the name is taken."""
+        with self.file.transaction() as connection:
+            if self.document(made.kind, made.name) is not None:
+                raise taken(made)
+            return self._save_version(connection, made)
+
+    async def activate(self, made: Document) -> Document:
+        """Make it the active version. Raises UnknownName and StaleBase."""
+        with self.file.transaction() as connection:
+            current = self.document(made.kind, made.name)
+            if current is None:
+                raise unknown(made)
+            if current["version"] != made.base:
+                raise stale(made, current["number"])
+            return self._save_version(connection, replace(made, audience=current["audience"]))
+
+    def _save_version(self, connection: sqlite3.Connection, made: Document) -> Document:
+        """As the next number, or by taking up the earlier version that has the same content.
+
+        Its body is written again, in case it had been forgotten.
+        """
+        key = (self.workspace, made.kind, made.name)
+        history = self.history(made.kind, made.name)
+        number = max((row["number"] for row in history), default=0) + 1
+        values = rows.document_values(
+            self.workspace, replace(made, number=number, created_at=time.time())
+        )
+        retire = f"UPDATE documents SET active = 0 WHERE {_DOCUMENT} AND active = 1"
+        connection.execute(retire, key)
+        if any(row["version"] == made.version for row in history):
+            body = dict(zip(rows.DOCUMENT.split(", "), values, strict=True))["body"]
+            again = f"UPDATE documents SET active = 1, body = ? WHERE {_DOCUMENT} AND version = ?"
+            _put(connection, again, (body, *key, made.version))
+        else:
+            _put(connection, _ADD_DOCUMENT, values)
+        self.note_documents_changed(connection)
+        active = f"SELECT * FROM documents WHERE {_DOCUMENT} AND active = 1"
+        return rows.document_from(connection.execute(active, key).fetchone())
+
+    async def add_policy(self, made: PolicyChange) -> None:
+        """Append a row."""
+        with self.file.transaction() as connection:
+            values = (self.workspace, made.key, made.value, made.set_by, made.set_at)
+            _put(connection, _ADD_POLICY, values)
+
+    async def runs(self, query: RunQuery, with_steps: bool) -> list[Run]:
+        """Newest first; runs without a time come last."""
+        where, values = matching(self.workspace, query)
+        sql = f"""SELECT * FROM runs WHERE {where}
+            ORDER BY day DESC, started_at DESC, seq DESC LIMIT ?"""
+
+        def read(connection: sqlite3.Connection) -> list[Run]:
+            found = connection.execute(sql, (*values, query.limit)).fetchall()
+            return self._runs_from(connection, found, with_steps)
+
+        return await self.file.aside(read)
+
+    async def page_of_runs(self, after: int, user_id: str | None) -> tuple[int, list[Run]]:
+        """The next page of all runs, or of a person's, in the order they were recorded."""
+        whose = "" if user_id is None else "AND user_id = ?"
+        values = (self.workspace, after) if user_id is None else (self.workspace, after, user_id)
+        sql = f"""SELECT * FROM runs WHERE workspace = ? AND seq > ? {whose}
+            ORDER BY seq LIMIT {_PAGE}"""
+
+        def read(connection: sqlite3.Connection) -> tuple[int, list[Run]]:
+            found = connection.execute(sql, values).fetchall()
+            last = found[-1]["seq"] if found else after
+            return last, self._runs_from(connection, found, with_steps=True)
+
+        return await self.file.aside(read)
+
+    def _runs_from(
+        self, connection: sqlite3.Connection, found: Sequence[Row], with_steps: bool
+    ) -> list[Run]:
+        steps = self._steps_of(connection, [row["run_id"] for row in found] if with_steps else [])
+        return [rows.run_from(row, steps.get(row["run_id"], ())) for row in found]
+
+    def _steps_of(
+        self, connection: sqlite3.Connection, run_ids: Sequence[str]
+    ) -> dict[str, tuple[Step, ...]]:
+        sql = """SELECT * FROM steps WHERE workspace = ?
+            AND run_id IN (SELECT value FROM json_each(?)) ORDER BY run_id, position"""
+        found = connection.execute(sql, (self.workspace, json.dumps(run_ids))).fetchall()
+        return {
+            run_id: tuple(rows.step_from(row) for row in group)
+            for run_id, group in groupby(found, key=lambda row: str(row["run_id"]))
+        }
+
+    async def metrics(self, query: RunQuery) -> Metrics:
+        """Success, speed, cost and feedback of all runs that the query matches."""
+        return await self.file.aside(lambda c: metrics.metrics(c, self.workspace, query))
+
+    async def agent_records(self, since: float) -> list[AgentRecord]:
+        """How each agent did with each type of task since a moment."""
+        return await self.file.aside(lambda c: metrics.agent_records(c, self.workspace, since))
+
+    async def forget(self, user_id: str) -> ForgetReport:
+        """By FORGET_RULES, down to the bytes on disk."""
+        return await asyncio.to_thread(forgetting.forget, self.file, self.workspace, user_id)
+
+    async def purge(self, before: float) -> Mapping[str, int]:
+        """Delete texts from before a moment; numbers stay."""
+        return await asyncio.to_thread(forgetting.purge, self.file, self.workspace, before)
+
+    async def erase(self) -> Mapping[str, int]:
+        """Delete everything there is of this workspace, down to the bytes on disk."""
+        return await asyncio.to_thread(erasing.erase, self.file, self.workspace)
 
 
 def tidy_up(connection: sqlite3.Connection) -> bool:

@@ -1,17 +1,14 @@
 """The one Store: everything that happened and was decided in one workspace."""
 
-import asyncio
 import re
 import sqlite3
-import time
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from dataclasses import replace
-from itertools import groupby
+from collections.abc import AsyncIterator, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Self
 
-from database import erasing, forgetting, metrics, rows
-from database.errors import InputError, StaleBase, UnknownName
+from database import rows
+from database.backend import Backend
+from database.errors import InputError
 from database.policy_rows import PolicyRows
 from database.records import (
     PUBLIC,
@@ -25,9 +22,9 @@ from database.records import (
     Metrics,
     Person,
     Reader,
+    RecordHealth,
     Run,
     RunQuery,
-    Step,
     Summary,
     TaskType,
     content_hash,
@@ -46,9 +43,10 @@ class Store:
     Every method raises StoreError when the file cannot be read or written.
     """
 
-    def __init__(self, backend: SqliteBackend) -> None:
+    def __init__(self, backend: Backend) -> None:
         self._backend = backend
-        self.policy = PolicyRows(backend.file, backend.workspace)
+        self._local = backend.local
+        self.policy = PolicyRows(backend)
 
     @classmethod
     def open(cls, home: Path, workspace: str) -> Self:
@@ -69,11 +67,19 @@ class Store:
     @property
     def workspace(self) -> str:
         """The id of the workspace this store is opened for."""
-        return self._backend.workspace
+        return self._local.workspace
+
+    async def start(self) -> None:
+        """With Supabase: send on what happens, and learn of what is decided elsewhere."""
+        await self._backend.start()
 
     async def close(self) -> None:
         """Let go of the file; everything appended stays."""
-        self._backend.file.close()
+        await self._backend.close()
+
+    async def health(self) -> RecordHealth:
+        """How far the local record and the one at Supabase are apart."""
+        return await self._backend.health()
 
     # Facts
 
@@ -83,94 +89,71 @@ class Store:
         What was under way while its person was forgotten is added without them: their messages are
         left out, runs and feedback keep their numbers only.
         """
-        self._backend.append_new(facts)
+        self._local.append_new(facts)
 
     def append_all(self, facts: Iterable[Fact]) -> int:
         """Old facts as they are, for imports; how many were new.
 
         An error while iterating undoes all.
         """
-        return self._backend.append(facts)
+        return self._local.append(facts)
 
     async def run(self, run_id: str) -> Run | None:
         """One run with its steps."""
-        return self._with_steps(self._backend.run(run_id))
+        return self._with_steps(self._local.run(run_id))
 
     async def runs(self, query: RunQuery, *, with_steps: bool = False) -> list[Run]:
         """Newest first, at most `query.limit`; without steps unless asked."""
 
-        def read(connection: sqlite3.Connection) -> list[Run]:
-            found = self._backend.runs(connection, query)
-            steps = self._steps(connection, found) if with_steps else {}
-            return [rows.run_from(row, steps.get(row["run_id"], ())) for row in found]
-
-        return await self._backend.file.aside(read)
+        return await self._backend.runs(query, with_steps)
 
     async def pages_of_runs(self, user_id: str | None = None) -> AsyncIterator[list[Run]]:
         """Every run with its steps, or every run of a person, in the order they were recorded."""
-        seq = 0
-
-        def read(connection: sqlite3.Connection) -> tuple[int, list[Run]]:
-            found = self._backend.runs_after(connection, seq, user_id)
-            steps = self._steps(connection, found)
-            runs = [rows.run_from(row, steps.get(row["run_id"], ())) for row in found]
-            return (found[-1]["seq"] if found else seq), runs
-
+        after = 0
         while True:
-            seq, runs = await self._backend.file.aside(read)
+            after, runs = await self._backend.page_of_runs(after, user_id)
             if not runs:
                 return
             yield runs
 
-    def _steps(
-        self, connection: sqlite3.Connection, runs: Sequence[Row]
-    ) -> dict[str, tuple[Step, ...]]:
-        found = self._backend.steps_of(connection, [row["run_id"] for row in runs])
-        return {
-            run_id: tuple(rows.step_from(row) for row in group)
-            for run_id, group in groupby(found, key=lambda row: row["run_id"])
-        }
-
     async def run_of_message(self, channel_id: str, ts: str) -> Run | None:
         """The reply whose `reply_ts`, or else whose `message_ts`, this is."""
-        return self._with_steps(self._backend.run_of_message(channel_id, ts))
+        return self._with_steps(self._local.run_of_message(channel_id, ts))
 
     async def last_reply(
         self, channel_id: str, user_id: str, thread_ts: str | None = None
     ) -> Run | None:
         """The newest reply to this person in this channel, or in this thread of it."""
-        return self._with_steps(self._backend.last_reply(channel_id, user_id, thread_ts))
+        return self._with_steps(self._local.last_reply(channel_id, user_id, thread_ts))
 
     def _with_steps(self, row: Row | None) -> Run | None:
         if row is None:
             return None
-        steps = self._backend.steps(row["run_id"])
+        steps = self._local.steps(row["run_id"])
         return rows.run_from(row, tuple(rows.step_from(step) for step in steps))
 
     async def feedback_on(self, run_id: str) -> list[Feedback]:
         """Oldest first."""
-        return [rows.feedback_from(row) for row in self._backend.feedback_on(run_id)]
+        return [rows.feedback_from(row) for row in self._local.feedback_on(run_id)]
 
     async def metrics(self, query: RunQuery) -> Metrics:
         """Success, speed, cost and feedback of all runs that the query matches."""
-        return await self._backend.file.aside(lambda c: metrics.metrics(c, self.workspace, query))
+        return await self._backend.metrics(query)
 
     async def agent_record(self, since: float) -> list[AgentRecord]:
         """How each agent did with each type of task since a moment: what routing learns from."""
-        return await self._backend.file.aside(
-            lambda c: metrics.agent_records(c, self.workspace, since)
-        )
+        return await self._backend.agent_records(since)
 
     # Messages
 
     async def thread(self, channel_id: str, thread_ts: str, limit: int = 50) -> list[Message]:
         """The newest `limit` messages of a thread, oldest first."""
-        found = self._backend.thread(channel_id, thread_ts, limit)
+        found = self._local.thread(channel_id, thread_ts, limit)
         return [rows.message_from(row) for row in reversed(found)]
 
     async def messages(self, channel_id: str, since: float, limit: int = 50) -> list[Message]:
         """The newest `limit` messages of a channel since a moment, oldest first."""
-        found = self._backend.messages(channel_id, f"{since:.6f}", limit)
+        found = self._local.messages(channel_id, f"{since:.6f}", limit)
         return [rows.message_from(row) for row in reversed(found)]
 
     async def search_messages(self, words: str, reader: Reader, limit: int = 10) -> list[Message]:
@@ -185,16 +168,16 @@ class Store:
         def read(connection: sqlite3.Connection) -> list[Message]:
             for joint in (" AND ", " OR "):
                 match = joint.join(terms)
-                found = self._backend.search(connection, match, reader.audiences(), limit)
+                found = self._local.search(connection, match, reader.audiences(), limit)
                 if found:
                     return [rows.message_from(row) for row in found]
             return []
 
-        return await self._backend.file.aside(read)
+        return await self._local.file.aside(read)
 
     async def edit_message(self, channel_id: str, ts: str, text: str) -> bool:
         """Replace what was remembered; False when the message was never heard or is deleted."""
-        return self._backend.edit_message(channel_id, ts, text)
+        return self._local.edit_message(channel_id, ts, text)
 
     async def delete_message(self, channel_id: str, ts: str) -> None:
         """Forget the text, for good: a late delivery of the message does not bring it back.
@@ -202,29 +185,29 @@ class Store:
         The run that it asked for, or that it answers, keeps its numbers only, also where it is
         recorded later.
         """
-        self._backend.delete_message(channel_id, ts)
+        self._local.delete_message(channel_id, ts)
 
     async def latest_summary(self, channel_id: str, thread_ts: str) -> Summary | None:
         """The summary that reaches furthest into the thread."""
-        row = self._backend.latest_summary(channel_id, thread_ts)
+        row = self._local.latest_summary(channel_id, thread_ts)
         return None if row is None else rows.summary_from(row)
 
     # Documents
 
     async def documents(self, kind: DocumentKind) -> list[Document]:
         """The active version of each, by name."""
-        return [rows.document_from(row) for row in self._backend.documents(kind)]
+        return [rows.document_from(row) for row in self._local.documents(kind)]
 
     async def document(
         self, kind: DocumentKind, name: str, version: str | None = None
     ) -> Document | None:
         """One version, or the active one."""
-        row = self._backend.document(kind, name, version)
+        row = self._local.document(kind, name, version)
         return None if row is None else rows.document_from(row)
 
     async def history(self, kind: DocumentKind, name: str) -> list[Document]:
         """Every version, oldest first."""
-        return [rows.document_from(row) for row in self._backend.history(kind, name)]
+        return [rows.document_from(row) for row in self._local.history(kind, name)]
 
     async def create_document(
         self,
@@ -238,14 +221,11 @@ class Store:
         audience: str = PUBLIC,
     ) -> Document:
         """Version 1 of something new. Raises InputError when the name is taken."""
-        with self._backend.file.transaction() as connection:
-            if self._backend.document(kind, name) is not None:
-                raise InputError(f"The name {name} is taken or reserved; choose another.")
-            made = Document(
-                kind, name, body, content_hash(body), origin=origin, author=author, reason=reason,
-                audience=audience,
-            )  # fmt: skip
-            return self._save_version(connection, made)
+        made = Document(
+            kind, name, body, content_hash(body), origin=origin, author=author, reason=reason,
+            audience=audience,
+        )  # fmt: skip
+        return await self._backend.create(made)
 
     async def activate(
         self,
@@ -263,57 +243,38 @@ class Store:
         Raises UnknownName when there is no such document and StaleBase when its active version is
         not `base` any more; then nothing was changed.
         """
-        with self._backend.file.transaction() as connection:
-            current = self._backend.document(kind, name)
-            if current is None:
-                raise UnknownName(f"There is no {kind} called {name}; create it first.")
-            if current["version"] != base:
-                raise StaleBase(
-                    f"The {kind} {name} was changed in the meantime (version {current['number']}). "
-                    "Look at the new version and decide again."
-                )
-            made = Document(
-                kind, name, body, content_hash(body), base=base, origin=origin, author=author,
-                reason=reason, audience=current["audience"],
-            )  # fmt: skip
-            return self._save_version(connection, made)
-
-    def _save_version(self, connection: sqlite3.Connection, made: Document) -> Document:
-        history = self._backend.history(made.kind, made.name)
-        known = any(row["version"] == made.version for row in history)
-        number = max((row["number"] for row in history), default=0) + 1
-        values = rows.document_values(
-            self.workspace, replace(made, number=number, created_at=time.time())
-        )
-        change = self._backend.reactivate if known else self._backend.add_version
-        return rows.document_from(change(connection, values))
+        made = Document(
+            kind, name, body, content_hash(body), base=base, origin=origin, author=author,
+            reason=reason,
+        )  # fmt: skip
+        return await self._backend.activate(made)
 
     def documents_changed(self) -> int:
         """A number that differs once any process has changed a document (about 5 microseconds)."""
-        return self._backend.document_changes()
+        return self._local.document_changes()
 
     # People and task types
 
     async def person(self, user_id: str) -> Person | None:
         """What is kept of a person."""
-        row = self._backend.person(user_id)
+        row = self._local.person(user_id)
         return None if row is None else rows.person_from(row)
 
     async def save_person(self, person: Person) -> None:
         """Add or replace."""
-        self._backend.save_person(rows.person_values(self.workspace, person))
+        self._local.save_person(rows.person_values(self.workspace, person))
 
     async def people(self) -> list[Person]:
         """Everybody known, by id."""
-        return [rows.person_from(row) for row in self._backend.people()]
+        return [rows.person_from(row) for row in self._local.people()]
 
     async def task_types(self) -> list[TaskType]:
         """Every task type, by name."""
-        return [rows.task_type_from(row) for row in self._backend.task_types()]
+        return [rows.task_type_from(row) for row in self._local.task_types()]
 
     async def save_task_type(self, task_type: TaskType) -> None:
         """Add or replace."""
-        self._backend.save_task_type(task_type.name, task_type.centroid, task_type.count)
+        self._local.save_task_type(task_type.name, task_type.centroid, task_type.count)
 
     # Privacy
 
@@ -323,17 +284,15 @@ class Store:
         Numbers stay, without the person; so it is for what is under way and recorded later. Takes
         seconds on a large record; appends wait meanwhile.
         """
-        return await asyncio.to_thread(
-            forgetting.forget, self._backend.file, self.workspace, user_id
-        )
+        return await self._backend.forget(user_id)
 
     async def purge(self, before: float) -> Mapping[str, int]:
         """Delete texts from before a moment (retention); numbers stay. Rows by table."""
-        return await asyncio.to_thread(forgetting.purge, self._backend.file, self.workspace, before)
+        return await self._backend.purge(before)
 
     async def erase(self) -> Mapping[str, int]:
         """Delete everything there is of this workspace, down to the bytes on disk. Rows by table.
 
         Takes seconds on a large record; other workspaces' appends wait meanwhile.
         """
-        return await asyncio.to_thread(erasing.erase, self._backend.file, self.workspace)
+        return await self._backend.erase()

@@ -141,7 +141,7 @@ class PolicyStore(Protocol):
     def history(self) -> list[PolicyChange]:
         """Every row, oldest first."""
 
-    def add(self, key: str, value: str | None, set_by: str) -> PolicyChange:
+    async def add(self, key: str, value: str | None, set_by: str) -> PolicyChange:
         """Append a row."""
 
     def changes(self) -> int:
@@ -195,7 +195,7 @@ class Policy:
         found: tuple[str, ...] = self._value("approvers", "")
         return found
 
-    def set(self, key: str, value: str, set_by: str) -> Setting:
+    async def set(self, key: str, value: str, set_by: str) -> Setting:
         """Decide; the value `default` takes a decision back.
 
         Raises:
@@ -209,7 +209,7 @@ class Policy:
                 value = _shown(known.read(value))
             except ValueError as error:
                 raise InputError(f"{key} must be {error}. Nothing was changed.") from None
-        self._rows.add(key, None if value.lower() == "default" else value, set_by)
+        await self._rows.add(key, None if value.lower() == "default" else value, set_by)
         self._load()
         return self.setting(key)
 

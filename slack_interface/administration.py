@@ -52,8 +52,8 @@ class Decided(Protocol):
 class Decisions(Protocol):
     """The policy that approvers change (orchestrator.policy.Policy)."""
 
-    def set(self, key: str, value: str, set_by: str) -> Decided:
-        """Decide. Raises InputError."""
+    async def set(self, key: str, value: str, set_by: str) -> Decided:
+        """Decide. Raises InputError, and StoreError when it could not be kept."""
 
     def setting(self, key: str) -> Decided:
         """One policy. Raises UnknownName."""
@@ -93,7 +93,7 @@ class Administration:
         if wanted not in SPEAKING:
             now = SPEAKING[self.policy.setting(key).value]
             raise InputError(f"Here I answer {now}. {CHANNEL_USAGE}")
-        self.policy.set(key, wanted, item.user_id)
+        await self.policy.set(key, wanted, item.user_id)
         text = f"From now on I answer here {SPEAKING[wanted]}."
         await self.voice.tell(item, text, openly=True)
 
@@ -101,7 +101,7 @@ class Administration:
         verb, _, rest = rest.partition(" ")
         words = _ID_IN_KEY.sub(r"\1", rest.replace("`", "")).split()
         if verb == "set" and len(words) >= 2:
-            set_to = self.policy.set(words[0], " ".join(words[1:]), item.user_id)
+            set_to = await self.policy.set(words[0], " ".join(words[1:]), item.user_id)
             text = f"`{set_to.key}` is {set_to.value} now (default {set_to.default})."
             await self.voice.tell(item, text)
         elif verb in ("", "show") and len(words) <= 1:

@@ -79,7 +79,7 @@ class Home:
         value = str((action.get("selected_option") or {}).get("value"))
         await self.administration.require_approver(user_id)
         if value in CHOICES.get(key.partition(".")[0], ()):
-            self.administration.policy.set(key, value, user_id)
+            await self.administration.policy.set(key, value, user_id)
         self.background.spawn(self.publish(user_id))
         await ack()
 

@@ -26,7 +26,7 @@ async def fill(store: Store, engine: Engine, secret: str) -> None:
     )
     await store.create_document("runbook", secret, {"steps": [secret]}, origin="user")
     await store.save_person(Person("U0ADA", secret))
-    store.policy.add("speak", secret, "U0ADA")
+    await store.policy.add("speak", secret, "U0ADA")
     rows = Coordination(engine, store.workspace)
     await rows.accept("e1", f"C1:{secret}", b"payload")
     await rows.note_send("r1", "intent", secret)

@@ -61,7 +61,7 @@ async def fill(store: Store) -> None:
     )
     await store.save_person(Person("U0ADA", "Ada", {"about": HERS}))
     await store.save_person(Person("U0BOB", "Bob"))
-    store.policy.add("approvers", "U0ADA,U0BOB", "U0ADA")
+    await store.policy.add("approvers", "U0ADA,U0BOB", "U0ADA")
     book = await store.create_document(
         "runbook", "hers", {"say": HERS}, origin="person", author="U0ADA", reason=HERS
     )

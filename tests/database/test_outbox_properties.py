@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from database.errors import StoreError
@@ -19,7 +19,7 @@ from database.store import Store
 from tests.database.far_record import POISON, FarRecord, local_tables
 
 UNSURE_S = 60.0
-NUMBERS = st.integers(0, 4)
+NUMBERS = st.integers(0, 2)
 TEXTS = st.sampled_from(["one", "two", POISON])
 TROUBLES = st.sampled_from([None, None, "away", "unheard", "late"])
 WRITES = st.one_of(
@@ -54,6 +54,7 @@ class World:
     far: FarRecord = field(default_factory=FarRecord)
     now: float = 1.8e9
     late_since: float | None = None
+    ratings: int = 0
 
     def __post_init__(self) -> None:
         self.begin(with_outbox=False)
@@ -63,7 +64,7 @@ class World:
         self.store = Store.open(self.home, "T1")
         if with_outbox:
             pace = Pace(first_pause_s=0.0, unsure_s=UNSURE_S)
-            file = self.store._backend.file
+            file = self.store._local.file
             self.outbox = Outbox(file, "T1", self.far, pace=pace, clock=lambda: self.now)
 
     async def end(self) -> None:
@@ -71,15 +72,20 @@ class World:
         await self.store.close()
 
     def append(self, n: int, text: str) -> None:
+        self.ratings += 1
         steps = tuple(Step(k, "tool", "t", {"words": text}) for k in range(n % 3))
         self.store.append(
             Run(f"r{n}", text, "a", user_id=f"U{n % 2}", started_at=1e9 * (n % 2 + 1), steps=steps,
                 channel_id="C1", message_ts=ts(n)),
             Message("C1", ts(n), ts(0), "person", text, f"U{n % 2}", created_at=1.7e9),
-            Feedback(f"f:U{n % 2}:{n}", f"r{n}", "rating", 1.0, user_id=f"U{n % 2}", text=text,
+            Feedback(f"f:U{n % 2}:{self.ratings}", f"r{n}", "rating", 1.0, user_id=f"U{n % 2}", text=text,
                      created_at=1e9),
             Summary("C1", ts(0), ts(n), text, "public", 1e9),
         )  # fmt: skip
+
+    def change(self, n: int, text: str) -> None:
+        self.append(n, text)
+        self.store._local.edit_message("C1", ts(n), text)
 
     async def edit(self, n: int, text: str) -> None:
         await self.store.edit_message("C1", ts(n), text)
@@ -110,7 +116,7 @@ class World:
 
     async def flush_while(self, trouble: str | None, n: int, text: str) -> None:
         """Something changes between what was read and what is heard of it."""
-        self.far.when_asked = lambda: self.append(n, text)
+        self.far.when_asked = lambda: self.change(n, text)
         await self.flush(trouble)
         self.far.when_asked = lambda: None
 
@@ -123,7 +129,7 @@ class World:
             left -= 1
             if left < 0:
                 self.far.trouble = trouble
-                self.store._backend.file.close()
+                self.store._local.file.close()
 
         self.far.when_asked = kill
         with contextlib.suppress(StoreError, sqlite3.ProgrammingError):
@@ -132,7 +138,7 @@ class World:
         if self.far.on_the_way and self.late_since is None:
             self.late_since = self.now
         self.outbox._lock.release(force=True)
-        self.store._backend.file.close()
+        self.store._local.file.close()
         self.begin()
 
     async def arrive(self) -> None:
@@ -174,7 +180,7 @@ async def told(home: Path, before: list[Any], acts: list[Any]) -> None:
     for act in acts:
         await world.do(act)
     await world.settle()
-    state = await world.store._backend.file.aside(world.outbox.rows.state)
+    state = await world.store._local.file.aside(world.outbox.rows.state)
     assert state.waiting == 0
     here = local_tables(home)
     refused = {(no.table, ("T1", *no.key)) for no in world.outbox.rows.refused()}
@@ -192,8 +198,18 @@ async def told(home: Path, before: list[Any], acts: list[Any]) -> None:
     await world.end()
 
 
+ONE, TWO = ("append", 0, "one"), ("edit", 0, "two")
+SENT, ARRIVE = ("flush", None), ("arrive",)
+
+
 @settings(max_examples=60, deadline=None)
 @given(before=st.lists(WRITES, max_size=4), acts=st.lists(ACTS, max_size=14))
+@example(before=[], acts=[ONE, ("flush", "late"), TWO, SENT, ARRIVE])
+@example(before=[], acts=[ONE, ("flush", "late"), ("wait", 30.0), SENT, TWO, SENT, ARRIVE])
+@example(before=[], acts=[ONE, ("kill_in", 2, "late"), TWO, SENT, ARRIVE])
+@example(before=[], acts=[ONE, ("kill_in", 0, "late"), ("forget", 0), SENT, ARRIVE])
+@example(before=[], acts=[ONE, SENT, TWO, ("flush_while", None, 0, "one")])
+@example(before=[ONE, ("append", 1, POISON)], acts=[SENT, ("edit", 1, "two"), SENT])
 def test_both_records_are_equal_in_the_end(before: list[Any], acts: list[Any]) -> None:
     with tempfile.TemporaryDirectory() as home:
         asyncio.run(told(Path(home), before, acts))

@@ -1,5 +1,7 @@
 """Limits: reached, told, over again; what was spent is never forgotten by a restart."""
 
+from typing import Self
+
 import pytest
 
 from database.records import Run, RunQuery
@@ -25,12 +27,17 @@ class Watch:
 class Door:
     """Limits on a clock that the test moves."""
 
-    def __init__(self, store: Store, **policies: str) -> None:
+    def __init__(self, store: Store) -> None:
         self.watch = Watch()
         self.policy = Policy(store.policy)
-        for key, value in policies.items():
-            self.policy.set(key, value, "U1")
         self.limits = Limits(self.policy, store.policy, clock=self.watch)
+
+    @classmethod
+    async def with_policies(cls, store: Store, **policies: str) -> Self:
+        door = cls(store)
+        for key, value in policies.items():
+            await door.policy.set(key, value, "U1")
+        return door
 
     def ask(self, user: str = "U1", channel: str = "C1", end: bool = True) -> str:
         """What somebody is told; nothing when let in."""
@@ -45,7 +52,7 @@ class Door:
 
 
 async def test_so_many_a_minute_and_then_again(store: Store) -> None:
-    door = Door(store, person_requests_per_minute="2")
+    door = await Door.with_policies(store, person_requests_per_minute="2")
     assert [door.ask(), door.ask()] == ["", ""]
     door.watch.now += 20
     told = door.ask()
@@ -59,7 +66,9 @@ async def test_so_many_a_minute_and_then_again(store: Store) -> None:
 
 
 async def test_one_limit_for_each_scope_and_the_narrowest_speaks_first(store: Store) -> None:
-    door = Door(store, channel_requests_per_hour="2", workspace_requests_per_hour="3")
+    door = await Door.with_policies(
+        store, channel_requests_per_hour="2", workspace_requests_per_hour="3"
+    )
     assert [door.ask("U1"), door.ask("U2")] == ["", ""]
     assert "This channel has reached its limit of 2 requests an hour" in door.ask("U3")
     assert "in 60 minutes" in door.ask("U3")
@@ -68,7 +77,7 @@ async def test_one_limit_for_each_scope_and_the_narrowest_speaks_first(store: St
 
 
 async def test_at_once_frees_itself(store: Store) -> None:
-    door = Door(store, person_at_once="1")
+    door = await Door.with_policies(store, person_at_once="1")
     assert door.ask(end=False) == ""
     assert "1 requests at the same time. Ask again as soon as one of them is answered" in door.ask()
     door.limits.done(request("hello"))
@@ -86,7 +95,7 @@ async def test_at_once_frees_itself(store: Store) -> None:
 async def test_what_was_spent_today_counts_also_after_a_restart(
     store: Store, key: str, limit: str, says: str
 ) -> None:
-    door = Door(store, **{key: limit})
+    door = await Door.with_policies(store, **{key: limit})
     run = Run("r1", "hello", "a", user_id="U1", channel_id="C1", started_at=NOON, cost_usd=0.5,
               input_tokens=900, output_tokens=100)  # fmt: skip
     assert door.ask() == ""
@@ -104,9 +113,9 @@ async def test_what_was_spent_today_counts_also_after_a_restart(
 
 
 async def test_one_persons_own_limit_and_no_limit_at_all(store: Store) -> None:
-    door = Door(store, person_at_once="0")
+    door = await Door.with_policies(store, person_at_once="0")
     assert door.ask()
-    door.policy.set("person_at_once.U1", "unlimited", "U9")
+    await door.policy.set("person_at_once.U1", "unlimited", "U9")
     assert [door.ask(end=False) for _ in range(200)] == [""] * 200
     assert door.ask("U2")
 
@@ -116,7 +125,7 @@ async def test_who_is_over_a_limit_is_told_in_the_thread_and_no_agent_is_blamed(
 ) -> None:
     house = House(store, ScriptedModels(lambda _, __: "yes"))
     policy = Policy(store.policy)
-    policy.set("person_requests_per_hour", "1", "U1")
+    await policy.set("person_requests_per_hour", "1", "U1")
     house.orchestrator._limits = Limits(policy, store.policy)
     await house.start()
     first = await house.answer(request("hello"), "1.2")

@@ -21,10 +21,10 @@ async def test_defaults_are_quiet_and_closed(store: Store) -> None:
 
 async def test_a_decision_for_one_place_counts_before_the_one_for_all(store: Store) -> None:
     policy = Policy(store.policy)
-    policy.set("speak", "mentions", "U0ADA")
-    policy.set("speak.C1", "Everything", "U0ADA")
+    await policy.set("speak", "mentions", "U0ADA")
+    await policy.set("speak.C1", "Everything", "U0ADA")
     assert (policy.speaking("C1"), policy.speaking("C2")) == ("everything", "mentions")
-    policy.set("speak.C1", "default", "U0GRACE")
+    await policy.set("speak.C1", "default", "U0GRACE")
     assert policy.speaking("C1") == "mentions"
     assert policy.setting("speak.C1").value == "mentions"
     kept = [(c.key, c.value, c.set_by) for c in policy.history()]
@@ -41,7 +41,7 @@ async def test_a_decision_outlives_a_restart_and_reaches_another_process(tmp_pat
     elsewhere = Store.open(tmp_path, "T2")
     reading = Policy(other.policy, timer=lambda: now[0])
     assert reading.speaking("C1") == "threads"
-    Policy(one.policy).set("speak.C1", "mentions", "U1")
+    await Policy(one.policy).set("speak.C1", "mentions", "U1")
     now[0] += RELOAD_SECONDS
     assert reading.speaking("C1") == "mentions"
     assert Policy(elsewhere.policy).speaking("C1") == "threads"
@@ -67,21 +67,21 @@ async def test_what_makes_no_sense_is_refused_and_changes_nothing(
 ) -> None:
     policy = Policy(store.policy)
     with pytest.raises(InputError, match=says):
-        policy.set(key, value, "U1")
+        await policy.set(key, value, "U1")
     assert list(policy.history()) == []
 
 
 async def test_an_unknown_policy_is_told_with_those_there_are(store: Store) -> None:
     with pytest.raises(UnknownName, match="There is no policy volume"):
-        Policy(store.policy).set("volume", "11", "U1")
+        await Policy(store.policy).set("volume", "11", "U1")
 
 
 async def test_values_are_read_as_people_write_them(store: Store) -> None:
     policy = Policy(store.policy)
-    policy.set("approvers", "<@U0ADA|ada>, U0GRACE", "U1")
-    policy.set("person_usd_per_day", "$2.50", "U1")
-    policy.set("person_tokens_per_day.U0ADA", "1,000", "U1")
-    policy.set("channel_at_once", "unlimited", "U1")
+    await policy.set("approvers", "<@U0ADA|ada>, U0GRACE", "U1")
+    await policy.set("person_usd_per_day", "$2.50", "U1")
+    await policy.set("person_tokens_per_day.U0ADA", "1,000", "U1")
+    await policy.set("channel_at_once", "unlimited", "U1")
     assert policy.approvers == ("U0ADA", "U0GRACE")
     assert policy.limit("person", "usd_per_day", "U7") == 2.5
     assert policy.limit("person", "tokens_per_day", "U0ADA") == 1000
@@ -90,8 +90,8 @@ async def test_values_are_read_as_people_write_them(store: Store) -> None:
 
 async def test_who_is_forgotten_is_gone_from_decisions_too(store: Store) -> None:
     policy = Policy(store.policy)
-    policy.set("allow_guests.U0ADA", "yes", "U0GRACE")
-    policy.set("speak", "mentions", "U0ADA")
+    await policy.set("allow_guests.U0ADA", "yes", "U0GRACE")
+    await policy.set("speak", "mentions", "U0ADA")
     await store.forget("U0ADA")
     fresh = Policy(store.policy)
     assert not fresh.allows("guests", "U0ADA")

@@ -68,7 +68,7 @@ async def test_a_guest_who_is_let_in_reads_only_where_they_are(
 ) -> None:
     world = quiet_world
     everybody_is(refusals, is_restricted=True)
-    Policy(world.store.policy).set(f"allow_guests.{GRACE}", "yes", ADA)
+    await Policy(world.store.policy).set(f"allow_guests.{GRACE}", "yes", ADA)
     await world.bot_follows_policy()
     await world.replies(await world.say("hello", GRACE), "D0GRACE")
     ts = await world.say("@Virtuous6 hello", GRACE, "general")
@@ -83,7 +83,7 @@ async def test_in_a_shared_channel_that_is_allowed_nothing_else_is_read(
 ) -> None:
     world = quiet_world
     the_channel_is(refusals, is_ext_shared=True)
-    Policy(world.store.policy).set(f"allow_external.{GENERAL}", "yes", ADA)
+    await Policy(world.store.policy).set(f"allow_external.{GENERAL}", "yes", ADA)
     await world.bot_follows_policy()
     ts = await world.say("@Virtuous6 hello", GRACE, "general")
     await world.replies(ts, GENERAL)
@@ -191,7 +191,7 @@ class TestFromOutside:
         assert world.orchestrator.heard_messages == []
 
     async def test_a_bot_that_is_let_in_cannot_talk_to_us_forever(self, world: World) -> None:
-        Policy(world.store.policy).set("allow_bots.U0OTHERBOT", "yes", ADA)
+        await Policy(world.store.policy).set("allow_bots.U0OTHERBOT", "yes", ADA)
         await world.bot_follows_policy()
         for number in range(1, BOT_ANSWERS_AN_HOUR + 4):
             await self.push(world, number, bot_id="B0OTHER")

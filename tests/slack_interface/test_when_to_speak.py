@@ -76,7 +76,7 @@ async def test_others_are_told_whom_to_ask_and_change_nothing(world: World, word
 
 
 async def test_named_approvers_decide_instead_of_admins(world: World) -> None:
-    Policy(world.store.policy).set("approvers", GRACE, "command line")
+    await Policy(world.store.policy).set("approvers", GRACE, "command line")
     await world.bot_follows_policy()
     assert "From now on" in await decide(world, "channel: mentions", GRACE)
     await world.say("@Virtuous6 channel: threads", ADA, "general")
@@ -119,7 +119,7 @@ async def test_approvers_decide_in_app_home_and_others_see_nothing_of_it(world: 
 
 async def test_so_many_unasked_posts_a_channel_and_day(world: World) -> None:
     policy = Policy(world.store.policy)
-    policy.set("proactive_per_day", "2", ADA)
+    await policy.set("proactive_per_day", "2", ADA)
     assert world.bot
     [desk] = world.bot.desks
     now = [1_800_000_000.0]

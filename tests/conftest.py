@@ -1,5 +1,6 @@
 """What every test may use, and what none may do: reach the network."""
 
+import asyncio
 import ipaddress
 import os
 import socket
@@ -8,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import uvicorn.server
 
 from tests.model_server.server import ScriptedModel
 
@@ -22,6 +24,22 @@ def _loopback_only(self: socket.socket, address: Any) -> None:
         if host != "localhost" and not ipaddress.ip_address(host).is_loopback:
             raise RuntimeError(f"A test tried to reach {host}: tests stay on this machine.")
     _connect(self, address)
+
+
+class _BriskAsyncio:
+    """asyncio for uvicorn, which looks ten times a second whether it may end.
+
+    Nearly every test starts and stops a server; those tenths would add up to minutes.
+    """
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(asyncio, name)
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(min(seconds, 0.01))
+
+
+vars(uvicorn.server)["asyncio"] = _BriskAsyncio()
 
 
 @pytest.fixture(autouse=True)

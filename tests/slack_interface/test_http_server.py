@@ -231,6 +231,7 @@ async def test_a_form_with_an_unknown_action_is_acknowledged_as_in_socket_mode(
         "type": "block_actions",
         "user": {"id": ADA},
         "team": {"id": TEAM},
+        "trigger_id": "1.2.abc",
         "actions": [{"action_id": "nobody's", "type": "button"}],
     }
     body = urlencode({"payload": json.dumps(payload)}).encode()

@@ -1,7 +1,6 @@
 """The composition root: which part runs, every part replaceable by keyword."""
 
 import asyncio
-import json
 import signal
 import time
 import webbrowser
@@ -16,19 +15,20 @@ from filelock import FileLock, Timeout
 from pydantic import SecretStr
 
 from agents.definition import AgentDefinition, shipped_definitions
-from agents.errors import ModelUnavailable
 from agents.local_model import EmbeddedModel
 from agents.mcp_tools import load_mcp_tools, read_mcp_config
 from agents.model_settings import ModelSettings
 from agents.models import Models
+from agents.no_model import NoModel
 from agents.similarity import Similarity, surface_similarity
 from agents.tools import CATALOGUE
 from agents.tools.base import Tool
-from agents.turns import ModelEvent, ModelFinished, ToolSpec, Turn
 from agents.universal_agent import UniversalAgent
 from agents.weights import installed, path_of
 from database.coordination import Coordination
+from database.engine import Engine
 from database.errors import ConfigurationError
+from database.installations import InstallationRows
 from database.privacy import Redactor
 from database.store import Store
 from orchestrator.agent_orchestrator import AgentOrchestrator
@@ -38,7 +38,7 @@ from orchestrator.event_bus import EventBus
 from orchestrator.limits import Limits
 from orchestrator.memory import Memory
 from orchestrator.policy import Policy
-from orchestrator.ports import Answered, ModelsPort
+from orchestrator.ports import ModelsPort
 from orchestrator.resource_pool import ResourcePool
 from orchestrator.routing import Embedder, Router
 from orchestrator.scheduler import Scheduler
@@ -50,7 +50,9 @@ from slack_interface.desk import Backroom
 from slack_interface.http_server import DEFAULT_HOST, DEFAULT_PORT, Listen
 from slack_interface.local_workspace import LocalWorkspace
 from slack_interface.local_workspace.errors import WorkspaceError
-from slack_interface.slack_bot import Mode, SlackBot, check_token
+from slack_interface.manifest import manifest
+from slack_interface.oauth import INSTALL, REDIRECT
+from slack_interface.slack_bot import Mode, SlackBot, check_token, installable
 
 Say = Callable[[str], None]
 """Takes one line of progress for the person at the command line."""
@@ -62,7 +64,6 @@ UNKNOWN_CONCURRENCY = 16
 """Calls at once to models that were handed in."""
 KEPT_DAYS = 90
 """How long texts are kept; numbers stay."""
-MANIFEST = Path(__file__).parent / "slack_interface" / "manifest.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,11 +114,21 @@ class House:
     """A process: what its workspaces share, and the assistant of each one that is open."""
 
     def __init__(
-        self, shared: Shared, store: Store | None, coordination: Coordination | None
+        self,
+        shared: Shared,
+        engine: Engine,
+        store: Store | None = None,
+        coordination: Coordination | None = None,
     ) -> None:
         self.shared = shared
         self.assistants: dict[str, Assistant] = {}
-        self.slack = SlackBot(settings=shared.settings, furnish=self.furnished)
+        self.slack = SlackBot(
+            settings=shared.settings,
+            furnish=self.furnished,
+            ledger=InstallationRows(engine),
+            erase=self.erase,
+        )
+        self._engine = engine
         self._store = store
         self._coordination = coordination
 
@@ -125,7 +136,8 @@ class House:
     async def furnished(self, workspace: str) -> AsyncIterator[Backroom]:
         """The assistant of a workspace, for as long as its desk is open."""
         async with AsyncExitStack() as stack:
-            store, coordination = self._files(workspace, stack)
+            store = await stack.enter_async_context(self._record(workspace))
+            coordination = self._coordination or Coordination(self._engine, workspace)
             made = await _assistant(self.shared, store, coordination, self.slack)
             stack.push_async_callback(made.bus.drain)
             self.assistants[workspace] = made
@@ -142,20 +154,25 @@ class House:
         scheduler.every("delete old texts", "43 3 * * *", self._each(_retention), at_start=True)
         spent = self._each(lambda one: one.limits.load())
         scheduler.every("read what was spent", "*/5 * * * *", spent)
+        scheduler.every("look after workspaces", "*/5 * * * *", self.slack.look_after)
         return scheduler
 
-    def _files(self, workspace: str, stack: AsyncExitStack) -> tuple[Store, Coordination]:
-        settings = self.shared.settings
-        store, coordination = self._store, self._coordination
-        if store is None:
-            store = Store.open(settings.home, workspace)
-            stack.push_async_callback(store.close)
-        if coordination is None:
-            key = settings.virtuous6_secret_key
-            secret = key.get_secret_value() if key else None
-            coordination = Coordination.open(settings.home, secret, workspace=workspace)
-            stack.push_async_callback(coordination.close)
-        return store, coordination
+    async def erase(self, workspace: str) -> Mapping[str, int]:
+        """Delete all that is kept of a workspace whose desk is closed; rows by table."""
+        async with self._record(workspace) as store:
+            rows = await store.erase()
+        return {**rows, "under_way": await Coordination(self._engine, workspace).erase()}
+
+    @asynccontextmanager
+    async def _record(self, workspace: str) -> AsyncIterator[Store]:
+        if self._store:
+            yield self._store
+            return
+        store = Store.open(self.shared.settings.home, workspace)
+        try:
+            yield store
+        finally:
+            await store.close()
 
     def _each(self, work: Callable[[Assistant], Awaitable[None]]) -> Callable[[], Awaitable[None]]:
         """The work done for one workspace after the other; one that fails stops no other."""
@@ -193,6 +210,9 @@ async def house(
     async with AsyncExitStack() as stack:
         # A missing or wrong token is said at once, not after the embedded model has been loaded.
         await check_token(settings, mode)
+        engine = coordination.engine if coordination else _engine(settings)
+        if coordination is None:
+            stack.push_async_callback(engine.close)
         models = models or await _models(settings, weights, stack)
         shared = Shared(
             settings,
@@ -202,7 +222,7 @@ async def house(
             shipped_definitions() if shipped is None else shipped,
             Redactor(),
         )
-        running = House(shared, store, coordination)
+        running = House(shared, engine, store, coordination)
         stack.push_async_callback(running.slack.stop)
         await running.slack.start(mode, listen)
         scheduler = running.scheduler()
@@ -253,6 +273,11 @@ async def _assistant(
         shared.settings, store, coordination, models, bus, router, pool, spawner, workflows,
         policy, limits, orchestrator, slack,
     )  # fmt: skip
+
+
+def _engine(settings: Settings) -> Engine:
+    key = settings.virtuous6_secret_key
+    return Engine.open(settings.home, key.get_secret_value() if key else None)
 
 
 async def _tools(settings: Settings) -> Mapping[str, Tool]:
@@ -306,34 +331,50 @@ async def serve(
     host: str | None = None,
     port: int | None = None,
 ) -> None:
-    """The assistant in the configured workspace, until Ctrl-C.
+    """The assistant in the workspaces that have it, until Ctrl-C.
 
-    HTTP is served on 127.0.0.1:3000 unless told otherwise; in Socket Mode, where it answers
-    about health only, it is served when there is a `port`.
+    HTTP is served on 127.0.0.1:3000 unless told otherwise; in Socket Mode, where it answers about
+    health and lets workspaces install the app, only when there is a `port` or an app to install.
+
+    One process for a home: what waits in the inbox is taken up by whoever starts, and two would
+    answer it twice. Raises ConfigurationError.
     """
     if mode == "socket" and host and port is None:
         raise ConfigurationError("--host needs --port: in Socket Mode nothing listens without it.")
     listen = None
-    if mode == "http" or port is not None:
+    if mode == "http" or port is not None or installable(settings):
         listen = Listen(host or DEFAULT_HOST, DEFAULT_PORT if port is None else port)
     stop = _until_stopped()
-    async with house(settings, mode=mode, listen=listen) as running:
-        names = ", ".join(desk.identity.team_name for desk in running.slack.desks)
-        say(f"Connected to {names}. Ctrl-C stops.")
-        if listen:
-            say(_where(listen.host, running.slack.port, mode))
-        await stop.wait()
-        say("Stopping ...")
+    with _only_one(settings.home, "serve", "An assistant"):
+        async with house(settings, mode=mode, listen=listen) as running:
+            names = ", ".join(desk.identity.team_name for desk in running.slack.desks)
+            say(f"Connected to {names or 'Slack'}. Ctrl-C stops.")
+            if listen:
+                _tell_where(say, settings, f"{_address(listen.host)}:{running.slack.port}", mode)
+            await stop.wait()
+            say("Stopping ...")
 
 
-def _where(host: str, port: int | None, mode: Mode) -> str:
-    address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+def _address(host: str) -> str:
+    return f"http://{f'[{host}]' if ':' in host else host}"
+
+
+def _tell_where(say: Say, settings: Settings, address: str, mode: Mode) -> None:
     if mode == "socket":
-        return f"Health: {address}/health/ready"
-    return (
-        f"Listening for Slack on {address}/slack/events; health: {address}/health/ready. "
-        "Slack needs an https address that leads here, as the Request URL of the app."
-    )
+        say(f"Health: {address}/health/ready")
+    else:
+        say(
+            f"Listening for Slack on {address}/slack/events; health: {address}/health/ready. "
+            "Slack needs an https address that leads here, as the Request URL of the app."
+        )
+    if installable(settings):
+        public = (settings.virtuous6_public_url or address).rstrip("/")
+        say(f"Workspaces install the app at {public}{INSTALL}")
+        if settings.virtuous6_public_url is None:
+            say(
+                f"Slack sends people back to {public}{REDIRECT}, which must be among the app's "
+                "Redirect URLs: set VIRTUOUS6_PUBLIC_URL to the https address that leads here."
+            )
 
 
 async def demo(
@@ -345,11 +386,11 @@ async def demo(
     """
     stop = _until_stopped()
     async with AsyncExitStack() as stack:
-        stack.enter_context(_only_one(settings.home))
+        stack.enter_context(_only_one(settings.home, "demo", "A demo"))
         workspace = await stack.enter_async_context(_local_workspace(settings, port))
         models: ModelsPort | None = None
         if settings.embedded and model == "none":
-            models = _NoModel()
+            models = NoModel()
         elif settings.embedded:
             say(f"Starting the embedded model ({model}) ...")
         local = settings.model_copy(
@@ -370,29 +411,28 @@ async def demo(
 
 
 def _local_workspace(settings: Settings, port: int | None) -> LocalWorkspace:
-    manifest = json.loads(MANIFEST.read_text(encoding="utf-8"))
     state = settings.home / "local_workspace.json"
     try:
         try:
-            return LocalWorkspace(DEMO_PORT if port is None else port, state, manifest=manifest)
+            return LocalWorkspace(DEMO_PORT if port is None else port, state, manifest=manifest())
         except WorkspaceError:
             if port is not None:
                 raise
-            return LocalWorkspace(0, state, manifest=manifest)
+            return LocalWorkspace(0, state, manifest=manifest())
     except WorkspaceError as error:
         raise ConfigurationError(str(error)) from error
 
 
 @contextmanager
-def _only_one(home: Path) -> Iterator[None]:
-    """Two demos on one home would write over each other's workspace. Raises ConfigurationError."""
+def _only_one(home: Path, what: str, name: str) -> Iterator[None]:
+    """Two on one home would write over each other's work. Raises ConfigurationError."""
     home.mkdir(mode=0o700, parents=True, exist_ok=True)
-    lock = FileLock(home / "demo.lock")
+    lock = FileLock(home / f"{what}.lock")
     try:
         lock.acquire(timeout=0)
     except Timeout:
         raise ConfigurationError(
-            f"A demo is already running on {home}: use its page, stop it, or set VIRTUOUS6_HOME."
+            f"{name} is already running on {home}: use it, stop it, or set VIRTUOUS6_HOME."
         ) from None
     try:
         yield
@@ -424,37 +464,3 @@ def _best_installed(settings: Settings) -> str:
         "There is no model to answer with: set OPENAI_API_KEY or OPENAI_BASE_URL, or fetch the "
         "embedded model with `virtuous6 model pull small`."
     )
-
-
-class _NoModel:
-    """Stands where a model would: says what to do to get one."""
-
-    _WHAT_TO_DO = (
-        "The demo runs without a model. Start it without `--model none`, or set OPENAI_API_KEY."
-    )
-
-    def resolve(self, model: str) -> str:
-        return "none"
-
-    async def stream(
-        self,
-        turns: Sequence[Turn],
-        *,
-        model: str = "strong",
-        temperature: float | None = None,
-        max_tokens: int | None = None,
-        tools: Sequence[ToolSpec] = (),
-    ) -> AsyncIterator[ModelEvent]:
-        raise ModelUnavailable(self._WHAT_TO_DO)
-        yield  # makes it the generator that it stands for
-
-    async def structured(
-        self,
-        turns: Sequence[Turn],
-        schema: type[Answered],
-        *,
-        model: str = "strong",
-        temperature: float | None = 0.0,
-        max_tokens: int | None = None,
-    ) -> tuple[Answered, ModelFinished]:
-        raise ModelUnavailable(self._WHAT_TO_DO)

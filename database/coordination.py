@@ -55,7 +55,7 @@ class Coordination:
     """One workspace's part of the engine database. Every method may raise StoreError."""
 
     def __init__(self, engine: Engine, workspace: str) -> None:
-        self._engine = engine
+        self.engine = engine
         self._workspace = workspace
 
     @classmethod
@@ -72,7 +72,7 @@ class Coordination:
 
     async def close(self) -> None:
         """Finish what was begun and let go of the file, for all who share it."""
-        await self._engine.close()
+        await self.engine.close()
 
     # Inbox
 
@@ -80,9 +80,9 @@ class Coordination:
         """Keep an event: on disk when this returns; False when its key is known."""
         sql = """INSERT INTO inbox (workspace, event_key, thread_key, payload, received_at)
             VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"""
-        sealed = self._engine.seal(payload)
-        values = (self._workspace, event_key, thread_key, sealed, self._engine.clock())
-        return await self._engine.queue(sql, values) == 1
+        sealed = self.engine.seal(payload)
+        values = (self._workspace, event_key, thread_key, sealed, self.engine.clock())
+        return await self.engine.queue(sql, values) == 1
 
     async def pending(self) -> list[InboxRow]:
         """What was accepted and is not done, in the order it came.
@@ -94,10 +94,10 @@ class Coordination:
             InboxRow(
                 row["event_key"],
                 row["thread_key"],
-                self._engine.unseal(row["payload"]),
+                self.engine.unseal(row["payload"]),
                 row["received_at"],
             )
-            for row in self._engine.rows(sql, (self._workspace,))
+            for row in self.engine.rows(sql, (self._workspace,))
         ]
 
     async def done(self, event_key: str) -> None:
@@ -107,8 +107,8 @@ class Coordination:
         """
         sql = """UPDATE inbox SET payload = NULL, thread_key = '', done_at = ?
             WHERE workspace = ? AND event_key = ? AND done_at IS NULL"""
-        await self._engine.queue(sql, (self._engine.clock(), self._workspace, event_key))
-        await self._engine.sweep()
+        await self.engine.queue(sql, (self.engine.clock(), self._workspace, event_key))
+        await self.engine.sweep()
 
     # Sends
 
@@ -128,14 +128,14 @@ class Coordination:
         """
         sql = """INSERT INTO sends (workspace, run_id, state, ts, noted_at, body)
             VALUES (?, ?, ?, ?, ?, ?)"""
-        sealed = None if body is None else self._engine.seal(body)
-        values = (self._workspace, run_id, state, ts, self._engine.clock(), sealed)
-        return self._engine.queue(sql, values, soon=soon)
+        sealed = None if body is None else self.engine.seal(body)
+        values = (self._workspace, run_id, state, ts, self.engine.clock(), sealed)
+        return self.engine.queue(sql, values, soon=soon)
 
     def settle_sends(self, run_id: str) -> asyncio.Future[int]:
         """The answer is seen and recorded: delete its body. Queued like `note_send`."""
         sql = "UPDATE sends SET body = NULL WHERE workspace = ? AND run_id = ? AND body NOTNULL"
-        return self._engine.queue(sql, (self._workspace, run_id))
+        return self.engine.queue(sql, (self._workspace, run_id))
 
     async def sends(self, run_id: str) -> list[Send]:
         """What was noted about a run's messages in the last day, in order.
@@ -149,9 +149,9 @@ class Coordination:
                 row["state"],
                 row["ts"],
                 row["noted_at"],
-                None if row["body"] is None else self._engine.unseal(row["body"]),
+                None if row["body"] is None else self.engine.unseal(row["body"]),
             )
-            for row in self._engine.rows(sql, (self._workspace, run_id))
+            for row in self.engine.rows(sql, (self._workspace, run_id))
         ]
 
     # Outgoing posts
@@ -160,18 +160,18 @@ class Coordination:
         """Keep a post until it is sent; False when its id is known."""
         sql = """INSERT INTO outgoing (workspace, post_id, channel_id, body, state, queued_at)
             VALUES (?, ?, ?, ?, 'waiting', ?) ON CONFLICT DO NOTHING"""
-        sealed = self._engine.seal(body)
-        values = (self._workspace, post_id, channel_id, sealed, self._engine.clock())
-        return await self._engine.queue(sql, values) == 1
+        sealed = self.engine.seal(body)
+        values = (self._workspace, post_id, channel_id, sealed, self.engine.clock())
+        return await self.engine.queue(sql, values) == 1
 
     async def posts(self) -> list[OutgoingPost]:
         """What is waiting or was being sent, in order."""
         sql = "SELECT * FROM outgoing WHERE workspace = ? AND done_at IS NULL ORDER BY seq"
         return [
             OutgoingPost(
-                row["post_id"], row["channel_id"], self._engine.unseal(row["body"]), row["state"]
+                row["post_id"], row["channel_id"], self.engine.unseal(row["body"]), row["state"]
             )
-            for row in self._engine.rows(sql, (self._workspace,))
+            for row in self.engine.rows(sql, (self._workspace,))
         ]
 
     async def note_post(self, post_id: str, state: PostState, ts: str | None = None) -> None:
@@ -182,16 +182,16 @@ class Coordination:
         ended = state in ("sent", "failed")
         sql = """UPDATE outgoing SET state = ?, ts = ?, done_at = ?,
             body = CASE WHEN ? THEN NULL ELSE body END WHERE workspace = ? AND post_id = ?"""
-        done_at = self._engine.clock() if ended else None
+        done_at = self.engine.clock() if ended else None
         values = (state, ts, done_at, ended, self._workspace, post_id)
-        if not await self._engine.queue(sql, values):
+        if not await self.engine.queue(sql, values):
             raise UnknownName(f"No post {post_id} is queued; queue it first.")
 
     # Claims
 
     async def claim(self, name: str, ttl: float) -> bool:
         """True for one caller only, over all processes, until `ttl` seconds have passed."""
-        return await self._engine.claim(self._workspace, name, ttl)
+        return await self.engine.claim(self._workspace, name, ttl)
 
     # Privacy
 
@@ -201,7 +201,7 @@ class Coordination:
         events = [row.event_key for row in await self.pending() if named in row.payload]
         posts = [post.post_id for post in await self.posts() if named in post.body]
         answers = [
-            row["seq"] for row in self._answers() if named in self._engine.unseal(row["body"])
+            row["seq"] for row in self._answers() if named in self.engine.unseal(row["body"])
         ]
 
         def delete(connection: sqlite3.Connection) -> None:
@@ -215,8 +215,8 @@ class Coordination:
             for seq in answers:
                 connection.execute("UPDATE sends SET body = NULL WHERE seq = ?", (seq,))
 
-        await self._engine.do(delete)
-        await self._engine.wipe()
+        await self.engine.do(delete)
+        await self.engine.wipe()
         return len(events) + len(posts) + len(answers)
 
     async def erase(self) -> int:
@@ -229,10 +229,10 @@ class Coordination:
                 for table in _TABLES
             )
 
-        count = await self._engine.do(delete)
-        await self._engine.wipe()
+        count = await self.engine.do(delete)
+        await self.engine.wipe()
         return count
 
     def _answers(self) -> list[Row]:
         sql = "SELECT seq, body FROM sends WHERE workspace = ? AND body NOTNULL"
-        return self._engine.rows(sql, (self._workspace,))
+        return self.engine.rows(sql, (self._workspace,))

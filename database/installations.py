@@ -98,13 +98,18 @@ class InstallationRows:
         """True for one caller only, over all processes, until `ttl` seconds have passed."""
         return await self._engine.claim("", what, ttl)
 
+    async def again(self, what: str) -> None:
+        """The next caller may have its turn before that."""
+        await self._engine.release("", what)
+
     def seal(self, text: str) -> str:
         """Encrypted and signed; fit for an address."""
-        return self._engine.seal(text.encode()).decode()
+        return self._engine.seal(text.encode()).decode().rstrip("=")
 
     def unseal(self, sealed: str, max_age: float) -> str | None:
         """The reverse; None where it is not ours or older than `max_age` seconds."""
-        found = self._engine.unseal_fresh(sealed.encode(), max_age)
+        padded = sealed + "=" * (-len(sealed) % 4)
+        found = self._engine.unseal_fresh(padded.encode(), max_age)
         return None if found is None else found.decode()
 
     def _opened(self, sealed: bytes) -> Installation:

@@ -99,12 +99,15 @@ class Settings(BaseSettings):
     slack_bot_token: Token | None = None
     slack_app_token: Token | None = None
     slack_signing_secret: SecretStr | None = None
+    slack_client_id: str | None = None
+    slack_client_secret: SecretStr | None = None
     slack_api_url: Address = "https://slack.com/api/"
     openai_api_key: SecretStr | None = None
     openai_base_url: Address | None = None
     virtuous6_model: str | None = None
     virtuous6_fast_model: str | None = None
     virtuous6_secret_key: Annotated[SecretStr, AfterValidator(_encryption_key)] | None = None
+    virtuous6_public_url: Address | None = None
     virtuous6_home: Folder = Field(default_factory=lambda: Path.home() / ".virtuous6")
     virtuous6_models_dir: Folder = Field(default_factory=_default_models_dir)
 

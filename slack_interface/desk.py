@@ -37,7 +37,7 @@ from slack_interface.proactive import Proactive, ProactivePolicy
 from slack_interface.running import RunningReplies
 from slack_interface.sends import SendRows, Sends
 from slack_interface.voice import Voice
-from slack_interface.web_client import Identity
+from slack_interface.web_client import Identity, WorkspaceClient
 
 log = structlog.get_logger()
 
@@ -81,9 +81,9 @@ class Desk:
     def __init__(
         self,
         identity: Identity,
-        client: AsyncWebClient,
+        client: WorkspaceClient,
         backroom: Backroom,
-        approvers: Sequence[str] = (),
+        installer: str = "",
     ) -> None:
         self.identity = identity
         self.client = client
@@ -94,10 +94,17 @@ class Desk:
         self.voice = Voice(client, sends)
         self.places = Places(client, Members(client))
         self.outgoing = Outgoing(backroom.rows, self.voice)
-        first = backroom.approvers or approvers
-        self._conversation = self._converses(backroom, sends, first)
+        self._first_approvers = list(backroom.approvers)
+        self._conversation = self._converses(backroom, sends)
         self._inbox = Inbox(backroom.rows, self._conversation.handle)
         self._register(backroom)
+        self._named = bool(backroom.approvers)
+        self.installed_by(installer)
+
+    def installed_by(self, installer: str) -> None:
+        """Who decides where no approver is named: whoever installed the app, if that is known."""
+        if not self._named:
+            self._first_approvers[:] = [installer] if installer else []
 
     async def open(self) -> int:
         """Take up what was left when the last process ended; how much there was."""
@@ -133,8 +140,15 @@ class Desk:
             reasons.append("The database cannot be written; the log says why.")
         return reasons
 
-    def _converses(self, room: Backroom, sends: Sends, approvers: Sequence[str]) -> Conversation:
-        gate = Gate(room.policy, self.places.members, self.places, room.rows, self.voice, approvers)
+    def _converses(self, room: Backroom, sends: Sends) -> Conversation:
+        gate = Gate(
+            room.policy,
+            self.places.members,
+            self.places,
+            room.rows,
+            self.voice,
+            self._first_approvers,
+        )
         answering = Answering(
             self.client,
             room.orchestrator,

@@ -63,13 +63,20 @@ class _RefusedError(VirtuousError):
 
 
 class HttpServer:
-    """Serves health and, with a signing secret, Slack's requests, in the caller's event loop.
+    """Serves health, pages and, with a signing secret, Slack's requests, in the caller's loop.
 
     Requests are refused with 503 until `open_to` says who takes them.
     """
 
-    def __init__(self, listen: Listen, not_ready: NotReady, signing_secret: str = "") -> None:
+    def __init__(
+        self,
+        listen: Listen,
+        not_ready: NotReady,
+        signing_secret: str = "",
+        pages: Sequence[Route] = (),
+    ) -> None:
         self._listen = listen
+        self._pages = pages
         self._not_ready = not_ready
         self._verifier = SignatureVerifier(signing_secret) if signing_secret else None
         self._take_in: Take | None = None
@@ -121,7 +128,8 @@ class HttpServer:
         return self._take_in is not None
 
     def _routes(self) -> Starlette:
-        routes = [Route("/health/live", _live), Route("/health/ready", self._ready)]
+        health = [Route("/health/live", _live), Route("/health/ready", self._ready)]
+        routes = [*health, *self._pages]
         if self._verifier:
             routes += [Route(path, self._take, methods=["POST"]) for path in PATHS]
         return Starlette(routes=routes)

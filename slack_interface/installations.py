@@ -1,16 +1,72 @@
 """Who let us in: the workspaces that we may speak in, and with which token."""
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Protocol
 
+from database.installations import Installation
 from slack_interface.incoming import Json
+
+
+class Ledger(Protocol):
+    """The rows on disk (database.installations)."""
+
+    def clock(self) -> float:
+        """Now, in seconds since 1970."""
+
+    def installations(self) -> list[Installation]:
+        """All of them."""
+
+    def installation(self, holder: str) -> Installation | None:
+        """One, as any process saved it last."""
+
+    async def save(self, installation: Installation) -> None:
+        """Add or replace."""
+
+    def served(self) -> dict[str, str]:
+        """The workspaces that an organisation's installation serves, each with the holder."""
+
+    async def serve(self, workspace: str, holder: str) -> None:
+        """Note that it serves this workspace."""
+
+    async def depart(self, holder: str) -> None:
+        """Note that they sent us away."""
+
+    def departures(self) -> list[str]:
+        """Who sent us away and is not settled with."""
+
+    async def stay(self, holder: str) -> None:
+        """There is nothing to settle any more."""
+
+    async def drop(self, holder: str) -> None:
+        """Delete an installation and its tokens."""
+
+    async def once(self, what: str, ttl: float) -> bool:
+        """True for one caller only, over all processes, until `ttl` seconds have passed."""
+
+    async def again(self, what: str) -> None:
+        """The next caller may have its turn before that."""
+
+    def seal(self, text: str) -> str:
+        """Encrypted and signed; fit for an address."""
+
+    def unseal(self, sealed: str, max_age: float) -> str | None:
+        """The reverse; None where it is not ours or too old."""
 
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """The way into one workspace."""
+    """The way into one workspace.
+
+    `holder` is whose installation it is: the workspace's own, or with `org` its organisation's;
+    empty for the token of the environment.
+    """
 
     team_id: str
-    token: str
+    token: str = field(repr=False)
+    holder: str = ""
+    org: bool = False
+    installer: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +75,94 @@ class Origin:
 
     team_ids: tuple[str, ...] = ()
     enterprise_id: str = ""
+
+
+class Installations:
+    """The index of accounts in memory; what is on disk is read by `load`."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self._own: dict[str, Account] = {}
+        self._installed: dict[str, Installation] = {}
+        self._served: dict[str, str] = {}
+
+    def load(self) -> None:
+        """Take over what this or another process has saved. Raises StoreError."""
+        self._installed = {one.holder: one for one in self._ledger.installations()}
+        self._served = self._ledger.served()
+
+    def add_own(self, team_id: str, token: str) -> Account:
+        """The workspace of the environment's token."""
+        account = self._own[team_id] = Account(team_id, token)
+        return account
+
+    def learn(self, installation: Installation) -> None:
+        """An installation is new, or has new tokens."""
+        self._installed[installation.holder] = installation
+
+    async def serve(self, account: Account) -> None:
+        """An organisation's installation is used in this workspace."""
+        if account.org and self._served.get(account.team_id) != account.holder:
+            self._served[account.team_id] = account.holder
+            await self._ledger.serve(account.team_id, account.holder)
+
+    def drop(self, holder: str) -> list[str]:
+        """Nothing of theirs is for us any more; the workspaces that this was about."""
+        installation = self._installed.pop(holder, None)
+        self._own.pop(holder, None)
+        if installation is None or not installation.org:
+            return [holder]
+        teams = [team for team, by in self._served.items() if by == holder]
+        self._served = {team: by for team, by in self._served.items() if by != holder}
+        return teams
+
+    def installed(self) -> list[Installation]:
+        """Everything that was installed by OAuth."""
+        return list(self._installed.values())
+
+    def accounts(self) -> Iterator[Account]:
+        """Every workspace that is known to have us, each once."""
+        teams = [one.holder for one in self._installed.values() if not one.org]
+        for team_id in dict.fromkeys([*teams, *self._own, *self._served]):
+            if account := self._account(team_id):
+                yield account
+
+    def account(self, origin: Origin) -> Account | None:
+        """The workspace that something belongs to; None where we were never let in."""
+        for team_id in origin.team_ids:
+            if found := self._account(team_id):
+                return found
+        whole = self._installed.get(origin.enterprise_id)
+        if whole and whole.org and origin.team_ids:
+            return _account_of(whole, origin.team_ids[0])
+        return None
+
+    def holder(self, origin: Origin) -> str:
+        """Whose installation something is about that is about no single workspace; '' for none."""
+        whole = self._installed.get(origin.enterprise_id)
+        if whole and whole.org and not any(team in self._installed for team in origin.team_ids):
+            return whole.holder
+        account = self.account(origin)
+        return (account.holder or account.team_id) if account else ""
+
+    def _account(self, team_id: str) -> Account | None:
+        """The environment's token comes first: whoever runs us chose it."""
+        if own := self._own.get(team_id):
+            return own
+        if installed := self._installed.get(team_id):
+            return _account_of(installed, team_id)
+        whole = self._installed.get(self._served.get(team_id, ""))
+        return _account_of(whole, team_id) if whole else None
+
+
+def _account_of(installation: Installation, team_id: str) -> Account:
+    return Account(
+        team_id,
+        installation.bot_token,
+        installation.holder,
+        installation.org,
+        installation.installer,
+    )
 
 
 def origin_of(payload: Json) -> Origin:
@@ -47,7 +191,7 @@ def origin_of(payload: Json) -> Origin:
         _part(payload, "team").get("enterprise_id"),
     )
     teams = dict.fromkeys(str(guess) for guess in guesses if guess)
-    # With the token of an organisation, Slack sometimes says the organisation where a team is due.
+    # With an organisation's token Slack sometimes names the organisation where a team is due.
     return Origin(
         tuple(team for team in teams if not team.startswith("E")),
         next((str(found) for found in enterprises if found), ""),
@@ -63,25 +207,3 @@ def _first(parts: object) -> Json:
     if isinstance(parts, list) and parts and isinstance(parts[0], dict):
         return dict(parts[0])
     return {}
-
-
-class Installations:
-    """The index of accounts, in memory."""
-
-    def __init__(self) -> None:
-        self._accounts: dict[str, Account] = {}
-
-    def add(self, account: Account) -> None:
-        """From here on what comes from this workspace is for us."""
-        self._accounts[account.team_id] = account
-
-    def accounts(self) -> list[Account]:
-        """Every workspace that is known to have us."""
-        return list(self._accounts.values())
-
-    def account(self, origin: Origin) -> Account | None:
-        """The workspace that something belongs to; None where we were never let in."""
-        for team_id in origin.team_ids:
-            if found := self._accounts.get(team_id):
-                return found
-        return None

@@ -4,19 +4,19 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 
 import structlog
 from slack_bolt.response import BoltResponse
-from slack_sdk.web.async_client import AsyncWebClient
 
 from database.errors import VirtuousError
+from slack_interface.departures import sends_away
 from slack_interface.desk import Desk, Furnish
 from slack_interface.incoming import Json
 from slack_interface.installations import Account, Installations, origin_of
 from slack_interface.payloads import UnreadableError, bolt_request, checked
 from slack_interface.transport import TRANSPORT_ERRORS, in_words
-from slack_interface.web_client import Identity, identify
+from slack_interface.web_client import Identity, WorkspaceClient, identify
 
 log = structlog.get_logger()
 
@@ -35,12 +35,6 @@ class _Opened:
     stack: AsyncExitStack
 
 
-@dataclass(slots=True)
-class _Trouble:
-    reason: str
-    since: float = field(default_factory=time.monotonic)
-
-
 class Switchboard:
     """Every desk there is. A desk knows its own workspace only, so that nothing can leak."""
 
@@ -48,13 +42,15 @@ class Switchboard:
         self,
         installations: Installations,
         furnish: Furnish,
-        client_for: Callable[[Account], AsyncWebClient],
+        client_for: Callable[[Account], WorkspaceClient],
+        sent_away: Callable[[str], Awaitable[None]],
     ) -> None:
         self._installations = installations
         self._furnish = furnish
         self._client_for = client_for
+        self._sent_away = sent_away
         self._opened: dict[str, _Opened] = {}
-        self._troubles: dict[str, _Trouble] = {}
+        self._troubles: dict[str, float] = {}
         self._locks: dict[str, asyncio.Lock] = {}
 
     @property
@@ -76,6 +72,10 @@ class Switchboard:
         if payload.get("type") == "url_verification":
             return BoltResponse(status=200, body={"challenge": str(payload.get("challenge"))})
         origin = origin_of(payload)
+        if sends_away(payload):
+            if holder := self._installations.holder(origin):
+                await self._sent_away(holder)
+            return BoltResponse(status=200)
         account = self._installations.account(origin)
         if account is None:
             log.warning("from_nowhere", teams=origin.team_ids, enterprise=origin.enterprise_id)
@@ -107,9 +107,31 @@ class Switchboard:
             return await self.open(account)
         except (*TRANSPORT_ERRORS, VirtuousError) as error:
             reason = str(error) if isinstance(error, VirtuousError) else in_words(error)
-            log.error("desk_not_opened", team=account.team_id, reason=reason)
-            self._troubles[account.team_id] = _Trouble(reason)
+            self._note_trouble(account.team_id, reason)
             return None
+
+    def renewed(self, account: Account) -> None:
+        """A workspace's token is another one now."""
+        if opened := self._opened.get(account.team_id):
+            opened.desk.client.token = account.token
+            opened.desk.installed_by(account.installer)
+
+    async def check(self) -> None:
+        """Ask Slack whether each desk is still welcome; who is not is named as not ready."""
+        for team_id, opened in list(self._opened.items()):
+            try:
+                await identify(opened.desk.client)
+            except TRANSPORT_ERRORS as error:
+                self._note_trouble(team_id, in_words(error))
+            else:
+                self._troubles.pop(team_id, None)
+
+    async def close_one(self, team_id: str) -> None:
+        """Close the desk of a workspace, if it is open; nothing is answered there any more."""
+        async with self._locks.setdefault(team_id, asyncio.Lock()):
+            self._troubles.pop(team_id, None)
+            if opened := self._opened.pop(team_id, None):
+                await _put_away(opened, 0.0)
 
     async def close(self, grace_s: float = 5.0) -> None:
         """Close every desk."""
@@ -122,24 +144,32 @@ class Switchboard:
 
     async def not_ready(self) -> list[str]:
         """Why some workspace cannot be answered right now, with its id."""
-        reasons = [f"{team} is not open; the log says why." for team in self._troubles]
+        reasons = [
+            f"Slack does not let us into {team}; the log says why." for team in self._troubles
+        ]
         for found in await asyncio.gather(*(desk.not_ready() for desk in self.desks)):
             reasons += [reason for reason in found if reason not in reasons]
         return reasons
 
+    def _note_trouble(self, team_id: str, reason: str) -> None:
+        log.error("desk_in_trouble", team=team_id, reason=reason)
+        self._troubles[team_id] = time.monotonic()
+
     async def _open_again(self, account: Account) -> Desk | None:
-        trouble = self._troubles.get(account.team_id)
-        if trouble and time.monotonic() - trouble.since < AGAIN_S:
+        since = self._troubles.get(account.team_id)
+        if since is not None and time.monotonic() - since < AGAIN_S:
             return None
         return await self.try_open(account)
 
     async def _make(self, account: Account, identity: Identity | None) -> _Opened:
         client = self._client_for(account)
         identity = identity or await identify(client)
+        # An organisation's token belongs to no single workspace.
+        identity = replace(identity, team_id=account.team_id)
         async with AsyncExitStack() as stack:
-            desk = Desk(
-                identity, client, await stack.enter_async_context(self._furnish(account.team_id))
-            )
+            backroom = await stack.enter_async_context(self._furnish(account.team_id))
+            desk = Desk(identity, client, backroom, account.installer)
+            await self._installations.serve(account)
             resumed = await desk.open()
             log.info("desk_opened", team=account.team_id, resumed=resumed)
             return _Opened(desk, stack.pop_all())

@@ -1,10 +1,13 @@
 """Calling Slack's Web API with one token, and asking it whose token that is."""
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import Any
 
 import aiohttp
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
+from slack_sdk.web.async_slack_response import AsyncSlackResponse
 
 from database.errors import ConfigurationError
 from slack_interface.transport import TRANSPORT_ERRORS, code_of, retry_handlers
@@ -33,14 +36,36 @@ def session() -> aiohttp.ClientSession:
     )
 
 
+Renew = Callable[[str], Awaitable[str]]
+"""Gives the token that is good now for one that has expired. Raises TRANSPORT_ERRORS."""
+
+
+class WorkspaceClient(AsyncWebClient):
+    """A Web API client whose token may expire: then it asks for the next and calls once more."""
+
+    renew: Renew | None = None
+
+    async def api_call(self, api_method: str, **arguments: Any) -> AsyncSlackResponse:
+        """Slack's answer. Raises TRANSPORT_ERRORS."""
+        token = self.token or ""
+        try:
+            return await super().api_call(api_method, **arguments)
+        except SlackApiError as error:
+            if self.renew is None or code_of(error) != "token_expired":
+                raise
+        self.token = await self.renew(token)
+        return await super().api_call(api_method, **arguments)
+
+
 def web_client(
     token: str | None, api_url: str, session: aiohttp.ClientSession, team_id: str | None = None
-) -> AsyncWebClient:
+) -> WorkspaceClient:
     """A Web API client that waits as long as Slack says and tries server errors again.
 
-    With the token of an organisation, `team_id` says for which of its workspaces every call is.
+    With the token of an organisation, `team_id` says for which of its workspaces every call is:
+    some methods insist, and the others take no notice (docs.slack.dev, organization-ready apps).
     """
-    return AsyncWebClient(
+    return WorkspaceClient(
         token=token,
         base_url=api_url,
         session=session,

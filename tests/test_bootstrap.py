@@ -1,5 +1,4 @@
 import asyncio
-import json
 import re
 import time
 from collections.abc import AsyncIterator, Mapping
@@ -10,7 +9,7 @@ import httpx
 import pytest
 from filelock import FileLock
 
-from bootstrap import MANIFEST, Assistant, assistant, demo, serve
+from bootstrap import Assistant, assistant, demo, serve
 from database.coordination import Coordination
 from database.errors import ConfigurationError
 from database.records import Run, RunQuery
@@ -18,6 +17,7 @@ from database.store import Store
 from orchestrator.administration import forget
 from orchestrator.settings import Settings, load_settings
 from slack_interface.local_workspace import LocalWorkspace
+from slack_interface.manifest import manifest
 from slack_interface.slack_bot import Mode
 from tests.model_server.server import ScriptedModel, answer
 from tests.orchestrator.fakes import ScriptedModels, WordEmbedder
@@ -25,8 +25,7 @@ from tests.orchestrator.fakes import ScriptedModels, WordEmbedder
 
 @pytest.fixture
 async def workspace() -> AsyncIterator[LocalWorkspace]:
-    manifest = json.loads(MANIFEST.read_text(encoding="utf-8"))
-    async with LocalWorkspace(manifest=manifest, pacing=False) as workspace:
+    async with LocalWorkspace(manifest=manifest(), pacing=False) as workspace:
         yield workspace
 
 

@@ -15,6 +15,7 @@ from agents.ports import FilesPort
 from agents.turns import TextDelta
 from database.coordination import Coordination
 from database.errors import InputError, StoreError, UnknownName
+from database.installations import InstallationRows
 from database.records import Document, Feedback, Message, Reader, Run, content_hash
 from database.store import Store
 from orchestrator.generalising import WorkflowInput
@@ -188,6 +189,9 @@ class Settings:
     slack_app_token: SecretStr | None
     slack_api_url: str
     slack_signing_secret: SecretStr | None = None
+    slack_client_id: str | None = None
+    slack_client_secret: SecretStr | None = None
+    virtuous6_public_url: str | None = None
 
 
 def likeness(a: str, b: str) -> float:
@@ -226,7 +230,15 @@ class World(People):
 
     def bot_with(self, settings: Settings) -> SlackBot:
         """A bot that is not started, with this world's parts behind its desk."""
-        return SlackBot(settings=settings, furnish=self._furnished)
+        return SlackBot(
+            settings=settings,
+            furnish=self._furnished,
+            ledger=InstallationRows(self.rows.engine),
+            erase=self._erase,
+        )
+
+    async def _erase(self, team_id: str) -> Mapping[str, int]:
+        return {**await self.store.erase(), "under_way": await self.rows.erase()}
 
     @asynccontextmanager
     async def _furnished(self, team_id: str) -> AsyncIterator[Backroom]:

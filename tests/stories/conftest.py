@@ -1,4 +1,3 @@
-import json
 import sys
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -9,9 +8,9 @@ import pytest_asyncio
 import structlog
 from pydantic import SecretStr
 
-from bootstrap import MANIFEST
 from orchestrator.settings import load_settings
 from slack_interface.local_workspace import LocalWorkspace
+from slack_interface.manifest import manifest
 from slack_interface.slack_bot import Mode
 from tests.model_server.server import ScriptedModel
 from tests.stories.story import Story
@@ -44,9 +43,8 @@ async def quiet_story(
     model_server: ScriptedModel, home: Path, transport: Mode
 ) -> AsyncIterator[Story]:
     """People in a workspace whose assistant is not started yet."""
-    manifest = json.loads(MANIFEST.read_text(encoding="utf-8"))
     async with (
-        LocalWorkspace(manifest=manifest, pacing=False) as workspace,
+        LocalWorkspace(manifest=manifest(), pacing=False) as workspace,
         httpx.AsyncClient(base_url=workspace.url) as http,
     ):
         settings = load_settings(

@@ -1,0 +1,101 @@
+"""Being sent away: the desk closes, and all that was kept of the workspace is deleted."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+
+import structlog
+from slack_sdk.web.async_client import AsyncWebClient
+
+from database.errors import VirtuousError
+from slack_interface.incoming import Json
+from slack_interface.installations import Account, Installations, Ledger
+from slack_interface.transport import TRANSPORT_ERRORS, code_of, in_words
+from slack_interface.web_client import identify
+
+log = structlog.get_logger()
+
+_DEAD = frozenset(
+    {"account_inactive", "token_revoked", "invalid_auth", "not_authed", "invalid_refresh_token"}
+)
+"""What Slack says of a token that will never be good again."""
+
+Erase = Callable[[str], Awaitable[Mapping[str, int]]]
+"""Deletes all that is kept of the workspace with this id; how many rows, by table."""
+
+
+def sends_away(payload: Json) -> bool:
+    """Whether an event says that we, and not only some person's token, are no longer wanted."""
+    event = payload.get("event")
+    if payload.get("type") != "event_callback" or not isinstance(event, dict):
+        return False
+    if event.get("type") == "app_uninstalled":
+        return True
+    tokens = event.get("tokens")
+    return (
+        event.get("type") == "tokens_revoked"
+        and isinstance(tokens, dict)
+        and bool(tokens.get("bot"))
+    )
+
+
+@dataclass(slots=True)
+class Departures:
+    """Settles with those who sent us away.
+
+    That they did is on disk before Slack hears that we know, and is taken off when all is deleted:
+    a process that ends meanwhile goes on with its next start. An event may be late or replayed, and
+    the app installed again since; so nothing is deleted while Slack still takes the token.
+    """
+
+    ledger: Ledger
+    installations: Installations
+    client_for: Callable[[Account], AsyncWebClient]
+    close_desk: Callable[[str], Awaitable[None]]
+    erase: Erase
+
+    async def note(self, holder: str) -> None:
+        """On disk when this returns. Raises StoreError."""
+        await self.ledger.depart(holder)
+
+    async def settle_all(self) -> None:
+        """Settle with everybody; who cannot be settled with now stays noted."""
+        for holder in self.ledger.departures():
+            try:
+                await self.settle(holder)
+            except (*TRANSPORT_ERRORS, VirtuousError) as error:
+                log.error("departure_not_settled", holder=holder, reason=in_words(error))
+
+    async def settle(self, holder: str) -> None:
+        """Delete all that is theirs, unless Slack still takes their token.
+
+        Raises:
+            TRANSPORT_ERRORS, VirtuousError: it could not be found out, or not all be deleted.
+        """
+        if await self._still_wanted(holder):
+            log.warning("not_sent_away", holder=holder, reason="Slack still takes the token")
+            await self.ledger.stay(holder)
+            return
+        teams = self.installations.drop(holder)
+        for team_id in teams:
+            await self.close_desk(team_id)
+            deleted = await self.erase(team_id)
+            log.warning("workspace_erased", team=team_id, **deleted)
+        await self.ledger.drop(holder)
+        await self.ledger.stay(holder)
+        log.warning("sent_away", holder=holder, teams=teams)
+
+    async def _still_wanted(self, holder: str) -> bool:
+        account = next((one for one in self.installations.accounts() if _is_of(one, holder)), None)
+        if account is None:
+            return False
+        try:
+            await identify(self.client_for(account))
+        except TRANSPORT_ERRORS as error:
+            if code_of(error) not in _DEAD:
+                raise
+            return False
+        return True
+
+
+def _is_of(account: Account, holder: str) -> bool:
+    return (account.holder or account.team_id) == holder

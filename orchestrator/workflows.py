@@ -1,5 +1,6 @@
 """Saved workflows: a run or a thread, made replayable with new inputs."""
 
+import hashlib
 import re
 import time
 from collections.abc import Mapping, Sequence
@@ -18,6 +19,7 @@ from database.records import (
     Document,
     Reader,
     Run,
+    content_hash,
     one_person,
     private_channel,
     random_run_id,
@@ -25,6 +27,7 @@ from database.records import (
 )
 from database.store import Store
 from orchestrator.agent_pool import AgentPool
+from orchestrator.answering import thread_reader
 from orchestrator.generalising import WorkflowInput, filled, generalised
 from orchestrator.requests import Request
 from orchestrator.routing import GENERALIST
@@ -40,51 +43,66 @@ class Workflows:
 
     A workflow is a Document of kind `runbook`: `{"description", "steps": [{"request", "agent"}],
     "inputs": [{"name", "example"}]}`; a step's request names its inputs in braces.
+
+    Each audience has its own names: a private workflow neither takes nor tells a name that others
+    use. Where a person may see several of one name, their own goes before a private channel's, and
+    that before everybody's.
     """
 
     def __init__(self, store: Store, pool: AgentPool, redactor: Redactor) -> None:
         self._store = store
         self._pool = pool
         self._redactor = redactor
-        self._audiences: dict[str, str] = {}
+        self._kept: list[Document] = []
         self._seen_change: int | None = None
 
     async def save(self, name: str, runs: Sequence[Run], author: str, audience: str) -> Document:
         """Keep these runs (oldest first) as a workflow that whoever may read them all may use.
 
-        Raises InputError with what to do when the name cannot be used or is taken, or when there
-        is nothing to save.
+        Returns it under the name that its readers call it by. The same runs saved again by the
+        same person under the same name are the same save, as after a crash before it was told.
+        Raises InputError with what to do when the name cannot be used or is taken, by this
+        audience's or by everybody's, or when there is nothing to save.
         """
         slug = slug_of(name)
         answered = [run for run in runs if run.reply and run.kind == "reply"]
-        steps = _last_words(answered)
-        if not answered:
-            raise InputError(
-                "There is no answer to save yet. Ask me something first, then save it."
-            )
-        if len(steps) > MAX_STEPS:
-            raise InputError(
-                f"A workflow has at most {MAX_STEPS} steps, this thread has {len(steps)}. "
-                "Save a single answer instead."
-            )
-        return await self._store.create_document(
-            "runbook",
-            slug,
-            _body(steps),
-            origin="person",
-            author=author,
-            audience=_narrowest(answered, author, audience),
-        )
+        readers = _narrowest(answered, author, audience)
+        body = _body(_steps_of(answered))
+        known = _named(slug, readers, await self._documents())
+        if known and (known.author, known.version) == (author, content_hash(body)):
+            return known
+        taken = InputError(f"The name {slug} is taken; choose another.")
+        if known or (await self._store.document("runbook", slug)):
+            raise taken
+        try:
+            made = await self._store.create_document(
+                "runbook", self._key(slug, readers), body,
+                origin="person", author=author, audience=readers,
+            )  # fmt: skip
+        except InputError:
+            raise taken from None
+        return replace(made, name=slug)
 
-    async def names(self, reader: Reader) -> list[str]:
-        """Names of the workflows that `reader` may see, in order."""
+    def _key(self, slug: str, audience: str) -> str:
+        """What a workflow's document is called: it names no person, also where it is one's own."""
+        if audience == PUBLIC:
+            return slug
+        whose = f"{self._store.workspace} {audience}"
+        return f"{slug}@{hashlib.sha256(whose.encode()).hexdigest()[:12]}"
+
+    async def _documents(self) -> list[Document]:
+        """Every workflow, under the name that its readers call it by."""
         change = self._store.documents_changed()
         if change != self._seen_change:
             documents = await self._store.documents("runbook")
-            self._audiences = {d.name: d.audience for d in documents}
+            self._kept = [replace(d, name=d.name.partition("@")[0]) for d in documents]
             self._seen_change = change
+        return self._kept
+
+    async def names(self, reader: Reader) -> list[str]:
+        """Names of the workflows that `reader` may see, in order."""
         allowed = reader.audiences()
-        return sorted(name for name, audience in self._audiences.items() if audience in allowed)
+        return sorted({d.name for d in await self._documents() if d.audience in allowed})
 
     async def named_in(self, text: str, reader: Reader) -> list[str]:
         """The workflows that `text` speaks of, with spaces or hyphens, that `reader` may see."""
@@ -103,7 +121,7 @@ class Workflows:
         Each continues the one before, whose answer it sees. Raises UnknownName, or InputError for
         an input that the workflow does not have or that must be given.
         """
-        document = await self._visible(name, request_base.reader)
+        document = await self._visible(name, thread_reader(request_base))
         made: list[Request] = []
         previous = request_base.parent_run_id
         for number, (text, agent) in enumerate(self._steps(document, inputs)):
@@ -130,9 +148,10 @@ class Workflows:
 
     async def _visible(self, name: str, reader: Reader) -> Document:
         slug = name.strip().lower().replace(" ", "-")
-        document = await self._store.document("runbook", slug)
-        if document is not None and document.audience in reader.audiences():
-            return document
+        documents = await self._documents()
+        for audience in _narrow_first(reader):
+            if document := _named(slug, audience, documents):
+                return document
         names = await self.names(reader)
         there = f"There are: {', '.join(names)}." if names else "None is saved yet."
         raise UnknownName(f"There is no workflow called {name}. {there}")
@@ -201,6 +220,28 @@ def slug_of(name: str) -> str:
             "such as: weekly-report."
         )
     return slug
+
+
+def _named(slug: str, audience: str, documents: Sequence[Document]) -> Document | None:
+    return next((d for d in documents if (d.name, d.audience) == (slug, audience)), None)
+
+
+def _narrow_first(reader: Reader) -> list[str]:
+    own = one_person(reader.user_id)
+    return sorted(reader.audiences(), key=lambda a: (a != own, a == PUBLIC, a))
+
+
+def _steps_of(answered: Sequence[Run]) -> list[Run]:
+    """What to keep of a thread's answers. Raises InputError when that is nothing, or too much."""
+    if not answered:
+        raise InputError("There is no answer to save yet. Ask me something first, then save it.")
+    steps = _last_words(answered)
+    if len(steps) > MAX_STEPS:
+        raise InputError(
+            f"A workflow has at most {MAX_STEPS} steps, this thread has {len(steps)}. "
+            "Save a single answer instead."
+        )
+    return steps
 
 
 def _last_words(runs: Sequence[Run]) -> list[Run]:

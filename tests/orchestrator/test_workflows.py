@@ -1,6 +1,10 @@
+from pathlib import Path
+from typing import Any
+
 import pytest
 
 from agents.errors import ModelUnavailable
+from database import migrations
 from database.errors import InputError, ModelError, UnknownName
 from database.records import (
     PUBLIC,
@@ -11,6 +15,7 @@ from database.records import (
     private_channel,
 )
 from database.store import Store
+from orchestrator.requests import Request
 from tests.orchestrator.conftest import House
 from tests.orchestrator.fakes import ScriptedModels, agent, away, request
 
@@ -20,6 +25,10 @@ ME = Reader("U1", frozenset({"C9"}))
 
 def done(text: str, audience: str = PUBLIC, name: str = "generalist") -> Run:
     return Run(f"r-{text}", text, name, reply="ok", audience=audience)
+
+
+def body_of(text: str) -> dict[str, Any]:
+    return {"description": text, "steps": [{"request": text, "agent": "generalist"}], "inputs": []}
 
 
 async def house_of(store: Store) -> House:
@@ -120,6 +129,82 @@ async def test_a_taken_name_and_nothing_to_save_are_refused(store: Store) -> Non
         await house.workflows.save("flow", [done("y")], "U1", PUBLIC)
     with pytest.raises(InputError, match="Ask me something first"):
         await house.workflows.save("other", [Run("r", "x", "generalist")], "U1", PUBLIC)
+
+
+async def test_a_private_name_neither_takes_nor_tells_the_name_for_others(store: Store) -> None:
+    house = await house_of(store)
+    flows, channel = house.workflows, private_channel("C9")
+    for author, audience in (("U1", one_person("U1")), ("U2", one_person("U2")), ("U3", channel)):
+        saved = await flows.save("plan", [done(f"News by {author}", audience)], author, audience)
+        assert (saved.name, saved.audience) == ("plan", audience)
+    public = await flows.save("plan", [done("News by all")], "U4", PUBLIC)
+    assert public.name == "plan"
+
+    async def runs(base: Request) -> str:
+        return (await flows.requests("plan", {}, base))[0].text
+
+    direct = request("run plan", audience=one_person("U1"), reader=ME)
+    assert await flows.names(ME) == ["plan"]
+    assert await flows.named_in("do the plan", ME) == ["plan"]
+    assert await runs(direct) == "News by U1", "one's own goes first"
+    there = request("run plan", audience=channel, channel_id="C9", reader=ME)
+    assert await runs(there) == "News by U3", "never what others here may not read"
+    assert await runs(request("run plan", reader=ME)) == "News by all"
+    assert await runs(request("run plan", reader=Reader("U5"))) == "News by all"
+    with pytest.raises(InputError, match="The name plan is taken; choose another"):
+        await flows.save("plan", [done("Else", one_person("U5"))], "U5", PUBLIC)
+
+
+async def test_private_names_of_before_are_freed_for_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps = migrations.steps("record")
+    before = {name: sql for name, sql in steps.items() if name < "0007"}
+    monkeypatch.setattr(migrations, "steps", lambda _: before)
+    old = Store.open(tmp_path, "T1")
+    for name, audience in (("plan", one_person("U1")), ("report", PUBLIC)):
+        made = await old.create_document(
+            "runbook", name, body_of("Old news"), origin="person", author="U1", audience=audience
+        )
+        await old.activate("runbook", name, body_of("News"), base=made.version,
+                           origin="person", author="U1", reason=None)  # fmt: skip
+    await old.close()
+    monkeypatch.undo()
+
+    store = Store.open(tmp_path, "T1")
+    house = await house_of(store)
+    direct = request("run plan", audience=one_person("U1"), reader=ME)
+    assert (await house.workflows.requests("plan", {}, direct))[0].text == "News"
+    assert await house.workflows.names(ME) == ["plan", "report"]
+    assert (await house.workflows.save("plan", [done("All")], "U2", PUBLIC)).name == "plan"
+    for name, known in (("plan", one_person("U1")), ("report", PUBLIC)):
+        with pytest.raises(InputError, match="is taken"):
+            await house.workflows.save(name, [done("Else", known)], "U1", known)
+    assert len(await store.history("runbook", "report")) == 2
+    (private,) = [d for d in await store.documents("runbook") if d.audience != PUBLIC]
+    assert len(await store.history("runbook", private.name)) == 2
+    await store.close()
+
+
+async def test_no_document_is_named_by_a_person(store: Store) -> None:
+    house = await house_of(store)
+    await house.workflows.save("plan", [done("News", one_person("U0ADA"))], "U0ADA", PUBLIC)
+    (document,) = await store.documents("runbook")
+    assert document.name.startswith("plan@")
+    assert "U0ADA" not in document.name
+
+
+async def test_the_same_save_again_is_one_save(store: Store) -> None:
+    house = await house_of(store)
+    for audience in (PUBLIC, one_person("U1")):
+        runs = [done("News about Acme", audience), done("Shorter", audience)]
+        name = f"flow-{audience[:3]}"
+        first = await house.workflows.save(name, runs, "U1", audience)
+        assert await house.workflows.save(name, runs, "U1", audience) == first
+        for other, author in ((runs, "U2"), (runs[:1], "U1")):
+            if audience == PUBLIC or author == "U1":
+                with pytest.raises(InputError, match="is taken"):
+                    await house.workflows.save(name, other, author, audience)
 
 
 async def test_inputs_are_checked(store: Store) -> None:

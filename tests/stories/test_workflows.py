@@ -129,8 +129,7 @@ async def test_what_was_private_in_a_request_must_be_given_anew(story: Story) ->
     await story.ask("Write an invitation to bob@example.org")
     await story.command("/save-workflow", "invite")
     await story.whispers()
-    document = await story.house.store.document("runbook", "invite")
-    assert document
+    [document] = await story.house.store.documents("runbook")
     assert "bob@example.org" not in seen(document.body)
 
     [refusal] = await story.replies(await story.say("run invite"))

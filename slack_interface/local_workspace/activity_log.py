@@ -18,6 +18,7 @@ class ApiCall:
     error: str | None
     ms: float
     at: float = field(default_factory=time.time)
+    team: str | None = None
 
     def row(self) -> Json:
         """As `/_control/log` shows it; the token is never among the arguments."""
@@ -30,6 +31,7 @@ class ApiCall:
             "ok": self.error is None,
             "error": self.error,
             "ms": round(self.ms, 3),
+            "team": self.team,
         }
 
 
@@ -51,6 +53,7 @@ class Attempt:
     outcome: str = "pending"
     ack_ms: float | None = None
     at: float = field(default_factory=time.time)
+    team: str | None = None
 
     def settle(self, outcome: str) -> None:
         """Note how it ended, and after how long."""
@@ -78,14 +81,23 @@ class ActivityLog:
         self._entries.clear()
 
     def rows(
-        self, *, kind: str | None = None, method: str | None = None, limit: int | None = None
+        self,
+        *,
+        kind: str | None = None,
+        method: str | None = None,
+        team: str | None = None,
+        limit: int | None = None,
     ) -> list[Json]:
-        """Entries as JSON, oldest first; of one kind or method, the last `limit` of them."""
-        rows = [entry.row() for entry in self._entries if _matches(entry, kind, method)]
+        """Entries as JSON, oldest first; of one kind, method or team, the last `limit` of them."""
+        rows = [entry.row() for entry in self._entries if _matches(entry, kind, method, team)]
         return rows[-limit:] if limit else rows
 
 
-def _matches(entry: ApiCall | Attempt, kind: str | None, method: str | None) -> bool:
+def _matches(
+    entry: ApiCall | Attempt, kind: str | None, method: str | None, team: str | None
+) -> bool:
+    if team is not None and entry.team != team:
+        return False
     is_call = isinstance(entry, ApiCall)
     if kind is not None and kind != ("api" if is_call else "delivery"):
         return False

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
-from slack_interface.local_workspace.config import TEAM_ID, Json
+from slack_interface.local_workspace.config import Json
 
 Kind = Literal["channel", "private", "im"]
 
@@ -89,8 +89,8 @@ class Channel:
         timestamps = self.replies.get(root_ts, [])
         yield from _between(timestamps, self.messages, oldest, latest, inclusive)
 
-    def as_slack(self, bot_user_id: str) -> Json:
-        """The conversation object of the Web API."""
+    def as_slack(self, bot_user_id: str, team_id: str) -> Json:
+        """The conversation object of the Web API, as the team sees it."""
         answer: Json = {
             "id": self.id,
             "created": self.created,
@@ -103,7 +103,7 @@ class Channel:
             "is_shared": False,
             "is_ext_shared": False,
             "is_org_shared": False,
-            "context_team_id": TEAM_ID,
+            "context_team_id": team_id,
             "updated": self.created * 1000,
         }
         if self.kind == "im":

@@ -29,12 +29,20 @@ class Clock:
     def rate(self, value: float) -> None:
         self._virtual, self._real = self.now(), time.monotonic()
         self._rate = value
+        self._wake()
+
+    def _wake(self) -> None:
         self._changed.set()
         self._changed = asyncio.Event()
 
     def now(self) -> float:
         """Virtual seconds since the start; never goes back."""
         return self._virtual + (time.monotonic() - self._real) * self._rate
+
+    def advance(self, virtual_seconds: float) -> None:
+        """Let time pass at once; waits that are under way get shorter."""
+        self._virtual += virtual_seconds
+        self._wake()
 
     def real(self, virtual_seconds: float) -> float:
         """How long `virtual_seconds` last in real seconds."""

@@ -1,5 +1,6 @@
 """What a local workspace is started with."""
 
+import re
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -57,9 +58,46 @@ DEFAULT_EVENTS = frozenset(
         "message.mpim",
         "reaction_added",
         "reaction_removed",
+        "team_access_granted",
+        "team_access_revoked",
         "tokens_revoked",
     ]
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Enterprise:
+    """An organisation of several teams; `installed` has the app in all of them from the start."""
+
+    id: str = "E0VIRTUOUS"
+    name: str = "Virtuous6 Org"
+    installed: bool = False
+    bot_token: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Team:
+    """One workspace. `installed` False: nobody has installed the app there yet.
+
+    `bot_token` is the token of an installed app, random unless given. Ids of people and channels
+    are the same in every team, so that a mix-up of two teams shows.
+    """
+
+    id: str = TEAM_ID
+    name: str = "Virtuous6 Local"
+    enterprise: Enterprise | None = None
+    installed: bool = True
+    bot_token: str | None = None
+
+    @property
+    def domain(self) -> str:
+        """The name as addresses have it."""
+        return re.sub(r"[^a-z0-9]+", "-", self.name.lower()).strip("-")
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """The team's id and that of its organisation."""
+        return (self.id,) if self.enterprise is None else (self.id, self.enterprise.id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +112,7 @@ class Command:
 
 @dataclass(frozen=True, slots=True)
 class Secrets:
-    """Tokens and keys of the one installed app; random unless given."""
+    """Tokens and keys of the app; random unless given. `bot_token` is the first team's."""
 
     bot_token: str = field(default_factory=lambda: f"xoxb-local-{secrets.token_hex(16)}")
     app_token: str = field(default_factory=lambda: f"xapp-1-{APP_ID}-{secrets.token_hex(16)}")
@@ -86,9 +124,10 @@ class Secrets:
 
 @dataclass(frozen=True, slots=True)
 class AppConfig:
-    """The installed app as its manifest describes it.
+    """The app as its manifest describes it.
 
-    `commands` is None when nothing was declared: then every slash command is passed on.
+    `commands` is None when nothing was declared: then every slash command is passed on. Where no
+    redirect URL was declared, OAuth goes back to any address on this machine.
     """
 
     name: str = "Virtuous6"
@@ -98,24 +137,30 @@ class AppConfig:
     commands: tuple[Command, ...] | None = None
     shortcuts: tuple[Json, ...] = ()
     prompts: tuple[Json, ...] = ()
+    redirect_urls: tuple[str, ...] = ()
+    token_rotation: bool = False
+    org_deploy: bool = True
 
     @classmethod
     def from_manifest(cls, manifest: Mapping[str, Any]) -> "AppConfig":
-        """Read scopes, events, commands, shortcuts and prompts from an app manifest (JSON)."""
+        """Read scopes, events, commands, shortcuts, prompts and OAuth from a manifest (JSON)."""
         features = manifest.get("features", {})
         agent = features.get("agent_view") or features.get("assistant_view") or {}
         about = manifest.get("display_information", {})
         settings = manifest.get("settings", {})
-        scopes = manifest.get("oauth_config", {}).get("scopes", {}).get("bot", [])
+        oauth = manifest.get("oauth_config", {})
         events = settings.get("event_subscriptions", {}).get("bot_events", [])
         return cls(
             name=features.get("bot_user", {}).get("display_name") or about.get("name", "App"),
             description=agent.get("agent_description") or about.get("description", ""),
-            scopes=frozenset(scopes),
+            scopes=frozenset(oauth.get("scopes", {}).get("bot", [])),
             events=frozenset(events),
             commands=tuple(_command(declared) for declared in features.get("slash_commands", [])),
             shortcuts=tuple(features.get("shortcuts", [])),
             prompts=tuple(agent.get("suggested_prompts", [])),
+            redirect_urls=tuple(oauth.get("redirect_urls", [])),
+            token_rotation=bool(settings.get("token_rotation_enabled")),
+            org_deploy=bool(settings.get("org_deploy_enabled")),
         )
 
 
@@ -146,6 +191,8 @@ class Limits:
     stream_chars: int = 40_000
     socket_refresh_s: float = 18_060.0
     sockets: int = 10
+    oauth_code_s: float = 600.0
+    access_token_s: float = 43_200.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +202,7 @@ class WorkspaceConfig:
     port: int = 0
     host: str = "127.0.0.1"
     state_file: Path | None = None
-    team_name: str = "Virtuous6 Local"
+    teams: tuple[Team, ...] = (Team(),)
     app: AppConfig = field(default_factory=AppConfig)
     secrets: Secrets = field(default_factory=Secrets)
     limits: Limits = field(default_factory=Limits)

@@ -7,15 +7,18 @@ from starlette.routing import Route
 from slack_interface.local_workspace import interactions, people, sessions, submissions
 from slack_interface.local_workspace.config import Json
 from slack_interface.local_workspace.errors import ControlError
+from slack_interface.local_workspace.installations import Grant, Installation
 from slack_interface.local_workspace.requests import Endpoint, Fields, guarded, read_json, reply
 from slack_interface.local_workspace.runtime import Runtime
-from slack_interface.local_workspace.web_api.oauth_misc import uninstall
+from slack_interface.local_workspace.seed import ADA
+from slack_interface.local_workspace.teams import Teams
 
 
 class Control:
     """The endpoints; each reads its fields, acts for the named person, answers JSON."""
 
-    def __init__(self, runtime: Runtime) -> None:
+    def __init__(self, teams: Teams, runtime: Runtime) -> None:
+        self._teams = teams
         self._runtime = runtime
 
     def routes(self) -> list[Route]:
@@ -37,7 +40,11 @@ class Control:
             "faults": self.faults,
             "request-url": self.request_url,
             "disconnect": self.disconnect,
+            "install": self.install,
             "uninstall": self.uninstall,
+            "revoke-tokens": self.revoke_tokens,
+            "team-access": self.team_access,
+            "clock": self.clock,
             "reset": self.reset,
         }
         gets: dict[str, Endpoint] = {
@@ -47,6 +54,7 @@ class Control:
             "state": self.state,
             "faults": self.show_faults,
             "log": self.log,
+            "teams": self.teams,
         }
         found = [Route(f"/_control/{p}", guarded(e), methods=["POST"]) for p, e in posts.items()]
         return found + [
@@ -204,7 +212,7 @@ class Control:
     async def request_url(self, request: Request) -> Response:
         """Use HTTP mode with {"url"}, or Socket Mode again with {"url": null}."""
         fields = Fields(await read_json(request))
-        await self._runtime.set_request_url(fields.optional("url"))
+        await self._runtime.platform.set_request_url(fields.optional("url"))
         return reply({"ok": True})
 
     async def disconnect(self, request: Request) -> Response:
@@ -215,16 +223,66 @@ class Control:
             raise ControlError("invalid_reason", f"{reason!r} is not a reason Slack gives.")
         return reply({"ok": True, "connections": self._runtime.sockets.disconnect(reason)})
 
-    async def uninstall(self, request: Request) -> Response:
-        """Remove the app: its token dies."""
-        await read_json(request)
-        uninstall(self._runtime)
+    async def install(self, request: Request) -> Response:
+        """An admin installs the app from Slack's own pages: with all its scopes, without OAuth."""
+        fields = Fields(await read_json(request))
+        user = self._runtime.workspace.user_named(fields.optional("user") or ADA)
+        team, scopes = self._runtime.team, self._runtime.config.app.scopes
+        self._teams.install(Grant(team.id, team.enterprise, user, scopes, None, 0))
         return reply({"ok": True})
 
-    async def reset(self, request: Request) -> Response:
-        """Forget everything."""
+    async def uninstall(self, request: Request) -> Response:
+        """An admin removes the app: its tokens die, and it hears tokens_revoked, app_uninstalled.
+
+        An org-wide installation goes with {"org": true}; else it only leaves this workspace.
+        """
+        fields = Fields(await read_json(request))
+        installation = self._installation()
+        if installation.is_enterprise_install and not fields.flag("org"):
+            self._teams.set_access(installation, self._runtime.team.id, granted=False)
+        else:
+            self._teams.uninstall(installation)
+        return reply({"ok": True})
+
+    async def revoke_tokens(self, request: Request) -> Response:
+        """The app's token dies and it hears tokens_revoked; it is not uninstalled by that."""
         await read_json(request)
-        await self._runtime.reset()
+        self._teams.revoke(self._installation().token)
+        return reply({"ok": True})
+
+    async def team_access(self, request: Request) -> Response:
+        """An org admin gives the org-wide app access here with {"granted": true}, or takes it."""
+        fields = Fields(await read_json(request))
+        team = self._runtime.team
+        org = team.enterprise.id if team.enterprise else ""
+        installation = self._runtime.platform.installations.of_enterprise(org)
+        if installation is None:
+            raise ControlError("app_not_installed", "The app is not installed org-wide.", 409)
+        self._teams.set_access(installation, team.id, granted=fields.flag("granted"))
+        return reply({"ok": True})
+
+    def _installation(self) -> Installation:
+        installation = self._runtime.installation
+        if installation is None:
+            raise ControlError("app_not_installed", "The app is not installed here.", 409)
+        return installation
+
+    async def clock(self, request: Request) -> Response:
+        """Let {"advance_s"} seconds of workspace time pass at once."""
+        advance = (await read_json(request)).get("advance_s")
+        if isinstance(advance, bool) or not isinstance(advance, int | float) or advance < 0:
+            raise ControlError("invalid_field", "advance_s is a number of seconds, 0 or more.")
+        self._runtime.clock.advance(advance)
+        return reply({"ok": True, "now": self._runtime.clock.now()})
+
+    async def teams(self, request: Request) -> Response:
+        """The workspaces that this process serves."""
+        return reply({"ok": True, "teams": team_list(self._teams)})
+
+    async def reset(self, request: Request) -> Response:
+        """Forget everything, in every team."""
+        await read_json(request)
+        await self._teams.reset()
         return reply({"ok": True})
 
     async def messages(self, request: Request) -> Response:
@@ -254,15 +312,35 @@ class Control:
         return reply(overview(self._runtime))
 
     async def log(self, request: Request) -> Response:
-        """API calls and deliveries; ?kind=api|delivery ?method=NAME ?limit=N."""
+        """Calls and deliveries of all teams; ?kind=api|delivery ?method=NAME ?team=ID ?limit=N."""
         query = request.query_params
         limit = query.get("limit", "")
         if limit and not limit.isdigit():
             raise ControlError("invalid_limit", "limit must be a whole number.")
         rows = self._runtime.log.rows(
-            kind=query.get("kind"), method=query.get("method"), limit=int(limit or 0)
+            kind=query.get("kind"),
+            method=query.get("method"),
+            team=query.get("team"),
+            limit=int(limit or 0),
         )
         return reply({"ok": True, "log": rows})
+
+
+def team_list(teams: Teams) -> list[Json]:
+    """Each team with its page's address and how the app is installed there."""
+    found = []
+    for runtime in teams.runtimes.values():
+        installation, enterprise = runtime.installation, runtime.team.enterprise
+        row: Json = {
+            "id": runtime.team.id,
+            "name": runtime.team.name,
+            "url": runtime.base_url,
+            "installed": installation is not None,
+            "is_enterprise_install": bool(installation and installation.is_enterprise_install),
+            "enterprise": {"id": enterprise.id, "name": enterprise.name} if enterprise else None,
+        }
+        found.append(row)
+    return found
 
 
 def overview(runtime: Runtime) -> Json:
@@ -271,7 +349,7 @@ def overview(runtime: Runtime) -> Json:
     now = runtime.clock.now()
     return {
         "ok": True,
-        "team": {"id": workspace.team["id"], "name": workspace.team_name},
+        "team": {"id": workspace.team.id, "name": workspace.team.name},
         "users": list(workspace.users.values()),
         "channels": [
             {
@@ -292,6 +370,7 @@ def overview(runtime: Runtime) -> Json:
         },
         "prompts": workspace.prompts,
         "streams": [f"{c}:{ts}" for c, ts in workspace.streams],
+        "installation": {"installed": workspace.has_app, "scopes": sorted(runtime.scopes)},
         "app": {
             "connected": runtime.delivery.is_connected(),
             "connections": runtime.sockets.connections,

@@ -23,12 +23,16 @@ REORDER_PATIENCE_S = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Parcel:
-    """Something for the app. `name` is the event type, the command or the interaction type."""
+    """Something for the app. `name` is the event type, the command or the interaction type.
+
+    `team` is where it happened.
+    """
 
     type: ParcelType
     name: str
     payload: Json
     accepts_response: bool = False
+    team: str | None = None
 
     @property
     def event_id(self) -> str | None:
@@ -158,6 +162,7 @@ class Delivery:
             number,
             reason,
             parcel.payload,
+            team=parcel.team,
         )
         self._log.add(attempt)
         try:

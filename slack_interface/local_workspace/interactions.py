@@ -1,5 +1,6 @@
 """Commands, buttons, selects, shortcuts and the Home tab: from a person's act to the app."""
 
+from dataclasses import replace
 from typing import Any
 
 from slack_interface.local_workspace import actions, mentions, payloads, people, posting
@@ -21,10 +22,12 @@ NO_ANSWER = {
 async def to_app(runtime: Runtime, parcel: Parcel, user_id: str) -> Reply:
     """Send an interaction while the person waits; a failure is shown to them as a notice.
 
-    Raises ControlError `app_did_not_answer`.
+    Raises ControlError `app_not_installed`, `app_did_not_answer`.
     """
+    if runtime.installation is None:
+        raise ControlError("app_not_installed", "The app is not installed here.", 409)
     try:
-        return await runtime.delivery.send_interaction(parcel)
+        return await runtime.delivery.send_interaction(replace(parcel, team=runtime.team.id))
     except UndeliveredError as problem:
         text = NO_ANSWER[problem.outcome]
         runtime.live.tell(user_id, {"type": "notice", "text": text})
@@ -52,15 +55,17 @@ async def run_command(
     declared = _declared(runtime, command)
     if declared is not None and declared.should_escape:
         text = mentions.encode(runtime.workspace, text, labelled=True)
-    url = response_url(runtime, channel, user_id)
+    installation = runtime.installation
     payload = payloads.command(
         runtime.secrets.verification_token,
+        runtime.team,
         channel,
         runtime.workspace.users[user_id],
-        command,
-        text,
-        url,
-        runtime.triggers.issue_trigger(user_id),
+        is_enterprise_install=installation is not None and installation.is_enterprise_install,
+        command=command,
+        text=text,
+        response_url=response_url(runtime, channel, user_id),
+        trigger_id=runtime.triggers.issue_trigger(user_id),
     )
     parcel = Parcel("slash_commands", command, payload, accepts_response=True)
     reply = await to_app(runtime, parcel, user_id)
@@ -75,7 +80,7 @@ def _declared(runtime: Runtime, command: str) -> Command | None:
     found = next((declared for declared in known if declared.command == command), None)
     if found is None:
         raise ControlError("unknown_command", f"{command} is not a command of any app here.", 404)
-    if "commands" not in runtime.config.app.scopes:
+    if "commands" not in runtime.scopes:
         raise ControlError("unknown_command", "The app lacks the `commands` scope.", 404)
     return found
 
@@ -115,10 +120,9 @@ async def act_on_message(
     if message.get("thread_ts"):
         container["thread_ts"] = message["thread_ts"]
     url = response_url(runtime, channel, user_id, thread_ts=message.get("thread_ts"), **where)
-    payload = payloads.interaction(
-        runtime.secrets.verification_token,
+    payload = runtime.interaction(
         "block_actions",
-        workspace.users[user_id],
+        user_id,
         container=container,
         trigger_id=runtime.triggers.issue_trigger(user_id),
         channel=payloads.channel_stub(channel),
@@ -161,10 +165,9 @@ async def act_in_view(
         kept = actions.state_value(element, action)
         values.setdefault(told["block_id"], {})[told["action_id"]] = kept
     inside = view["id"] if view["type"] == "modal" else None
-    payload = payloads.interaction(
-        runtime.secrets.verification_token,
+    payload = runtime.interaction(
         "block_actions",
-        workspace.users[user_id],
+        user_id,
         container={"type": "view", "view_id": view["id"]},
         trigger_id=runtime.triggers.issue_trigger(user_id, inside),
         view=view,
@@ -211,8 +214,7 @@ async def use_shortcut(
             "message": runtime.workspace.api_message(channel, message),
             "response_url": response_url(runtime, channel, user_id, thread_ts=thread_ts),
         }
-    user = runtime.workspace.users[user_id]
-    payload = payloads.interaction(runtime.secrets.verification_token, name, user, **more)
+    payload = runtime.interaction(name, user_id, **more)
     await to_app(runtime, Parcel("interactive", name, payload), user_id)
     return {"ok": True}
 
@@ -225,7 +227,6 @@ async def ask_options(
     asked: Json,
 ) -> Json:
     """What the app offers for an external select while a person types (block_suggestion)."""
-    user = runtime.workspace.users[user_id]
     more: Json = {
         "action_id": asked.get("action_id"),
         "block_id": asked.get("block_id"),
@@ -241,9 +242,7 @@ async def ask_options(
             "channel": payloads.channel_stub(channel),
             "message": message,
         }
-    payload = payloads.interaction(
-        runtime.secrets.verification_token, "block_suggestion", user, **more
-    )
+    payload = runtime.interaction("block_suggestion", user_id, **more)
     parcel = Parcel("interactive", "block_suggestion", payload, accepts_response=True)
     reply = (await to_app(runtime, parcel, user_id)).payload or {}
     return {"options": reply.get("options", []), "option_groups": reply.get("option_groups", [])}
@@ -266,7 +265,7 @@ def open_home(runtime: Runtime, user_id: str, tab: str) -> None:
 def look_at(runtime: Runtime, user_id: str, channel: Channel | None) -> None:
     """A person moves to another channel while the app is visible (app_context_changed)."""
     workspace = runtime.workspace
-    entities = [payloads.channel_entity(channel)] if channel is not None else []
+    entities = [payloads.channel_entity(channel, runtime.team)] if channel is not None else []
     im = workspace.direct_message(user_id)
     event = payloads.context_event(user_id, im, entities, workspace.next_ts())
     runtime.emit("app_context_changed", event)

@@ -4,7 +4,7 @@ import secrets
 from typing import Any
 
 from slack_interface.local_workspace import rules
-from slack_interface.local_workspace.config import APP_ID, BOT_ID, TEAM_ID, Json
+from slack_interface.local_workspace.config import APP_ID, BOT_ID, Json
 from slack_interface.local_workspace.errors import SlackError
 from slack_interface.local_workspace.state import Workspace
 from slack_interface.local_workspace.triggers import Trigger
@@ -137,7 +137,7 @@ def _build(workspace: Workspace, view: Json, current: Json | None = None) -> Jso
         raise SlackError("view_too_large")
     return {
         "id": workspace.next_id("V"),
-        "team_id": TEAM_ID,
+        "team_id": workspace.team.id,
         "type": view["type"],
         "blocks": view["blocks"],
         "private_metadata": view.get("private_metadata") or "",
@@ -151,6 +151,6 @@ def _build(workspace: Workspace, view: Json, current: Json | None = None) -> Jso
         "submit": view.get("submit"),
         "external_id": external_id,
         "app_id": APP_ID,
-        "app_installed_team_id": TEAM_ID,
+        "app_installed_team_id": workspace.installed_on,
         "bot_id": BOT_ID,
     }

@@ -9,12 +9,13 @@ from starlette.routing import Route
 
 from slack_interface.local_workspace import interactions, people, sessions, submissions
 from slack_interface.local_workspace.config import APP_ID, BOT_ID, BOT_USER_ID, Json
-from slack_interface.local_workspace.control import overview
+from slack_interface.local_workspace.control import overview, team_list
 from slack_interface.local_workspace.errors import ControlError
 from slack_interface.local_workspace.requests import Fields, guarded, read_json, reply
 from slack_interface.local_workspace.runtime import Runtime
 from slack_interface.local_workspace.seed import ADA
 from slack_interface.local_workspace.state import Workspace
+from slack_interface.local_workspace.teams import Teams
 
 MOST_FILE_BYTES = 20_000_000
 MOST_FILES = 10
@@ -23,7 +24,8 @@ MOST_FILES = 10
 class PageApi:
     """The endpoints of the page."""
 
-    def __init__(self, runtime: Runtime) -> None:
+    def __init__(self, teams: Teams, runtime: Runtime) -> None:
+        self._teams = teams
         self._runtime = runtime
 
     def routes(self) -> list[Route]:
@@ -41,7 +43,8 @@ class PageApi:
     async def state(self, request: Request) -> Response:
         """Everything needed to draw the workspace for one person."""
         user = self._runtime.workspace.user_named(request.query_params.get("user", ""))
-        return reply(page_state(self._runtime, user))
+        state = page_state(self._runtime, user)
+        return reply({**state, "teams": team_list(self._teams)})
 
     async def history(self, request: Request) -> Response:
         """Messages of a channel or thread for one person, oldest first."""
@@ -126,9 +129,10 @@ def page_state(runtime: Runtime, user_id: str) -> Json:
     """The answer of GET /_page/state."""
     workspace = runtime.workspace
     seen = overview(runtime)
-    im = workspace.direct_message(user_id)
     app = runtime.config.app
-    prompts = workspace.prompts.get(im.id) or {"title": None, "prompts": list(app.prompts)}
+    prompts = {"title": None, "prompts": list(app.prompts)}
+    if workspace.has_app:
+        prompts = workspace.prompts.get(workspace.direct_message(user_id).id) or prompts
     visible = {c.id for c in workspace.channels.values() if user_id in workspace.viewers(c)}
     return {
         "team": seen["team"],
@@ -153,7 +157,7 @@ def page_state(runtime: Runtime, user_id: str) -> Json:
         "status": _of_channels(seen["status"], visible),
         "sessions": _of_channels(seen["sessions"], visible),
         "can_stop": sessions.can_stop(runtime),
-        "app": {"connected": runtime.delivery.is_connected()},
+        "app": {"connected": runtime.delivery.is_connected(), "installed": workspace.has_app},
     }
 
 

@@ -5,19 +5,29 @@ import time
 from typing import Any
 
 from slack_interface.local_workspace.channel import Channel
-from slack_interface.local_workspace.config import APP_ID, BOT_ID, BOT_USER_ID, TEAM_ID, Json
-
-TEAM = {"id": TEAM_ID, "domain": "virtuous6-local"}
+from slack_interface.local_workspace.config import APP_ID, BOT_ID, BOT_USER_ID, Json, Team
 
 
-def event_callback(token: str, event: Json) -> Json:
-    """The envelope of an Events API event, with a fresh event_id."""
+def event_callback(
+    token: str,
+    event: Json,
+    team_id: str | None,
+    enterprise_id: str | None,
+    *,
+    is_enterprise_install: bool,
+) -> Json:
+    """The envelope of an Events API event, with a fresh event_id.
+
+    `authorizations` names one installation that may see it, and where (docs.slack.dev,
+    developing for Enterprise orgs): org-wide or not, `team_id` is the workspace's. Only what
+    concerns the org-wide installation itself has none (team_access_granted's page).
+    """
     event_id = f"Ev0{secrets.token_hex(5).upper()}"
-    return {
+    envelope: Json = {
         "token": token,
-        "team_id": TEAM_ID,
-        "context_team_id": TEAM_ID,
-        "context_enterprise_id": None,
+        "team_id": team_id,
+        "context_team_id": team_id,
+        "context_enterprise_id": enterprise_id,
         "api_app_id": APP_ID,
         "event": event,
         "type": "event_callback",
@@ -25,16 +35,17 @@ def event_callback(token: str, event: Json) -> Json:
         "event_time": int(time.time()),
         "authorizations": [
             {
-                "enterprise_id": None,
-                "team_id": TEAM_ID,
+                "enterprise_id": enterprise_id,
+                "team_id": team_id,
                 "user_id": BOT_USER_ID,
                 "is_bot": True,
-                "is_enterprise_install": False,
+                "is_enterprise_install": is_enterprise_install,
             }
         ],
         "is_ext_shared_channel": False,
         "event_context": f"4-{event_id}",
     }
+    return envelope | ({"enterprise_id": enterprise_id} if enterprise_id else {})
 
 
 def message_event(channel: Channel, message: Json) -> Json:
@@ -135,9 +146,9 @@ def context_event(user: str, channel: Channel, entities: list[Json], ts: str) ->
     }
 
 
-def channel_entity(channel: Channel) -> Json:
+def channel_entity(channel: Channel, team: Team) -> Json:
     """A channel as an entity of a context."""
-    return {"type": "slack#/types/channel_id", "value": channel.id, "team_id": TEAM_ID}
+    return {"type": "slack#/types/channel_id", "value": channel.id, "team_id": team.id}
 
 
 def stopped_event(channel: str, thread_ts: str, user: str, streaming: list[str], ts: str) -> Json:
@@ -164,56 +175,74 @@ def file_shared_event(file_id: str, user: str, channel: Channel, ts: str) -> Jso
     }
 
 
-def joined_event(user: str, channel: Channel, inviter: str | None, ts: str) -> Json:
+def joined_event(user: str, channel: Channel, team: Team, inviter: str | None, ts: str) -> Json:
     """member_joined_channel."""
     event: Json = {
         "type": "member_joined_channel",
         "user": user,
         "channel": channel.id,
         "channel_type": "C" if channel.kind == "channel" else "G",
-        "team": TEAM_ID,
+        "team": team.id,
         "event_ts": ts,
     }
     return event | ({"inviter": inviter} if inviter else {})
 
 
 def command(
-    token: str, channel: Channel, user: Json, name: str, text: str, response_url: str, trigger: str
+    token: str,
+    team: Team,
+    channel: Channel,
+    user: Json,
+    *,
+    is_enterprise_install: bool,
+    **more: str,
 ) -> Json:
-    """A slash command, as its form fields."""
+    """A slash command, as its form fields; `more` has what was typed and where to answer."""
     names = {"im": "directmessage", "private": "privategroup"}
-    return {
+    fields = {
         "token": token,
-        "team_id": TEAM_ID,
-        "team_domain": TEAM["domain"],
+        "team_id": team.id,
+        "team_domain": team.domain,
         "channel_id": channel.id,
         "channel_name": names.get(channel.kind, channel.name),
         "user_id": user["id"],
         "user_name": user["name"],
-        "command": name,
-        "text": text,
         "api_app_id": APP_ID,
-        "is_enterprise_install": "false",
-        "response_url": response_url,
-        "trigger_id": trigger,
+        "is_enterprise_install": "true" if is_enterprise_install else "false",
+        **more,
     }
+    if team.enterprise is not None:
+        fields |= {"enterprise_id": team.enterprise.id, "enterprise_name": team.enterprise.name}
+    return fields
 
 
-def interaction(token: str, kind: str, user: Json, **more: Any) -> Json:
-    """What every interactive payload starts with."""
+def interaction(
+    token: str, kind: str, user: Json, team: Team, *, is_enterprise_install: bool, **more: Any
+) -> Json:
+    """What every interactive payload starts with.
+
+    An org-wide installation gets no `team` where the act belongs to no channel (Bolt's request
+    parsing: "payload.team in interactivity payloads can be None"); the person's team remains.
+    """
+    enterprise = team.enterprise
+    named: Json | None = {"id": team.id, "domain": team.domain}
+    if enterprise is not None and named is not None:
+        named |= {"enterprise_id": enterprise.id, "enterprise_name": enterprise.name}
+    if is_enterprise_install and "channel" not in more:
+        named = None
     return {
         "type": kind,
         "user": {
             "id": user["id"],
             "username": user["name"],
             "name": user["name"],
-            "team_id": TEAM_ID,
+            "team_id": team.id,
         },
         "api_app_id": APP_ID,
         "token": token,
-        "team": TEAM,
-        "enterprise": None,
-        "is_enterprise_install": False,
+        "team": named,
+        "enterprise": {"id": enterprise.id, "name": enterprise.name} if enterprise else None,
+        "is_enterprise_install": is_enterprise_install,
         **more,
     }
 
@@ -224,7 +253,7 @@ def channel_stub(channel: Channel) -> Json:
     return {"id": channel.id, "name": names.get(channel.kind, channel.name)}
 
 
-def bot_profile(name: str) -> Json:
+def bot_profile(name: str, team: Team) -> Json:
     """The app's profile on its messages."""
     return {
         "id": BOT_ID,
@@ -233,5 +262,5 @@ def bot_profile(name: str) -> Json:
         "name": name,
         "deleted": False,
         "updated": 1_750_000_000,
-        "team_id": TEAM_ID,
+        "team_id": team.id,
     }

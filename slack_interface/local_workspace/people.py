@@ -5,7 +5,7 @@ from uuid import uuid4
 
 from slack_interface.local_workspace import mentions, payloads, posting
 from slack_interface.local_workspace.channel import Channel
-from slack_interface.local_workspace.config import BOT_USER_ID, TEAM_ID, Json
+from slack_interface.local_workspace.config import BOT_USER_ID, Json
 from slack_interface.local_workspace.errors import ControlError, SlackError
 from slack_interface.local_workspace.runtime import Runtime
 from slack_interface.local_workspace.web_api.files import new_file, share_file
@@ -39,10 +39,12 @@ def send(
 ) -> Json:
     """A person sends a message; the app hears of it. Returns the message.
 
-    Raises ControlError `no_text`, `msg_too_long`, `thread_not_found`.
+    Raises ControlError `no_text`, `msg_too_long`, `thread_not_found`, `app_not_installed`.
     """
     if not text.strip() and not files:
         raise ControlError("no_text", "Write something first.")
+    if channel.kind == "im" and not runtime.workspace.has_app:
+        raise ControlError("app_not_installed", "The app is not installed here any more.", 409)
     if len(text) > MESSAGE_CHARS:
         raise ControlError("msg_too_long", f"At most {MESSAGE_CHARS} characters in one message.")
     root_ts = _root(channel, thread_ts)
@@ -53,7 +55,7 @@ def send(
         "text": encoded,
         "ts": runtime.workspace.next_ts(),
         "client_msg_id": str(uuid4()),
-        "team": TEAM_ID,
+        "team": runtime.team.id,
     }
     if encoded:
         message["blocks"] = [mentions.rich_text(encoded)]
@@ -164,7 +166,8 @@ def join(runtime: Runtime, channel: Channel, user_id: str, inviter: str | None =
         return
     channel.members.add(user_id)
     runtime.workspace.on_change()
-    event = payloads.joined_event(user_id, channel, inviter, runtime.workspace.next_ts())
+    ts = runtime.workspace.next_ts()
+    event = payloads.joined_event(user_id, channel, runtime.team, inviter, ts)
     if BOT_USER_ID in channel.members:
         runtime.emit("member_joined_channel", event)
 

@@ -12,13 +12,14 @@ import orjson
 import structlog
 
 from slack_interface.local_workspace.channel import Channel
-from slack_interface.local_workspace.config import Json, Secrets
+from slack_interface.local_workspace.config import BOT_USER_ID, TEAM_ID, Json, Secrets
 from slack_interface.local_workspace.errors import WorkspaceError
 from slack_interface.local_workspace.state import EPHEMERALS_KEPT, StoredFile, Workspace
+from slack_interface.local_workspace.teams import Teams
 
 logger = structlog.get_logger(__name__)
 
-VERSION = 1
+VERSION = 2
 DEBOUNCE_S = 1.0
 
 
@@ -44,6 +45,9 @@ def load(path: Path) -> Json | None:
         raise SnapshotError(
             f"{path} is not a workspace snapshot; move it away to start afresh."
         ) from None
+    if version == 1:
+        # Version 1 had one team, always with the app.
+        return {"secrets": snapshot["secrets"], "teams": {TEAM_ID: {**snapshot, "app": "here"}}}
     if version != VERSION:
         raise SnapshotError(f"{path} has version {version}, not {VERSION}; move it away.")
     return dict(snapshot)
@@ -54,8 +58,21 @@ def stored_secrets(snapshot: Json | None) -> Secrets | None:
     return Secrets(**snapshot["secrets"]) if snapshot else None
 
 
-def restore(workspace: Workspace, snapshot: Json) -> None:
-    """Put a snapshot's content into a fresh workspace."""
+def restore(teams: Teams, snapshot: Json) -> None:
+    """Put a snapshot's content into fresh teams; of teams that are not there any more, nothing."""
+    if "installations" in snapshot:
+        teams.platform.installations.restore(snapshot["installations"], teams.enterprises)
+    for team_id, kept in snapshot["teams"].items():
+        if team_id in teams.runtimes:
+            _restore_team(teams.runtimes[team_id].workspace, kept)
+
+
+def _restore_team(workspace: Workspace, snapshot: Json) -> None:
+    workspace.users.pop(BOT_USER_ID, None)
+    if snapshot["app"] is not None:
+        workspace.add_app(snapshot.get("installed_on") or workspace.team.id)
+    if snapshot["app"] == "removed":
+        workspace.remove_app()
     for kept in snapshot["channels"]:
         channel = Channel(**{**kept, "members": set(kept["members"]), "messages": {}})
         channel.messages = {message["ts"]: message for message in kept["messages"]}
@@ -73,10 +90,22 @@ def restore(workspace: Workspace, snapshot: Json) -> None:
         workspace.files[info["id"]] = StoredFile(info, data)
 
 
-def snapshot_of(workspace: Workspace, secrets: Secrets) -> bytes:
-    """The whole workspace as JSON. Open modals, triggers and statuses are not kept; an open
-    stream is kept as the message it had become.
+def snapshot_of(teams: Teams) -> bytes:
+    """All teams as JSON. Open modals, triggers and statuses are not kept; an open stream is kept
+    as the message it had become.
     """
+    platform = teams.platform
+    return orjson.dumps(
+        {
+            "version": VERSION,
+            "secrets": asdict(platform.secrets),
+            "installations": platform.installations.kept(),
+            "teams": {team_id: _team(r.workspace) for team_id, r in teams.runtimes.items()},
+        }
+    )
+
+
+def _team(workspace: Workspace) -> Json:
     channels = []
     for channel in workspace.channels.values():
         messages = [workspace.api_message(channel, m) for m in channel.messages.values()]
@@ -86,29 +115,27 @@ def snapshot_of(workspace: Workspace, secrets: Secrets) -> bytes:
         (f.info, base64.b64encode(f.content).decode() if f.content is not None else None)
         for f in workspace.files.values()
     ]
-    return orjson.dumps(
-        {
-            "version": VERSION,
-            "secrets": asdict(secrets),
-            "channels": channels,
-            "homes": workspace.homes,
-            "prompts": workspace.prompts,
-            "unread": workspace.unread,
-            "pins": workspace.pins,
-            "ephemerals": {user: list(kept) for user, kept in workspace.ephemerals.items()},
-            "sessions": [(c, ts, session) for (c, ts), session in workspace.sessions.items()],
-            "files": files,
-        }
-    )
+    had_app = BOT_USER_ID in workspace.users
+    return {
+        "app": ("here" if workspace.has_app else "removed") if had_app else None,
+        "installed_on": workspace.installed_on,
+        "channels": channels,
+        "homes": workspace.homes,
+        "prompts": workspace.prompts,
+        "unread": workspace.unread,
+        "pins": workspace.pins,
+        "ephemerals": {user: list(kept) for user, kept in workspace.ephemerals.items()},
+        "sessions": [(c, ts, session) for (c, ts), session in workspace.sessions.items()],
+        "files": files,
+    }
 
 
 class Snapshots:
     """Writes the snapshot some time after the last change, and at the end."""
 
-    def __init__(self, path: Path, workspace: Workspace, secrets: Secrets) -> None:
+    def __init__(self, path: Path, teams: Teams) -> None:
         self._path = path
-        self._workspace = workspace
-        self._secrets = secrets
+        self._teams = teams
         self._timer: asyncio.TimerHandle | None = None
         self._writing: asyncio.Task[None] | None = None
 
@@ -126,7 +153,7 @@ class Snapshots:
         self._writing = asyncio.create_task(self._write())
 
     async def _write(self) -> None:
-        data = snapshot_of(self._workspace, self._secrets)
+        data = snapshot_of(self._teams)
         try:
             await asyncio.to_thread(write_atomically, self._path, data)
         except OSError as problem:

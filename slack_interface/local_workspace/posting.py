@@ -7,7 +7,7 @@ import orjson
 
 from slack_interface.local_workspace import payloads, rules
 from slack_interface.local_workspace.channel import Channel
-from slack_interface.local_workspace.config import APP_ID, BOT_ID, BOT_USER_ID, TEAM_ID, Json
+from slack_interface.local_workspace.config import APP_ID, BOT_ID, BOT_USER_ID, Json
 from slack_interface.local_workspace.errors import SlackError
 from slack_interface.local_workspace.runtime import Runtime
 
@@ -89,9 +89,9 @@ def bot_message(runtime: Runtime, args: Json, body: Json, root_ts: str | None) -
         "user": BOT_USER_ID,
         "bot_id": BOT_ID,
         "app_id": APP_ID,
-        "team": TEAM_ID,
+        "team": runtime.team.id,
         "ts": runtime.workspace.next_ts(),
-        "bot_profile": payloads.bot_profile(name),
+        "bot_profile": payloads.bot_profile(name, runtime.team),
         **body,
     }
     if args.get("client_msg_id"):

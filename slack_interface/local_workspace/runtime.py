@@ -1,18 +1,16 @@
-"""The parts of a running workspace, wired together."""
+"""The parts of one running team, wired together."""
 
 import asyncio
+from typing import Any
 
 from slack_interface.local_workspace import payloads
-from slack_interface.local_workspace.activity_log import ActivityLog
 from slack_interface.local_workspace.channel import Channel
-from slack_interface.local_workspace.clock import Clock
-from slack_interface.local_workspace.config import BOT_USER_ID, Json, WorkspaceConfig
-from slack_interface.local_workspace.delivery import Delivery, Parcel
-from slack_interface.local_workspace.faults import Faults
-from slack_interface.local_workspace.http_push import HttpPush
+from slack_interface.local_workspace.config import BOT_USER_ID, Json, Team
+from slack_interface.local_workspace.delivery import Parcel
+from slack_interface.local_workspace.installations import Installation
 from slack_interface.local_workspace.live import LivePages
 from slack_interface.local_workspace.pacing import RateRules
-from slack_interface.local_workspace.socket_mode import SocketHub
+from slack_interface.local_workspace.platform import Platform
 from slack_interface.local_workspace.state import Workspace
 from slack_interface.local_workspace.triggers import Triggers
 
@@ -30,97 +28,101 @@ EVENT_SCOPES = {
 
 
 class Runtime:
-    """Everything the routes share. `base_url` is known once the server listens."""
+    """Everything the routes of one team share; `path` leads to its page and scripting API."""
 
-    def __init__(self, config: WorkspaceConfig) -> None:
-        self.config = config
-        self.secrets = config.secrets
-        self.base_url = f"http://{config.host}:{config.port}"
-        self.workspace = Workspace(config.app, config.team_name)
-        self.clock = Clock(config.clock_rate)
-        self.faults = Faults(
-            pacing=config.pacing,
-            clock_rate=config.clock_rate,
-            stream_lifetime_s=config.limits.stream_lifetime_s,
-        )
-        self.log = ActivityLog(config.log_size)
+    def __init__(self, platform: Platform, team: Team, path: str = "") -> None:
+        self.platform = platform
+        self.team = team
+        self.config = platform.config
+        self.secrets = platform.secrets
+        self.base_url = platform.base_url + path
+        self.workspace = Workspace(platform.config.app, team, path)
+        self.clock = platform.clock
+        self.faults = platform.faults
+        self.log = platform.log
+        self.sockets = platform.sockets
+        self.delivery = platform.delivery
         self.rates = RateRules(self.clock)
-        self.triggers = Triggers(self.clock, config.limits)
-        self.sockets = SocketHub(self.clock, config.limits, self.app_changed)
-        self.delivery = Delivery(self.clock, config.limits, self.faults, self.log, self.sockets)
+        self.triggers = Triggers(self.clock, platform.config.limits)
         self.live = LivePages(self.workspace)
         self.scheduled: dict[str, asyncio.TimerHandle] = {}
-        self.oauth_codes: set[str] = set()
         self.uploads: dict[str, str] = {}
-        self.revoked = False
-        self._push: HttpPush | None = None
+        platform.watchers.append(self.live.tell_all)
 
-    def app_changed(self) -> None:
-        """The app came or went: the pages show it."""
-        self.live.tell_all({"type": "app", "connected": self.delivery.is_connected()})
+    @property
+    def installation(self) -> Installation | None:
+        """How the app is installed here, or None."""
+        return self.platform.installations.of_team(self.team)
 
-    async def set_request_url(self, url: str | None) -> None:
-        """Switch to HTTP mode (after url_verification), or back to Socket Mode with None.
+    @property
+    def scopes(self) -> frozenset[str]:
+        """What the app may do here."""
+        installation = self.installation
+        return installation.scopes if installation else frozenset()
 
-        Raises ControlError `url_verification_failed`, `invalid_request_url`.
-        """
-        push = HttpPush(url, self.secrets) if url else None
-        if push is not None:
-            try:
-                await push.verify(self.clock.deadline(self.config.limits.ack_s))
-            except BaseException:
-                await push.close()
-                raise
-        if self._push is not None:
-            await self._push.close()
-        self._push = self.delivery.push = push
-        self.app_changed()
-
-    async def reset(self) -> None:
-        """Forget everything said and done; the app stays connected."""
-        await self.delivery.drop_pending()
-        self._cancel_scheduled()
-        self.workspace.reset()
-        self.triggers.clear()
-        self.rates.clear()
-        self.log.clear()
-        self.revoked = False
-        defaults = Faults(
-            pacing=self.config.pacing,
-            clock_rate=self.config.clock_rate,
-            stream_lifetime_s=self.config.limits.stream_lifetime_s,
-        )
-        self.set_faults(defaults.as_json())
-        self.live.tell_all({"type": "reset"})
+    def knows(self, args: Json) -> bool:
+        """Whether what the arguments of a call name is in this team."""
+        workspace = self.workspace
+        trigger_id, view_id, file_id = (args.get(n) for n in ("trigger_id", "view_id", "file"))
+        if trigger_id or view_id or file_id:
+            views = {view["id"] for view in workspace.homes.values()} | set(workspace.views)
+            is_here = view_id in views or file_id in workspace.files
+            return is_here or self.triggers.knows(str(trigger_id))
+        channel = workspace.channels.get(args.get("channel") or args.get("channel_id") or "")
+        if channel is None:
+            return False
+        named = [args[n] for n in ("ts", "message_ts", "thread_ts") if args.get(n)]
+        return not named or named[0] in channel.messages
 
     def set_faults(self, wanted: Json) -> None:
-        """Change faults, pacing and clock.
+        """Change faults, pacing and clock of all teams.
 
         Raises ControlError `invalid_fault`.
         """
-        self.faults.update(wanted)
-        self.clock.rate = self.faults.clock_rate
+        self.platform.set_faults(wanted)
 
-    async def close(self) -> None:
-        """Stop deliveries."""
-        self._cancel_scheduled()
-        await self.delivery.close()
-        if self._push is not None:
-            await self._push.close()
+    def reset(self) -> None:
+        """Forget everything said and done in this team."""
+        self.cancel_scheduled()
+        self.workspace.reset()
+        self.triggers.clear()
+        self.rates.clear()
+        self.uploads.clear()
 
-    def _cancel_scheduled(self) -> None:
+    def cancel_scheduled(self) -> None:
+        """Messages that were to be posted later are not."""
         for handle in self.scheduled.values():
             handle.cancel()
         self.scheduled.clear()
 
+    def interaction(self, kind: str, user_id: str, **more: Any) -> Json:
+        """An interactive payload of a person here."""
+        installation = self.installation
+        return payloads.interaction(
+            self.secrets.verification_token,
+            kind,
+            self.workspace.users[user_id],
+            self.team,
+            is_enterprise_install=installation is not None and installation.is_enterprise_install,
+            **more,
+        )
+
     def emit(self, subscription: str, event: Json, scope: str | None = None) -> bool:
-        """Send an event when the app subscribed to it and has its scope; says whether."""
-        app = self.config.app
+        """Send an event when the app subscribed to it and has its scope here; says whether."""
+        installation = self.installation
         needed = scope or EVENT_SCOPES.get(subscription)
-        if subscription not in app.events or (needed and needed not in app.scopes):
+        if installation is None or subscription not in self.config.app.events:
             return False
-        payload = payloads.event_callback(self.secrets.verification_token, event)
-        self.delivery.send_event(Parcel("events_api", event["type"], payload))
+        if needed and needed not in installation.scopes:
+            return False
+        payload = payloads.event_callback(
+            self.secrets.verification_token,
+            event,
+            self.team.id,
+            self.team.enterprise.id if self.team.enterprise else None,
+            is_enterprise_install=installation.is_enterprise_install,
+        )
+        self.delivery.send_event(Parcel("events_api", event["type"], payload, team=self.team.id))
         return True
 
     def emit_message(self, channel: Channel, event: Json) -> None:

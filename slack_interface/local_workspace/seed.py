@@ -5,9 +5,9 @@ from slack_interface.local_workspace.config import (
     APP_ID,
     BOT_ID,
     BOT_USER_ID,
-    TEAM_ID,
     AppConfig,
     Json,
+    Team,
 )
 
 ADA, GRACE, ALAN = "U0ADA", "U0GRACE", "U0ALAN"
@@ -18,24 +18,29 @@ PEOPLE = (
 )
 
 
-def people(app: AppConfig) -> dict[str, Json]:
-    """The seeded roster with the app's bot user, as users.info shows them, by id."""
-    roster = {
-        user_id: _person(user_id, name, real, color, admin)
+def people(team: Team) -> dict[str, Json]:
+    """The seeded roster, as users.info shows them, by id."""
+    return {
+        user_id: _person(team, user_id, name, real, color, admin)
         for user_id, name, real, color, admin in PEOPLE
     }
-    bot = _person(BOT_USER_ID, app.name.lower().replace(" ", ""), app.name, "3f51b5", admin=False)
+
+
+def bot_user(app: AppConfig, team: Team) -> Json:
+    """The app's bot user, as users.info shows it."""
+    name = app.name.lower().replace(" ", "")
+    bot = _person(team, BOT_USER_ID, name, app.name, "3f51b5", admin=False)
     bot["is_bot"] = True
     bot["profile"] |= {"api_app_id": APP_ID, "bot_id": BOT_ID, "always_active": True}
     bot["profile"].pop("email")
-    return roster | {BOT_USER_ID: bot}
+    return bot
 
 
-def _person(user_id: str, name: str, real_name: str, color: str, admin: bool) -> Json:
+def _person(team: Team, user_id: str, name: str, real_name: str, color: str, admin: bool) -> Json:
     first, _, last = real_name.partition(" ")
-    return {
+    person = {
         "id": user_id,
-        "team_id": TEAM_ID,
+        "team_id": team.id,
         "name": name,
         "deleted": False,
         "color": color,
@@ -54,7 +59,7 @@ def _person(user_id: str, name: str, real_name: str, color: str, admin: bool) ->
             "title": "",
             "status_text": "",
             "status_emoji": "",
-            "team": TEAM_ID,
+            "team": team.id,
         },
         "is_admin": admin,
         "is_owner": admin,
@@ -67,20 +72,41 @@ def _person(user_id: str, name: str, real_name: str, color: str, admin: bool) ->
         "updated": 1_750_000_000,
         "locale": "en-GB",
     }
+    return person | _in_enterprise(team, user_id, admin)
+
+
+def _in_enterprise(team: Team, user_id: str, admin: bool) -> Json:
+    if team.enterprise is None:
+        return {}
+    inside = {
+        "id": user_id,
+        "enterprise_id": team.enterprise.id,
+        "enterprise_name": team.enterprise.name,
+        "is_admin": admin,
+        "is_owner": admin,
+        "teams": [team.id],
+    }
+    return {"enterprise_user": inside}
 
 
 def channels() -> dict[str, Channel]:
-    """The seeded channels and each person's direct message with the app, by id."""
-    everyone = {ADA, GRACE, ALAN, BOT_USER_ID}
+    """The seeded channels with their people, by id."""
+    everyone = {ADA, GRACE, ALAN}
     found = [
         Channel("C0GENERAL", "general", "channel", "Company-wide news and talk", set(everyone)),
         Channel("C0ENGINEERING", "engineering", "channel", "Building things", set(everyone)),
         Channel(
             "C0IMPROVEMENTS", "improvements", "channel", "What the app proposes", set(everyone)
         ),
-        Channel("C0LEADERSHIP", "leadership", "private", "Confidential", {ADA, GRACE, BOT_USER_ID}),
+        Channel("C0LEADERSHIP", "leadership", "private", "Confidential", {ADA, GRACE}),
     ]
+    return {channel.id: channel for channel in found}
+
+
+def direct_messages() -> dict[str, Channel]:
+    """Each seeded person's direct message with the app, by id."""
+    found = {}
     for user_id, name, *_ in PEOPLE:
         im_id = f"D0{name.upper()}"
-        found.append(Channel(im_id, name, "im", "", {user_id, BOT_USER_ID}, user=user_id))
-    return {channel.id: channel for channel in found}
+        found[im_id] = Channel(im_id, name, "im", "", {user_id, BOT_USER_ID}, user=user_id)
+    return found

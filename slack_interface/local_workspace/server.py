@@ -1,235 +1,58 @@
-"""The ASGI application, and a workspace that runs in the caller's event loop."""
+"""A workspace, or several, that run in the caller's event loop."""
 
 import asyncio
 import contextlib
 import socket
-from collections.abc import AsyncIterator, Mapping
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
-import orjson
 import uvicorn
-from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import FileResponse, PlainTextResponse, RedirectResponse, Response
-from starlette.routing import Mount, Route, WebSocketRoute
-from starlette.staticfiles import StaticFiles
-from starlette.types import ASGIApp, Receive, Scope, Send
-from starlette.websockets import WebSocket
 
-from slack_interface.local_workspace import persistence
+from slack_interface.local_workspace import consent, persistence
+from slack_interface.local_workspace.application import build_app
 from slack_interface.local_workspace.config import (
     AppConfig,
-    Json,
     Limits,
     Secrets,
+    Team,
     WorkspaceConfig,
 )
-from slack_interface.local_workspace.control import Control
-from slack_interface.local_workspace.errors import ControlError, SlackError, WorkspaceError
-from slack_interface.local_workspace.interactions import answer_url
-from slack_interface.local_workspace.page_api import PageApi, file_response
-from slack_interface.local_workspace.posting import sweep_statuses
-from slack_interface.local_workspace.requests import guarded, reply
+from slack_interface.local_workspace.errors import WorkspaceError
 from slack_interface.local_workspace.runtime import Runtime
-from slack_interface.local_workspace.web_api.endpoint import PREFIX, ApiEndpoint
-from slack_interface.local_workspace.web_api.oauth_misc import authorize
-from slack_interface.local_workspace.web_api.streams import sweep_streams
-
-PAGE = Path(__file__).parent / "page"
-SWEEP_S = 1.0
-LOOPBACK = frozenset(("127.0.0.1", "localhost", "[::1]", "::1"))
-POLICY = (
-    b"default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; "
-    b"object-src 'none'; base-uri 'none'; frame-ancestors 'none'"
-)
-SECURITY_HEADERS = [
-    (b"content-security-policy", POLICY),
-    (b"x-content-type-options", b"nosniff"),
-    (b"referrer-policy", b"no-referrer"),
-]
+from slack_interface.local_workspace.teams import Teams
+from slack_interface.local_workspace.web_api.endpoint import PREFIX
 
 
-class Gate:
-    """Outermost: loopback Host headers only, no foreign origins, /api on its short way."""
+@dataclass(frozen=True, slots=True)
+class LocalTeam:
+    """One team of a running workspace, as a caller sees it."""
 
-    def __init__(self, inner: ASGIApp, api: ASGIApp) -> None:
-        self._inner = inner
-        self._api = api
+    runtime: Runtime
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Let a request in, or refuse it."""
-        if scope["type"] == "lifespan":
-            await self._inner(scope, receive, send)
-            return
-        headers: dict[bytes, bytes] = dict(scope["headers"])
-        if not _is_local(headers):
-            if scope["type"] == "websocket":
-                await receive()
-                await send({"type": "websocket.close", "code": 1008})
-                return
-            refusal = PlainTextResponse("Open this workspace by its loopback address.", 403)
-            await refusal(scope, receive, send)
-        elif scope["path"].startswith(PREFIX) and scope["type"] == "http":
-            await self._api(scope, receive, send)
-        else:
-            await self._inner(scope, receive, _secured(send))
+    @property
+    def id(self) -> str:
+        """T..."""
+        return self.runtime.team.id
 
+    @property
+    def name(self) -> str:
+        """What people call it."""
+        return self.runtime.team.name
 
-def _is_local(headers: dict[bytes, bytes]) -> bool:
-    host = headers.get(b"host", b"").decode("latin-1")
-    if urlsplit(f"//{host}").hostname not in LOOPBACK:
-        return False
-    origin = headers.get(b"origin")
-    return origin is None or urlsplit(origin.decode("latin-1")).netloc == host
+    @property
+    def url(self) -> str:
+        """Address of its page, and of its scripting API with /_control; no slash at the end."""
+        return self.runtime.base_url
 
-
-def _secured(send: Send) -> Send:
-    async def send_secured(message: Any) -> None:
-        if message["type"] == "http.response.start":
-            message = {**message, "headers": [*message["headers"], *SECURITY_HEADERS]}
-        await send(message)
-
-    return send_secured
-
-
-def build_app(config: WorkspaceConfig, runtime: Runtime | None = None) -> ASGIApp:
-    """The whole workspace as an ASGI application.
-
-    Raises SnapshotError when the state file cannot be used.
-    """
-    snapshot = persistence.load(config.state_file) if config.state_file else None
-    runtime = runtime or Runtime(config)
-    if snapshot is not None:
-        persistence.restore(runtime.workspace, snapshot)
-    control, page = Control(runtime), PageApi(runtime)
-    other = Routes(runtime)
-    routes = [
-        *control.routes(),
-        *page.routes(),
-        *other.routes(),
-        WebSocketRoute("/_page/live", other.live),
-        WebSocketRoute("/link/", runtime.sockets.serve),
-    ]
-    if PAGE.is_dir():
-        routes.append(Mount("/page", StaticFiles(directory=PAGE)))
-    app = Starlette(routes=routes, lifespan=_lifespan(config, runtime))
-    return Gate(app, ApiEndpoint(runtime))
-
-
-def _lifespan(config: WorkspaceConfig, runtime: Runtime) -> Any:
-    @contextlib.asynccontextmanager
-    async def run(app: Starlette) -> AsyncIterator[None]:
-        snapshots = None
-        if config.state_file:
-            workspace, keys = runtime.workspace, runtime.secrets
-            snapshots = persistence.Snapshots(config.state_file, workspace, keys)
-            workspace.on_change = snapshots.changed
-        sweeper = asyncio.create_task(_sweep(runtime))
-        yield
-        sweeper.cancel()
-        await runtime.close()
-        if snapshots is not None:
-            await snapshots.close()
-
-    return run
-
-
-async def _sweep(runtime: Runtime) -> None:
-    while True:
-        await asyncio.sleep(SWEEP_S)
-        sweep_streams(runtime)
-        sweep_statuses(runtime)
-
-
-class Routes:
-    """Everything that is neither Web API nor scripting nor the page's own API."""
-
-    def __init__(self, runtime: Runtime) -> None:
-        self._runtime = runtime
-
-    def routes(self) -> list[Route]:
-        """The routes."""
-        return [
-            Route("/", self.index),
-            Route("/archives/{channel}", self.index),
-            Route("/archives/{channel}/{message}", self.index),
-            Route("/healthz", self.health),
-            Route("/oauth/v2/authorize", guarded(self.authorize)),
-            Route("/files-pri/{file_id}/{name:path}", self.private_file),
-            Route("/upload/v1/{key}", self.upload, methods=["POST"]),
-            Route("/response/{key}", self.response_url, methods=["POST"]),
-        ]
-
-    async def index(self, request: Request) -> Response:
-        """The page."""
-        if not (PAGE / "index.html").is_file():
-            return PlainTextResponse("This workspace has no page; use /api and /_control.", 404)
-        return FileResponse(PAGE / "index.html")
-
-    async def health(self, request: Request) -> Response:
-        """Whether the workspace answers, and an app is connected."""
-        return reply({"ok": True, "app_connected": self._runtime.delivery.is_connected()})
-
-    async def authorize(self, request: Request) -> Response:
-        """OAuth: consent is given at once, and the browser goes back to the app."""
-        return RedirectResponse(authorize(self._runtime, dict(request.query_params)))
-
-    async def private_file(self, request: Request) -> Response:
-        """url_private: a file's bytes for the app's token."""
-        token = request.headers.get("authorization", "").removeprefix("Bearer ")
-        stored = self._runtime.workspace.files.get(request.path_params["file_id"])
-        can_read = "files:read" in self._runtime.config.app.scopes
-        if token != self._runtime.secrets.bot_token or self._runtime.revoked or not can_read:
-            return PlainTextResponse("A token with files:read is needed.", 403)
-        if stored is None or stored.content is None:
-            return PlainTextResponse("No such file.", 404)
-        return file_response(stored.info, stored.content)
-
-    async def upload(self, request: Request) -> Response:
-        """The bytes of a file.getUploadURLExternal; raw, or multipart as some clients send."""
-        file_id = self._runtime.uploads.pop(request.path_params["key"], None)
-        stored = self._runtime.workspace.files.get(file_id or "")
-        if stored is None:
-            return PlainTextResponse("This upload address is not valid any more.", 404)
-        content = await request.body()
-        if request.headers.get("content-type", "").startswith("multipart/form-data"):
-            parts = [v for v in (await request.form()).values() if not isinstance(v, str)]
-            content = await parts[0].read() if parts else b""
-        if len(content) != stored.info["size"]:
-            self._runtime.uploads[request.path_params["key"]] = stored.info["id"]
-            return PlainTextResponse("The file does not have the announced length.", 400)
-        stored.content = content
-        self._runtime.workspace.on_change()
-        return PlainTextResponse(f"OK - {len(content)}")
-
-    async def response_url(self, request: Request) -> Response:
-        """What an app posts to a response URL."""
-        try:
-            body: Json = orjson.loads(await request.body())
-            if not isinstance(body, dict):
-                return reply({"ok": False, "error": "invalid_payload"}, 400)
-            answer_url(self._runtime, request.path_params["key"], body)
-        except orjson.JSONDecodeError:
-            return reply({"ok": False, "error": "invalid_json"}, 400)
-        except SlackError as problem:
-            return reply(problem.body(), problem.status)
-        return PlainTextResponse("ok")
-
-    async def live(self, websocket: WebSocket) -> None:
-        """The page's WebSocket."""
-        try:
-            user = self._runtime.workspace.user_named(websocket.query_params.get("user", ""))
-        except ControlError:
-            await websocket.close(code=1008)
-            return
-        await self._runtime.live.serve(websocket, user, self._greeting)
-
-    def _greeting(self) -> Json:
-        return {"type": "app", "connected": self._runtime.delivery.is_connected()}
+    @property
+    def bot_token(self) -> str:
+        """The newest token of the app here (an org-wide one too); empty when not installed."""
+        installation = self.runtime.installation
+        return installation.token.value if installation else ""
 
 
 class LocalWorkspace:
@@ -237,6 +60,8 @@ class LocalWorkspace:
 
     `port` 0 takes a free one. With a `state_file` a second start remembers, tokens included.
     `manifest` is the app's manifest (scopes, events, commands); `limits` moves Slack's limits.
+    Several `teams` have one API address, one app and one connection of it; the first is the one
+    that the properties here speak of.
     """
 
     def __init__(
@@ -246,6 +71,9 @@ class LocalWorkspace:
         *,
         manifest: Mapping[str, Any] | None = None,
         app: AppConfig | None = None,
+        teams: Sequence[Team] = (Team(),),
+        token_rotation: bool | None = None,
+        redirect_urls: Sequence[str] | None = None,
         secrets: Secrets | None = None,
         limits: Limits | None = None,
         pacing: bool = True,
@@ -254,20 +82,36 @@ class LocalWorkspace:
     ) -> None:
         snapshot = persistence.load(state_file) if state_file else None
         described = AppConfig.from_manifest(manifest) if manifest is not None else AppConfig()
+        described = app or described
+        if token_rotation is not None:
+            described = replace(described, token_rotation=token_rotation)
+        if redirect_urls is not None:
+            described = replace(described, redirect_urls=tuple(redirect_urls))
         self._socket = _listen(port)
         self.config = WorkspaceConfig(
             port=self._socket.getsockname()[1],
             state_file=state_file,
-            app=app or described,
+            teams=tuple(teams),
+            app=described,
             secrets=secrets or persistence.stored_secrets(snapshot) or Secrets(),
             limits=limits or Limits(),
             pacing=pacing,
             clock_rate=clock_rate,
             echo_own_messages=echo_own_messages,
         )
-        self.runtime = Runtime(self.config)
+        self._teams = Teams(self.config)
         self._server: uvicorn.Server | None = None
         self._serving: asyncio.Task[None] | None = None
+
+    @property
+    def runtime(self) -> Runtime:
+        """The first team's state, and what all share."""
+        return self._teams.first
+
+    @property
+    def teams(self) -> tuple[LocalTeam, ...]:
+        """All teams, in the order given."""
+        return tuple(LocalTeam(runtime) for runtime in self._teams.runtimes.values())
 
     @property
     def url(self) -> str:
@@ -281,8 +125,8 @@ class LocalWorkspace:
 
     @property
     def bot_token(self) -> str:
-        """xoxb-..."""
-        return self.config.secrets.bot_token
+        """xoxb-..., or empty while the app is not installed."""
+        return LocalTeam(self.runtime).bot_token
 
     @property
     def app_token(self) -> str:
@@ -293,6 +137,40 @@ class LocalWorkspace:
     def signing_secret(self) -> str:
         """For HTTP mode."""
         return self.config.secrets.signing_secret
+
+    @property
+    def client_id(self) -> str:
+        """The app's, for OAuth."""
+        return self.config.secrets.client_id
+
+    @property
+    def client_secret(self) -> str:
+        """The app's, for OAuth."""
+        return self.config.secrets.client_secret
+
+    @property
+    def authorize_url(self) -> str:
+        """Where an installation begins: /oauth/v2/authorize, as at Slack."""
+        return f"{self.url}/oauth/v2/authorize"
+
+    def consent(self, url: str, team: str, user: str = "ada", *, allow: bool = True) -> str:
+        """Answer the consent page at `url` as a person; the address they are sent to.
+
+        `team` is a workspace or, for an org-wide installation, an organisation. Raises SlackError
+        for what the app asked wrongly, ControlError for a team or person that is not there.
+        """
+        asked = consent.read(self._teams, dict(parse_qsl(urlsplit(url).query)))
+        return consent.decide(self._teams, asked, team, user, allow=allow)
+
+    @property
+    def oauth_environment(self) -> dict[str, str]:
+        """The variables of an app that is installed by OAuth, in several teams perhaps."""
+        wanted = {name: v for name, v in self.environment.items() if name != "SLACK_BOT_TOKEN"}
+        return {
+            **wanted,
+            "SLACK_CLIENT_ID": self.client_id,
+            "SLACK_CLIENT_SECRET": self.client_secret,
+        }
 
     @property
     def environment(self) -> dict[str, str]:
@@ -306,11 +184,15 @@ class LocalWorkspace:
 
     async def set_request_url(self, url: str | None) -> None:
         """HTTP mode at this URL (verified first), or Socket Mode again with None."""
-        await self.runtime.set_request_url(url)
+        await self._teams.platform.set_request_url(url)
+
+    async def reset(self) -> None:
+        """Forget everything of every team; the app stays connected."""
+        await self._teams.reset()
 
     async def __aenter__(self) -> Self:
         """Serve; returns once requests are answered."""
-        app = build_app(replace(self.config), self.runtime)
+        app = build_app(self.config, self._teams)
         settings = uvicorn.Config(
             app,
             log_level="warning",

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from slack_interface.local_workspace import seed
 from slack_interface.local_workspace.channel import Channel
-from slack_interface.local_workspace.config import BOT_USER_ID, TEAM_ID, AppConfig, Json
+from slack_interface.local_workspace.config import BOT_USER_ID, AppConfig, Json, Team
 from slack_interface.local_workspace.errors import ControlError
 from slack_interface.local_workspace.streams import OpenStream
 
@@ -28,10 +28,16 @@ class StoredFile:
 
 @dataclass
 class Workspace:
-    """State of one team. Messages, views and sessions are kept in Slack's own JSON shapes."""
+    """State of one team. Messages, views and sessions are kept in Slack's own JSON shapes.
+
+    `path` stands before the addresses of its page; `installed_on` is the team or organisation
+    that the app is installed on.
+    """
 
     app: AppConfig
-    team_name: str
+    team: Team
+    path: str = ""
+    installed_on: str = ""
     users: dict[str, Json] = field(default_factory=dict)
     channels: dict[str, Channel] = field(default_factory=dict)
     views: dict[str, Json] = field(default_factory=dict)
@@ -55,7 +61,7 @@ class Workspace:
         self.reset()
 
     def reset(self) -> None:
-        """Back to the seeded people and channels, with nothing said."""
+        """Back to the seeded people and channels, with nothing said and no app."""
         for kept in (self.views, self.modals, self.homes, self.ephemerals, self.files):
             kept.clear()
         for more in (self.streams, self.sessions, self.statuses, self.prompts, self.selections):
@@ -63,14 +69,41 @@ class Workspace:
         self.stopped_streams.clear()
         self.unread.clear()
         self.pins.clear()
-        self.users = seed.people(self.app)
+        self.users = seed.people(self.team)
         self.channels = seed.channels()
         self.on_change()
 
     @property
-    def team(self) -> Json:
-        """The team as payloads name it."""
-        return {"id": TEAM_ID, "domain": "virtuous6-local"}
+    def has_app(self) -> bool:
+        """Whether the app has a living bot user here."""
+        return not self.users.get(BOT_USER_ID, {"deleted": True})["deleted"]
+
+    def seed_app(self, installed_on: str) -> None:
+        """The app as one that has always been here: a member of every channel."""
+        self.add_app(installed_on)
+        self.channels |= seed.direct_messages()
+        for channel in self.channels.values():
+            channel.members.add(BOT_USER_ID)
+
+    def add_app(self, installed_on: str) -> None:
+        """The app is installed: its bot user is here, and a member of no channel yet."""
+        self.installed_on = installed_on
+        self.users[BOT_USER_ID] = seed.bot_user(self.app, self.team)
+        self.on_change()
+
+    def remove_app(self) -> None:
+        """The bot user is deactivated and leaves every channel; what was said stays."""
+        if not self.has_app:
+            return
+        self.users[BOT_USER_ID]["deleted"] = True
+        for channel in self.channels.values():
+            if channel.kind != "im":
+                channel.members.discard(BOT_USER_ID)
+        for kept in (self.views, self.modals, self.homes, self.prompts):
+            kept.clear()
+        for more in (self.streams, self.sessions, self.statuses, self.selections):
+            more.clear()
+        self.on_change()
 
     def next_ts(self) -> str:
         """A timestamp greater than every one before."""
@@ -200,7 +233,8 @@ class Workspace:
 
     def page_message(self, channel: Channel, message: Json) -> Json:
         """A message as the page draws it."""
-        shown = {**self.api_message(channel, message), "permalink": permalink(channel, message)}
+        link = self.path + permalink(channel, message)
+        shown = {**self.api_message(channel, message), "permalink": link}
         if (channel.id, message["ts"]) in self.streams:
             shown["streaming"] = True
         return shown
@@ -212,7 +246,7 @@ class Workspace:
 
 
 def permalink(channel: Channel, message: Json) -> str:
-    """Address of a message on the page, in the form Slack's links have."""
+    """Path of a message below its team's address, in the form Slack's links have."""
     link = f"/archives/{channel.id}/p{message['ts'].replace('.', '')}"
     root = message.get("thread_ts")
     return link if root in (None, message["ts"]) else f"{link}?thread_ts={root}&cid={channel.id}"

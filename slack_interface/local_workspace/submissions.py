@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from slack_interface.local_workspace import actions, modals, payloads
+from slack_interface.local_workspace import actions, modals
 from slack_interface.local_workspace.config import Json
 from slack_interface.local_workspace.delivery import Parcel
 from slack_interface.local_workspace.errors import ControlError, SlackError
@@ -35,10 +35,9 @@ async def submit(runtime: Runtime, user_id: str, view_id: str, values: Json) -> 
     if errors:
         return _errors(runtime, user_id, view_id, errors)
     view["state"] = {"values": state}
-    payload = payloads.interaction(
-        runtime.secrets.verification_token,
+    payload = runtime.interaction(
         "view_submission",
-        runtime.workspace.users[user_id],
+        user_id,
         trigger_id=runtime.triggers.issue_trigger(user_id, view_id),
         view=view,
         response_urls=[],
@@ -61,13 +60,7 @@ async def close(runtime: Runtime, user_id: str, view_id: str, *, cleared: bool =
 
 
 async def _tell_closed(runtime: Runtime, user_id: str, view: Json, cleared: bool) -> None:
-    payload = payloads.interaction(
-        runtime.secrets.verification_token,
-        "view_closed",
-        runtime.workspace.users[user_id],
-        view=view,
-        is_cleared=cleared,
-    )
+    payload = runtime.interaction("view_closed", user_id, view=view, is_cleared=cleared)
     await to_app(runtime, Parcel("interactive", "view_closed", payload), user_id)
 
 

@@ -48,6 +48,10 @@ class Triggers:
         self._triggers[trigger_id] = Trigger(user, self._clock.now() + lifetime, view_id)
         return trigger_id
 
+    def knows(self, trigger_id: str) -> bool:
+        """Whether a trigger id was issued here."""
+        return trigger_id in self._triggers
+
     def use_trigger(self, trigger_id: str) -> Trigger:
         """Spend a trigger id.
 

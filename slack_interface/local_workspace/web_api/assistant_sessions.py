@@ -100,5 +100,5 @@ def _thread(call: Call) -> tuple[Channel, str]:
 
 def _need_assistant_scope(call: Call) -> None:
     """Slack takes either scope since agents post in channels too."""
-    if "chat:write" not in call.runtime.config.app.scopes:
+    if "chat:write" not in call.scopes:
         call.need_scope("assistant:write")

@@ -17,7 +17,7 @@ SCHEDULED_AHEAD_S = 120 * 24 * 3600
 def post_message(call: Call) -> Json:
     """Post to a channel, a thread or a person."""
     channel = call.channel()
-    is_open = channel.kind == "channel" and "chat:write.public" in call.runtime.config.app.scopes
+    is_open = channel.kind == "channel" and "chat:write.public" in call.scopes
     if BOT_USER_ID not in channel.members and not is_open:
         raise SlackError("not_in_channel")
     message = posting.post(call.runtime, channel, call.args)

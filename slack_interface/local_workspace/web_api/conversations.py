@@ -32,14 +32,14 @@ def decode_cursor(call: Call) -> str | None:
         raise SlackError("invalid_cursor") from None
 
 
-@method("conversations.list", tier=2)
+@method("conversations.list", tier=2, needs_team=True)
 def list_conversations(call: Call) -> Json:
     """Conversations the app may see, of the kinds its scopes cover."""
     found = _listed(call, lambda channel: channel.kind == "channel" or _is_in(channel))
     return _page(call, found, "channels")
 
 
-@method("users.conversations", tier=3)
+@method("users.conversations", tier=3, needs_team=True)
 def user_conversations(call: Call) -> Json:
     """Conversations a person (default the app) is in."""
     user = call.text("user") or BOT_USER_ID
@@ -51,7 +51,7 @@ def info(call: Call) -> Json:
     """One conversation."""
     channel = call.channel()
     call.need_channel_scope(channel, "read")
-    answer = channel.as_slack(BOT_USER_ID)
+    answer = call.conversation(channel)
     if call.flag("include_num_members"):
         answer["num_members"] = len(channel.members)
     return {"channel": answer}
@@ -78,7 +78,7 @@ def open_conversation(call: Call) -> Json:
             raise SlackError("user_not_found")
         channel = call.workspace.direct_message(wanted[0])
     if call.flag("return_im"):
-        return {"channel": channel.as_slack(BOT_USER_ID), "already_open": True}
+        return {"channel": call.conversation(channel), "already_open": True}
     return {"channel": {"id": channel.id}, "no_op": True, "already_open": True}
 
 
@@ -93,10 +93,12 @@ def join(call: Call) -> Json:
         answer["warning"] = "already_in_channel"
     else:
         channel.members.add(BOT_USER_ID)
-        event = payloads.joined_event(BOT_USER_ID, channel, None, call.workspace.next_ts())
+        event = payloads.joined_event(
+            BOT_USER_ID, channel, call.runtime.team, None, call.workspace.next_ts()
+        )
         call.runtime.emit("member_joined_channel", event)
         call.workspace.on_change()
-    return {"channel": channel.as_slack(BOT_USER_ID), **answer}
+    return {"channel": call.conversation(channel), **answer}
 
 
 @method("conversations.history", tier=3)
@@ -170,7 +172,7 @@ def _listed(call: Call, wanted: Callable[[Channel], bool]) -> list[Json]:
     for channel in call.workspace.channels.values():
         if channel.kind in chosen and wanted(channel):
             call.need_channel_scope(channel, "read")
-            found.append(channel.as_slack(BOT_USER_ID))
+            found.append(call.conversation(channel))
     return found
 
 

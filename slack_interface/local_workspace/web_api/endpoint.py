@@ -12,14 +12,16 @@ from starlette.types import Receive, Scope, Send
 from slack_interface.local_workspace.activity_log import ApiCall
 from slack_interface.local_workspace.config import Json
 from slack_interface.local_workspace.errors import RateLimitedError, SlackError
-from slack_interface.local_workspace.runtime import Runtime
+from slack_interface.local_workspace.installations import Token
+from slack_interface.local_workspace.teams import Teams
 from slack_interface.local_workspace.web_api import (
     assistant_sessions,
     blocks,
     chat,
     conversations,
     files,
-    oauth_misc,
+    identity,
+    oauth,
     reactions,
     streams,
     users,
@@ -35,7 +37,8 @@ FAMILIES = (
     chat,
     conversations,
     files,
-    oauth_misc,
+    identity,
+    oauth,
     reactions,
     streams,
     users,
@@ -50,12 +53,10 @@ MOST_BYTES = 20_000_000
 class ApiEndpoint:
     """An ASGI application for /api/*; plain ASGI because a benchmark goes through it."""
 
-    def __init__(self, runtime: Runtime) -> None:
-        self._runtime = runtime
-        self._headers = [
-            (b"content-type", b"application/json; charset=utf-8"),
-            (b"x-oauth-scopes", ",".join(sorted(runtime.config.app.scopes)).encode()),
-        ]
+    def __init__(self, teams: Teams) -> None:
+        self._teams = teams
+        self._secrets = teams.platform.secrets
+        self._headers = [(b"content-type", b"application/json; charset=utf-8")]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one call."""
@@ -63,10 +64,11 @@ class ApiEndpoint:
         name = scope["path"].removeprefix(PREFIX)
         args: Json = {}
         headers = self._headers
-        status, error = 200, None
+        status, error, call = 200, None, None
         try:
             args, authorization = await _arguments(scope, receive)
-            answer = self._answer(name, args, authorization)
+            call = self._call(name, args, authorization)
+            answer = self._answer(name, call)
         except SlackError as problem:
             status, error, answer = problem.status, problem.code, problem.body()
             if isinstance(problem, RateLimitedError):
@@ -76,21 +78,43 @@ class ApiEndpoint:
             status, error = 500, "internal_error"
             answer = SlackError(error).body()
         elapsed = (time.perf_counter() - started) * 1000
-        self._runtime.log.add(ApiCall(name, args, status, error, elapsed))
+        team = call.runtime.team.id if call is not None and call.token is not None else None
+        self._teams.platform.log.add(ApiCall(name, args, status, error, elapsed, team=team))
+        if call is not None and call.token is not None:
+            headers = [*headers, (b"x-oauth-scopes", call.token.installation.scope.encode())]
         body = orjson.dumps(answer)
         length = (b"content-length", str(len(body)).encode())
         start = {"type": "http.response.start", "status": status, "headers": [*headers, length]}
         await send(start)
         await send({"type": "http.response.body", "body": body})
 
-    def _answer(self, name: str, args: Json, authorization: str) -> Json:
-        runtime = self._runtime
+    def _call(self, name: str, args: Json, authorization: str) -> Call:
         method = METHODS.get(name)
         if method is None:
             raise SlackError("unknown_method", req_method=name)
-        token = args.pop("token", None) or authorization.removeprefix("Bearer ")
-        call = Call(runtime, args, authorization)
-        self._check_token(method, str(token))
+        teams = self._teams
+        if method.token == "none":
+            return Call(teams, teams.first, args, authorization)
+        value = str(args.pop("token", None) or authorization.removeprefix("Bearer "))
+        token = self._token(method, value)
+        if token is None:
+            return Call(teams, teams.first, args, authorization)
+        runtime = teams.for_call(token, args, needs_team=method.needs_team)
+        return Call(teams, runtime, args, authorization, token)
+
+    def _token(self, method: Method, value: str) -> Token | None:
+        """The bot token of a call; None stands for the app-level one."""
+        if not value:
+            raise SlackError("not_authed")
+        token = None
+        if value != self._secrets.app_token:
+            token = self._teams.platform.installations.authenticate(value)
+        if method.token != "any" and (method.token == "bot") != (token is not None):
+            raise SlackError("not_allowed_token_type")
+        return token
+
+    def _answer(self, name: str, call: Call) -> Json:
+        method, runtime = METHODS[name], call.runtime
         if method.scope:
             call.need_scope(method.scope)
         faults = runtime.faults
@@ -101,20 +125,6 @@ class ApiEndpoint:
         if faults.pacing:
             runtime.rates.spend_tier(name, method.tier)
         return {"ok": True, **method.handler(call)}
-
-    def _check_token(self, method: Method, token: str) -> None:
-        secrets = self._runtime.secrets
-        if method.token == "none":
-            return
-        if not token:
-            raise SlackError("not_authed")
-        if token not in (secrets.bot_token, secrets.app_token):
-            raise SlackError("invalid_auth")
-        if self._runtime.revoked:
-            raise SlackError("token_revoked")
-        is_bot = token == secrets.bot_token
-        if method.token != "any" and (method.token == "bot") != is_bot:
-            raise SlackError("not_allowed_token_type")
 
 
 async def _arguments(scope: Scope, receive: Receive) -> tuple[Json, str]:

@@ -2,6 +2,7 @@
 
 import mimetypes
 import secrets
+from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
 
@@ -33,7 +34,7 @@ def new_file(runtime: Runtime, name: str, size: int, user: str, title: str | Non
         "filetype": TEXT_KINDS.get(extension, extension),
         "pretty_type": extension.upper(),
         "user": user,
-        "user_team": payloads.TEAM["id"],
+        "user_team": runtime.team.id,
         "editable": False,
         "size": size,
         "mode": "hosted",
@@ -89,7 +90,7 @@ def complete_upload(call: Call) -> Json:
     if call.text("channel_id"):
         targets.append(call.required("channel_id"))
     for target in targets:
-        _share(call, Call(call.runtime, {"channel": target}).member_channel(), found)
+        _share(call, replace(call, args={"channel": target}).member_channel(), found)
     return {"files": list(found)}
 
 

@@ -9,24 +9,37 @@ import orjson
 from slack_interface.local_workspace.channel import Channel, Kind
 from slack_interface.local_workspace.config import BOT_USER_ID, Json
 from slack_interface.local_workspace.errors import SlackError
+from slack_interface.local_workspace.installations import Token
 from slack_interface.local_workspace.runtime import Runtime
 from slack_interface.local_workspace.state import Workspace
+from slack_interface.local_workspace.teams import Teams
 
 TokenKind = Literal["bot", "app", "any", "none"]
 
 
 @dataclass(slots=True)
 class Call:
-    """One call: its arguments however they came, and the runtime."""
+    """One call: its arguments however they came, the team it acts in, and the bot's token."""
 
+    teams: Teams
     runtime: Runtime
     args: Json
     authorization: str = ""
+    token: Token | None = None
 
     @property
     def workspace(self) -> Workspace:
         """The state that methods read and change."""
         return self.runtime.workspace
+
+    @property
+    def scopes(self) -> frozenset[str]:
+        """What the caller's token may do."""
+        return self.token.installation.scopes if self.token else frozenset()
+
+    def conversation(self, channel: Channel) -> Json:
+        """A channel as this team's Web API shows it."""
+        return channel.as_slack(BOT_USER_ID, self.runtime.team.id)
 
     def required(self, name: str) -> str:
         """A string argument that must be there.
@@ -125,9 +138,8 @@ class Call:
 
     def need_scope(self, scope: str) -> None:
         """Raises SlackError `missing_scope` unless the app's token has the scope."""
-        scopes = self.runtime.config.app.scopes
-        if scope not in scopes:
-            provided = ",".join(sorted(scopes))
+        if scope not in self.scopes:
+            provided = ",".join(sorted(self.scopes))
             raise SlackError("missing_scope", needed=scope, provided=provided)
 
     def need_channel_scope(self, channel: Channel, right: str) -> None:
@@ -142,25 +154,34 @@ Handler = Callable[[Call], Json]
 
 @dataclass(frozen=True, slots=True)
 class Method:
-    """A method: its handler, the token and scope it needs, its rate tier (see pacing)."""
+    """A method: its handler, the token and scope it needs, its rate tier (see pacing).
+
+    `needs_team`: an org-wide token must say which team_id it means.
+    """
 
     name: str
     handler: Handler
     scope: str | None
     tier: int
     token: TokenKind
+    needs_team: bool
 
 
 METHODS: dict[str, Method] = {}
 
 
 def method(
-    name: str, *, scope: str | None = None, tier: int = 3, token: TokenKind = "bot"
+    name: str,
+    *,
+    scope: str | None = None,
+    tier: int = 3,
+    token: TokenKind = "bot",
+    needs_team: bool = False,
 ) -> Callable[[Handler], Handler]:
     """Register a handler for a Web API method."""
 
     def register(handler: Handler) -> Handler:
-        METHODS[name] = Method(name, handler, scope, tier, token)
+        METHODS[name] = Method(name, handler, scope, tier, token, needs_team)
         return handler
 
     return register

@@ -6,7 +6,7 @@ from typing import Any
 from slack_interface.local_workspace import posting, rules
 from slack_interface.local_workspace.block_rules import MESSAGE_BLOCKS
 from slack_interface.local_workspace.channel import Channel
-from slack_interface.local_workspace.config import BOT_USER_ID, TEAM_ID, Json
+from slack_interface.local_workspace.config import BOT_USER_ID, Json
 from slack_interface.local_workspace.errors import SlackError
 from slack_interface.local_workspace.runtime import Runtime
 from slack_interface.local_workspace.sessions import set_session
@@ -113,7 +113,7 @@ def _check_recipient(call: Call, channel: Channel) -> None:
         raise SlackError("invalid_arguments", messages=[problem])
     if user not in channel.members or user == BOT_USER_ID:
         raise SlackError("user_not_found")
-    if team != TEAM_ID:
+    if team not in call.runtime.team.ids:
         raise SlackError("team_not_found")
 
 

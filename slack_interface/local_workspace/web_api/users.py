@@ -1,8 +1,8 @@
 """users.*, bots.info, team.info."""
 
-from slack_interface.local_workspace.config import BOT_ID, TEAM_ID, Json
+from slack_interface.local_workspace.config import BOT_ID, Json
 from slack_interface.local_workspace.errors import SlackError
-from slack_interface.local_workspace.payloads import TEAM, bot_profile
+from slack_interface.local_workspace.payloads import bot_profile
 from slack_interface.local_workspace.web_api.conversations import decode_cursor, encode_cursor
 from slack_interface.local_workspace.web_api.registry import Call, method
 
@@ -13,7 +13,7 @@ def info(call: Call) -> Json:
     return {"user": _visible(call, call.workspace.users[call.person()])}
 
 
-@method("users.list", scope="users:read", tier=2)
+@method("users.list", scope="users:read", tier=2, needs_team=True)
 def list_users(call: Call) -> Json:
     """Everybody, page by page."""
     cursor, limit = decode_cursor(call), call.number("limit", 200, 1000)
@@ -48,23 +48,26 @@ def profile(call: Call) -> Json:
     return {"profile": _visible(call, call.workspace.users[call.person()])["profile"]}
 
 
-@method("bots.info", scope="users:read", tier=3)
+@method("bots.info", scope="users:read", tier=3, needs_team=True)
 def bot_info(call: Call) -> Json:
     """The app's bot."""
     if (call.text("bot") or BOT_ID) != BOT_ID:
         raise SlackError("bot_not_found")
-    return {"bot": {**bot_profile(call.runtime.config.app.name), "icons": {}}}
+    return {"bot": {**bot_profile(call.runtime.config.app.name, call.runtime.team), "icons": {}}}
 
 
 @method("team.info", scope="team:read", tier=3)
 def team_info(call: Call) -> Json:
     """The workspace."""
-    name = call.runtime.config.team_name
-    return {"team": {**TEAM, "id": TEAM_ID, "name": name, "email_domain": "", "icon": {}}}
+    team = call.runtime.team
+    answer: Json = {"id": team.id, "name": team.name, "domain": team.domain}
+    if team.enterprise is not None:
+        answer |= {"enterprise_id": team.enterprise.id, "enterprise_name": team.enterprise.name}
+    return {"team": answer | {"email_domain": "", "icon": {}}}
 
 
 def _visible(call: Call, user: Json) -> Json:
-    if "users:read.email" in call.runtime.config.app.scopes:
+    if "users:read.email" in call.scopes:
         return user
     profile = {key: value for key, value in user["profile"].items() if key != "email"}
     return {**user, "profile": profile}

@@ -10,15 +10,15 @@ from slack_bolt.adapter.socket_mode.async_handler import AsyncSocketModeHandler
 from slack_bolt.async_app import AsyncApp
 from slack_sdk.web.async_client import AsyncWebClient
 
-from slack_interface.local_workspace import LocalWorkspace
+from slack_interface.local_workspace import LocalTeam, LocalWorkspace
 
 Json = dict[str, Any]
 
 
 class Script:
-    """The scripting API of a workspace, one method a verb."""
+    """The scripting API of a workspace or of one of its teams, one method a verb."""
 
-    def __init__(self, workspace: LocalWorkspace) -> None:
+    def __init__(self, workspace: LocalWorkspace | LocalTeam) -> None:
         self.http = httpx.AsyncClient(base_url=workspace.url, trust_env=False, timeout=10)
 
     async def post(self, verb: str, **body: Any) -> Json:

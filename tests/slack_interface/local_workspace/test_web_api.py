@@ -248,12 +248,18 @@ async def test_oauth_gives_the_bot_token_for_a_code(workspace: LocalWorkspace) -
         query = {
             "client_id": keys.client_id,
             "state": "s",
+            "scope": "chat:write",
             "redirect_uri": "http://127.0.0.1:1/back",
         }
-        sent = await http.get("/oauth/v2/authorize", params=query)
+        form = query | {"team": "T0VIRTUOUS", "user": "ada", "decision": "allow"}
+        sent = await http.post("/oauth/v2/authorize", data=form)
         location = httpx.URL(sent.headers["location"])
     assert location.params["state"] == "s"
-    wanted = {"client_id": keys.client_id, "code": location.params["code"]}
+    wanted = {
+        "client_id": keys.client_id,
+        "code": location.params["code"],
+        "redirect_uri": "http://127.0.0.1:1/back",
+    }
     with pytest.raises(SlackApiError) as problem:
         await anonymous.oauth_v2_access(client_secret="wrong", **wanted)
     assert code(problem) == "bad_client_secret"

@@ -96,4 +96,4 @@ async def world(browser: Browser, running: tuple[LocalWorkspace, SmallApp]) -> A
     small.stopped.set()
     for context in browser.contexts:
         await context.close()
-    await workspace.runtime.reset()
+    await workspace.reset()

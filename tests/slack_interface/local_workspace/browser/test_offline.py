@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 from playwright.async_api import expect
 
-from slack_interface.local_workspace.server import PAGE
+from slack_interface.local_workspace.application import PAGE
 from tests.slack_interface.local_workspace.browser import gallery
 from tests.slack_interface.local_workspace.browser.conftest import World
 

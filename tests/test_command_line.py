@@ -249,7 +249,7 @@ def test_bolt_does_not_warn_of_the_token_we_read() -> None:
 def test_help_and_doctor_load_nothing_heavy() -> None:
     code = (
         "import sys, virtuous6, orchestrator.health, orchestrator.administration;"
-        "heavy = {'langchain_core', 'langchain_openai', 'openai', 'slack_bolt', 'wordllama'};"
+        "heavy = {'langchain_core', 'langchain_openai', 'openai', 'slack_bolt', 'tokenizers'};"
         "sys.exit(', '.join(heavy & set(sys.modules)) or 0)"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from agents.similarity import Similarity, surface_similarity
+from database.errors import ConfigurationError
 
 
 @pytest.fixture(scope="module")
@@ -35,3 +36,12 @@ def test_surface_similarity_ignores_case_and_order_of_words() -> None:
     assert surface_similarity("Reset my password", "password MY reset") == 1
     assert surface_similarity("Reset my password", "Rest my passwort") > 0.8
     assert surface_similarity("Reset my password", "Lunch on Friday?") < 0.5
+
+
+def test_without_the_package_of_the_vectors_it_is_said_how_to_get_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("agents.similarity.find_spec", lambda name: None)
+    Similarity.load.cache_clear()
+    with pytest.raises(ConfigurationError, match="pip install --force-reinstall wordllama"):
+        Similarity.load()

@@ -103,7 +103,7 @@ _EMPTIED = (_R.PERSON, _R.PLACE, _R.WORDS)
 _SCRUBBED = (_R.LABEL, _R.WORDS, _R.WORK, _R.ROW)
 
 # Runs made by a run (a shadow, a goal's task) repeat its words.
-_THEIR_RUNS = """CREATE TEMP TABLE their_runs AS
+THEIR_RUNS = """CREATE TEMP TABLE their_runs AS
     WITH RECURSIVE theirs (run_id) AS (
         SELECT run_id FROM runs
         WHERE workspace = :workspace AND (user_id = :user OR audience = :own)
@@ -113,7 +113,7 @@ _THEIR_RUNS = """CREATE TEMP TABLE their_runs AS
     ) SELECT run_id FROM theirs"""
 
 _IN_THEIR_RUNS = "run_id IN (SELECT run_id FROM temp.their_runs)"
-_THEIRS = {
+THEIRS = {
     "runs": _IN_THEIR_RUNS,
     "steps": _IN_THEIR_RUNS,
     "feedback": "user_id = :user",
@@ -143,7 +143,7 @@ def _forget(connection: sqlite3.Connection, workspace: str, user_id: str) -> For
     whole_id = re.compile(rf"(?<![A-Za-z0-9]){re.escape(user_id)}(?![A-Za-z0-9])")
     connection.create_function("scrub", 1, lambda text: whole_id.sub(FORGOTTEN, text))
     connection.execute("BEGIN IMMEDIATE")
-    connection.execute(_THEIR_RUNS, values)
+    connection.execute(THEIR_RUNS, values)
     retired = connection.execute(_RETIRE, values).rowcount
     if retired:
         connection.execute(
@@ -151,7 +151,7 @@ def _forget(connection: sqlite3.Connection, workspace: str, user_id: str) -> For
         )
     rows = {
         table: connection.execute(_change(connection, table, theirs), values).rowcount
-        for table, theirs in _THEIRS.items()
+        for table, theirs in THEIRS.items()
     }
     for sql in _scrubs():
         connection.execute(sql, values)
@@ -267,7 +267,7 @@ def _scrubs() -> list[str]:
     return [
         f"UPDATE {table} SET {column} = scrub({column}) "
         f"WHERE workspace = :workspace AND instr({column}, :user)"
-        for table in _THEIRS
+        for table in THEIRS
         for column, rule in FORGET_RULES[table].items()
         if rule in _SCRUBBED
     ]

@@ -47,7 +47,7 @@ class InstallationRows:
         return self._opened(rows[0]["sealed"]) if rows else None
 
     async def save(self, installation: Installation) -> None:
-        """Add or replace; whoever installs again has not departed."""
+        """Add or replace."""
         text = json.dumps(asdict(installation)).encode()
         sealed, holder = self._engine.seal(text), installation.holder
         sql = """INSERT INTO installations (holder, sealed) VALUES (?, ?)
@@ -75,14 +75,14 @@ class InstallationRows:
         return [row["holder"] for row in self._engine.rows("SELECT holder FROM departures")]
 
     async def stay(self, holder: str) -> None:
-        """They did not send us away after all, or all of theirs is deleted."""
+        """They did not send us away after all."""
         await self._engine.queue("DELETE FROM departures WHERE holder = ?", (holder,))
 
     async def drop(self, holder: str) -> None:
-        """Delete an installation with its tokens, and every byte of them."""
+        """Delete an installation, its tokens and its departure, and every byte of them."""
 
         def delete(connection: sqlite3.Connection) -> None:
-            for table in ("installations", "served"):
+            for table in ("installations", "served", "departures"):
                 connection.execute(f"DELETE FROM {table} WHERE holder = ?", (holder,))
 
         await self._engine.do(delete)

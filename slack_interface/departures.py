@@ -81,7 +81,6 @@ class Departures:
             deleted = await self.erase(team_id)
             log.warning("workspace_erased", team=team_id, **deleted)
         await self.ledger.drop(holder)
-        await self.ledger.stay(holder)
         log.warning("sent_away", holder=holder, teams=teams)
 
     async def _still_wanted(self, holder: str) -> bool:

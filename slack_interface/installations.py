@@ -36,10 +36,10 @@ class Ledger(Protocol):
         """Who sent us away and is not settled with."""
 
     async def stay(self, holder: str) -> None:
-        """There is nothing to settle any more."""
+        """They did not send us away after all."""
 
     async def drop(self, holder: str) -> None:
-        """Delete an installation and its tokens."""
+        """Delete an installation, its tokens and its departure."""
 
     async def once(self, what: str, ttl: float) -> bool:
         """True for one caller only, over all processes, until `ttl` seconds have passed."""

@@ -47,6 +47,9 @@ FAMILIES = (
 """Importing a family registers its methods."""
 
 PREFIX = "/api/"
+WITH_SECRETS = ("apps.uninstall", "oauth.v2.access", "oauth.v2.exchange")
+SECRET_ARGUMENTS = ("client_secret", "code", "refresh_token", "token")
+"""Left out of the log."""
 MOST_BYTES = 20_000_000
 
 
@@ -79,6 +82,8 @@ class ApiEndpoint:
             answer = SlackError(error).body()
         elapsed = (time.perf_counter() - started) * 1000
         team = call.runtime.team.id if call is not None and call.token is not None else None
+        if name in WITH_SECRETS:
+            args = {key: value for key, value in args.items() if key not in SECRET_ARGUMENTS}
         self._teams.platform.log.add(ApiCall(name, args, status, error, elapsed, team=team))
         if call is not None and call.token is not None:
             headers = [*headers, (b"x-oauth-scopes", call.token.installation.scope.encode())]
@@ -99,7 +104,8 @@ class ApiEndpoint:
         token = self._token(method, value)
         if token is None:
             return Call(teams, teams.first, args, authorization)
-        runtime = teams.for_call(token, args, needs_team=method.needs_team)
+        about = {} if method.of_token else args
+        runtime = teams.for_call(token, about, needs_team=method.needs_team)
         return Call(teams, runtime, args, authorization, token)
 
     def _token(self, method: Method, value: str) -> Token | None:

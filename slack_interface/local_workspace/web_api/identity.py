@@ -19,7 +19,7 @@ def api_test(call: Call) -> Json:
     return {"args": call.args}
 
 
-@method("auth.test", tier=SPECIAL)
+@method("auth.test", tier=SPECIAL, of_token=True)
 def auth_test(call: Call) -> Json:
     """Who the token is; an org-wide one stands for the organisation."""
     token, team = _token(call), call.runtime.team
@@ -41,7 +41,7 @@ def auth_test(call: Call) -> Json:
     return answer if left is None else answer | {"expires_in": left}
 
 
-@method("auth.teams.list", tier=2)
+@method("auth.teams.list", tier=2, of_token=True)
 def list_teams(call: Call) -> Json:
     """The teams that the token may act in."""
     teams = [runtime.team for runtime in call.teams.of(_token(call).installation)]
@@ -51,7 +51,7 @@ def list_teams(call: Call) -> Json:
     }
 
 
-@method("auth.revoke", tier=3)
+@method("auth.revoke", tier=3, of_token=True)
 def auth_revoke(call: Call) -> Json:
     """End the token. The bot user is deactivated, but the app is not uninstalled by it
     (docs.slack.dev, auth.revoke).
@@ -62,7 +62,7 @@ def auth_revoke(call: Call) -> Json:
     return {"revoked": True}
 
 
-@method("apps.uninstall", tier=1)
+@method("apps.uninstall", tier=1, of_token=True)
 def uninstall(call: Call) -> Json:
     """Remove the app from where the token is; the app's own credentials are needed too."""
     check_credentials(call)

@@ -30,7 +30,8 @@ def exchange(call: Call) -> Json:
     check_credentials(call)
     if not call.runtime.config.app.token_rotation:
         raise SlackError("token_rotation_not_enabled")
-    return _access(call, call.runtime.platform.installations.exchange(call.text("token") or ""))
+    value = call.text("token") or call.authorization.removeprefix("Bearer ")
+    return _access(call, call.runtime.platform.installations.exchange(value))
 
 
 def check_credentials(call: Call) -> None:

@@ -156,7 +156,8 @@ Handler = Callable[[Call], Json]
 class Method:
     """A method: its handler, the token and scope it needs, its rate tier (see pacing).
 
-    `needs_team`: an org-wide token must say which team_id it means.
+    `needs_team`: an org-wide token must say which team_id it means. `of_token`: it concerns the
+    token and no team, so that team_id is not looked at.
     """
 
     name: str
@@ -165,6 +166,7 @@ class Method:
     tier: int
     token: TokenKind
     needs_team: bool
+    of_token: bool
 
 
 METHODS: dict[str, Method] = {}
@@ -177,11 +179,12 @@ def method(
     tier: int = 3,
     token: TokenKind = "bot",
     needs_team: bool = False,
+    of_token: bool = False,
 ) -> Callable[[Handler], Handler]:
     """Register a handler for a Web API method."""
 
     def register(handler: Handler) -> Handler:
-        METHODS[name] = Method(name, handler, scope, tier, token, needs_team)
+        METHODS[name] = Method(name, handler, scope, tier, token, needs_team, of_token)
         return handler
 
     return register

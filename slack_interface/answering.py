@@ -17,6 +17,7 @@ from orchestrator.requests import ReplyEvent, ReplyFinished, ReplyStarted, Reque
 from slack_interface.answer_cards import closing_blocks
 from slack_interface.delivery import Destination
 from slack_interface.incoming import Incoming
+from slack_interface.model_words import ModelWords
 from slack_interface.pace import Pace
 from slack_interface.places import Places
 from slack_interface.ports import Orchestrator, Record
@@ -157,7 +158,7 @@ class Answering:
             earlier = await self.sends.earlier(request.run_id)
         to = Destination(
             item.channel_id, request.thread_ts, item.team_id, item.user_id,
-            direct=item.direct, asked_ts=request.message_ts,
+            direct=item.direct, asked_ts=request.message_ts, asked=f"{item.text} <@{item.user_id}>",
         )  # fmt: skip
         if earlier.answer and (ready := _Whole.from_bytes(earlier.answer)):
             return await self._show_kept(request, to, earlier, ready)
@@ -186,7 +187,8 @@ class Answering:
         return await self._record(whole.finished, shown)
 
     def _stream(self, request: Request, to: Destination, earlier: Earlier) -> ReplyStream:
-        return ReplyStream(self.client, to, request.run_id, self.pace, self.sends, earlier)
+        words = ModelWords(to.asked, self.places.members.known_name)
+        return ReplyStream(self.client, to, request.run_id, self.pace, self.sends, earlier, words)
 
     async def _record(self, finished: ReplyFinished, shown: str | None) -> ReplyFinished:
         await self.orchestrator.record(finished, shown)

@@ -26,6 +26,7 @@ from slack_interface.transport import (
     perhaps_done,
     retry_after,
 )
+from slack_interface.voice import NO_PREVIEWS
 from slack_interface.working_notice import WorkingNotice
 
 log = structlog.get_logger()
@@ -69,7 +70,10 @@ GONE = frozenset({"message_not_found", "cant_update_message", "edit_window_close
 
 @dataclass(frozen=True, slots=True)
 class Destination:
-    """The thread that an answer goes to and the person it is for; `asked_ts` is the question."""
+    """The thread that an answer goes to and the person it is for.
+
+    `asked_ts` is the question, `asked` what was asked in whose words, as Slack writes it.
+    """
 
     channel_id: str
     thread_ts: str
@@ -77,6 +81,7 @@ class Destination:
     user_id: str
     direct: bool = False
     asked_ts: str = ""
+    asked: str = ""
 
     @property
     def place(self) -> Place:
@@ -376,6 +381,7 @@ class Delivery:
             "channel": self.to.channel_id,
             "thread_ts": self.to.thread_ts,
             "metadata": reply_metadata(self.run_id, last=closing),
+            **NO_PREVIEWS,
         }
         async with self.pace.turn(self.to.channel_id):
             answer = await self._with_blocks("chat.postMessage", arguments, text, blocks)

@@ -52,6 +52,11 @@ class Members:
             self._fresh[user_id] = self._known[user_id] = found
         return found
 
+    def known_name(self, user_id: str) -> str:
+        """How people call somebody, as far as known without asking, else ''."""
+        known = self._known.get(user_id)
+        return known.display_name if known else ""
+
     def sees_public(self, user_id: str) -> bool:
         """Whether somebody may read all public channels, as far as known without asking."""
         known = self._known.get(user_id)

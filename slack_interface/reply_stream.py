@@ -17,7 +17,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from slack_interface.delivery import Delivery, Destination
 from slack_interface.incoming import Json
-from slack_interface.mentions import MentionGuard
+from slack_interface.model_words import ModelWords
 from slack_interface.pace import Pace
 from slack_interface.sends import Earlier, Sends
 from slack_interface.transport import TRANSPORT_ERRORS, in_words, passes
@@ -34,7 +34,8 @@ MAX_PAUSE_S = 30.0
 class ReplyStream:
     """Shows one answer; `say` and `step` never wait, `finish` returns when all of it is visible.
 
-    `earlier` is what a former process left of this answer: its messages are written over.
+    `earlier` is what a former process left of this answer: its messages are written over. `words`
+    makes harmless what the model says.
     """
 
     client: InitVar[AsyncWebClient]
@@ -43,10 +44,10 @@ class ReplyStream:
     pace: Pace
     sends: InitVar[Sends]
     earlier: InitVar[Earlier]
+    words: ModelWords = field(default_factory=ModelWords)
     _timer: asyncio.TimerHandle | None = None
     _sending: asyncio.Task[None] | None = None
     _failed: bool = False
-    _guard: MentionGuard = field(default_factory=MentionGuard)
     _notice: WorkingNotice = field(init=False)
     _delivery: Delivery = field(init=False)
 
@@ -61,15 +62,16 @@ class ReplyStream:
         """The next piece of the answer."""
         if text:
             self._notice.spoke = True
-            if safe := self._guard.passes(text):
+            if safe := self.words.passes(text):
                 self._delivery.add(safe)
                 self._wake()
 
     def step(self, step_id: str, title: str, status: str, detail: str = "") -> None:
         """A step began or ended: `status` is `in_progress`, `complete` or `error`."""
-        chunk: Json = {"type": "task_update", "id": step_id, "title": title[:250], "status": status}
+        title = self.words.whole(title)[:250]
+        chunk: Json = {"type": "task_update", "id": step_id, "title": title, "status": status}
         if detail:
-            chunk["details"] = detail[:500]
+            chunk["details"] = self.words.whole(detail)[:500]
         self._delivery.add_step(chunk)
         self._wake()
 
@@ -83,7 +85,7 @@ class ReplyStream:
         self._notice.no_more()
         delivery = self._delivery
         delivery.kept = kept
-        if rest := self._guard.rest():
+        if rest := self.words.rest():
             delivery.add(rest)
         try:
             if self._sending:

@@ -10,11 +10,14 @@ from slack_sdk.web.async_client import AsyncWebClient
 from slack_sdk.webhook.async_client import AsyncWebhookClient
 
 from slack_interface.incoming import Incoming, Json
+from slack_interface.model_words import no_calls
 from slack_interface.sends import Place, Sends, post_metadata
 from slack_interface.transport import TRANSPORT_ERRORS, code_of, in_words, passes
 
 log = structlog.get_logger()
 
+NO_PREVIEWS: Json = {"unfurl_links": False, "unfurl_media": False}
+"""Slack fetches nothing that a message of ours links to."""
 _PAUSES_S = (0.5, 1.0, 2.0, 4.0)
 """Before a post that Slack could not take is tried again."""
 _REFUSED_BLOCKS = frozenset({"invalid_blocks", "msg_blocks_too_long", "invalid_blocks_format"})
@@ -50,7 +53,7 @@ class Voice:
         self, channel_id: str, text: str, blocks: list[Json] | None = None, thread_ts: str = ""
     ) -> str | None:
         """An ordinary message."""
-        arguments: Json = {"channel": channel_id}
+        arguments: Json = {"channel": channel_id, **NO_PREVIEWS}
         if thread_ts:
             arguments["thread_ts"] = thread_ts
         answer = await self._call("chat.postMessage", arguments, text, blocks)
@@ -78,7 +81,11 @@ class Voice:
         Raises:
             TRANSPORT_ERRORS: Slack did not take it, or it is not known yet: call again.
         """
-        arguments: Json = {"channel": place.channel_id, "metadata": post_metadata(key)}
+        arguments: Json = {
+            "channel": place.channel_id,
+            "metadata": post_metadata(key),
+            **NO_PREVIEWS,
+        }
         if place.thread_ts:
             arguments["thread_ts"] = place.thread_ts
 
@@ -164,5 +171,6 @@ class Voice:
 
 
 def _body(text: str, blocks: list[Json] | None) -> Json:
-    """`text` stands for the blocks where those cannot be seen or read."""
+    """`text` stands for the blocks where those cannot be seen or read; it calls nobody."""
+    text = no_calls(text)
     return {"text": text, "blocks": blocks} if blocks else {"text": text}

@@ -169,8 +169,9 @@ def test_what_is_no_payload_is_refused(payload: object) -> None:
         checked(payload)
 
 
+NO_EVENTS: tuple[Any, ...] = (None, [], "x", 1)
 BROKEN: list[Json] = [
-    *({"type": "event_callback", "team_id": TEAM, "event": event} for event in (None, [], "x", 1)),
+    *({"type": "event_callback", "team_id": TEAM, "event": event} for event in NO_EVENTS),
     {"type": "event_callback", "team_id": TEAM},
     {"type": "event_callback", "team_id": TEAM, "event": {"type": ["message"]}},
     {"type": "event_callback", "team_id": TEAM, "event": {"type": "message", "channel": {}}},

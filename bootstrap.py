@@ -71,7 +71,7 @@ class Shared:
     """What all workspaces of a process share."""
 
     settings: Settings
-    models: ModelsPort
+    models: ResourcePool
     embedder: Embedder
     tools: Mapping[str, Tool]
     shipped: Sequence[AgentDefinition]
@@ -243,7 +243,7 @@ async def _assistant(
     shared: Shared, store: Store, coordination: Coordination, slack: SlackBot
 ) -> Assistant:
     """Everything of one workspace above its store, wired."""
-    models, redactor, bus = shared.models, shared.redactor, EventBus()
+    models, redactor, bus = shared.models.of(store.workspace), shared.redactor, EventBus()
     # Asking is cheap where there is a fast model of its own; else it doubles the wait.
     cheap = models.resolve("fast") != models.resolve("strong")
     router = Router(shared.embedder, fast_chooser(models) if cheap else None)

@@ -10,6 +10,7 @@ import contextlib
 from collections import Counter, OrderedDict, deque
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
 from contextvars import ContextVar
+from copy import copy
 from dataclasses import dataclass, field
 
 from agents.turns import ModelEvent, ModelFinished, ToolSpec, Turn
@@ -135,7 +136,18 @@ class ResourcePool:
 
     def __init__(self, models: ModelsPort, concurrency: int) -> None:
         self._models = models
+        self._workspace = ""
         self.slots = FairSlots(concurrency)
+
+    def of(self, workspace: str) -> "ResourcePool":
+        """The same slots for the people of a workspace: ids may be the same in another one."""
+        theirs = copy(self)
+        theirs._workspace = workspace
+        return theirs
+
+    def _person(self) -> str:
+        person = _waiting_person.get()
+        return person if person == _BACKGROUND else f"{self._workspace}:{person}"
 
     def resolve(self, model: str) -> str:
         """The real name behind `strong`, `fast` or a real name."""
@@ -151,7 +163,7 @@ class ResourcePool:
         tools: Sequence[ToolSpec] = (),
     ) -> AsyncGenerator[ModelEvent, None]:
         """One model call, once it is its turn. Closing the generator hangs up."""
-        async with self.slots.one(_waiting_person.get()):
+        async with self.slots.one(self._person()):
             events = self._models.stream(
                 turns, model=model, temperature=temperature, max_tokens=max_tokens, tools=tools
             )
@@ -172,7 +184,7 @@ class ResourcePool:
         max_tokens: int | None = None,
     ) -> tuple[Answered, ModelFinished]:
         """An answer of the given shape, once it is its turn."""
-        async with self.slots.one(_waiting_person.get()):
+        async with self.slots.one(self._person()):
             return await self._models.structured(
                 turns, schema, model=model, temperature=temperature, max_tokens=max_tokens
             )

@@ -125,5 +125,17 @@ async def test_the_pool_knows_who_waits_for_a_call() -> None:
             await anext(events)
             using.append(dict(pool.slots._using))
             await events.aclose()
-    assert using == [{"ada": 1}] * 3 + [{"": 1}]
+    assert using == [{":ada": 1}] * 3 + [{"": 1}]
+    assert pool.slots.in_use == 0
+
+
+async def test_the_same_id_in_two_workspaces_is_two_people() -> None:
+    pool = ResourcePool(ScriptedModels(lambda turns, model: "one two"), 4)
+    with replying_to("ada"):
+        calls = [pool.of(team).stream(HELLO) for team in ("T1", "T1", "T1", "T2")]
+        for call in calls:
+            await asyncio.wait_for(anext(call), 1)
+        assert pool.slots._using == {"T1:ada": 3, "T2:ada": 1}, "a quarter is nobody's alone"
+        for call in calls:
+            await call.aclose()
     assert pool.slots.in_use == 0

@@ -8,7 +8,6 @@ import asyncio
 import time
 from collections.abc import Awaitable
 from dataclasses import dataclass, field
-from typing import Any
 
 import structlog
 from slack_sdk.errors import SlackApiError
@@ -22,8 +21,10 @@ from slack_interface.transport import (
     TRANSPORT_ERRORS,
     code_of,
     in_words,
+    no_such_method,
     passes,
     perhaps_done,
+    refuses_form,
     retry_after,
 )
 from slack_interface.voice import NO_PREVIEWS
@@ -91,13 +92,14 @@ class Destination:
 
 @dataclass(slots=True)
 class _Open:
-    """The message being written: what it holds, and since when."""
+    """The message being written: what it holds, and since when; `final` where it cannot grow."""
 
     ts: str
     streamed: bool
     chars: int
     opened_at: float
     text: str = ""
+    final: bool = False
 
     def add(self, text: str) -> None:
         """Slack took this."""
@@ -143,8 +145,13 @@ class Delivery:
 
     @property
     def waiting(self) -> bool:
-        """Whether there is anything to send."""
-        return bool(self._text or self._steps)
+        """Whether there is anything that can be sent before the answer is complete."""
+        return bool(self._text or self._steps) and not self._only_whole
+
+    @property
+    def _only_whole(self) -> bool:
+        """Where no message can grow, all that is not said yet is said in the end."""
+        return self.posting and not self.pace.updating
 
     def add(self, text: str) -> None:
         """The next piece of the answer."""
@@ -162,6 +169,8 @@ class Delivery:
         Raises:
             TRANSPORT_ERRORS: Slack did not take it, or it is not known yet.
         """
+        if self._only_whole and not last:
+            return
         text, steps = "".join(self._text), list(self._steps.values())
         self._text.clear()
         self._steps.clear()
@@ -223,6 +232,8 @@ class Delivery:
         message = self._message
         if message is None:
             return CALL_CHARS
+        if message.final:
+            return 0
         if not message.streamed:
             return CALL_CHARS - message.chars
         return min(CALL_CHARS, STREAM_CHARS - message.chars)
@@ -260,10 +271,11 @@ class Delivery:
         self._to_write_over.pop(0)
         self._message = _Open(ts, False, 0, time.monotonic())
 
-    async def _create(self, method: str, arguments: Json, *, closing: bool) -> Any:
+    async def _create(self, method: str, arguments: Json, *, closing: bool) -> str:
         """A call that makes a message: its intent is on disk before, its `ts` after.
 
-        Where the next call is the last, the `ts` is noted together with the end of the work.
+        Slack always tells the `ts`; '' where a server that is not Slack does not. Where the next
+        call is the last, the `ts` is noted together with the end of the work.
         """
         await self.sends.intend(self.run_id)
         try:
@@ -271,8 +283,10 @@ class Delivery:
         except TRANSPORT_ERRORS as error:
             self._in_doubt = perhaps_done(error)
             raise
-        self._note_sent(str(answer["ts"]), soon=closing)
-        return answer
+        ts = str(answer.get("ts") or "")
+        if ts:
+            self._note_sent(ts, soon=closing)
+        return ts
 
     def _note_sent(self, ts: str, *, soon: bool = False) -> None:
         self._known.append(ts)
@@ -289,7 +303,7 @@ class Delivery:
         if chunks and not closing:
             arguments["chunks"] = chunks
         try:
-            answer = await self._create("chat.startStream", arguments, closing=closing)
+            ts = await self._create("chat.startStream", arguments, closing=closing)
         except TRANSPORT_ERRORS as error:
             if not self._in_doubt:
                 self._give_up_streaming(error)
@@ -297,7 +311,11 @@ class Delivery:
                 self.posting = True
                 await asyncio.sleep(self.pace.doubt_s)
             return False
-        self._message = _Open(str(answer["ts"]), True, 0, time.monotonic())
+        if not ts:  # such a server says yes to whatever it does not know
+            self.pace.no_streaming()
+            self.posting = True
+            return False
+        self._message = _Open(ts, True, 0, time.monotonic())
         if closing:
             return await self._grow_stream(text, steps, closing, blocks)
         self._message.add(text)
@@ -330,7 +348,7 @@ class Delivery:
         try:
             await self.client.api_call(method, json=arguments)
         except TRANSPORT_ERRORS as error:
-            if code_of(error) == "invalid_blocks" and blocks:
+            if refuses_form(error) and blocks:
                 log.warning("blocks_refused", run_id=self.run_id)
                 return await self._grow_stream(text, steps, closing, [])
             if perhaps_done(error):
@@ -384,8 +402,9 @@ class Delivery:
             **NO_PREVIEWS,
         }
         async with self.pace.turn(self.to.channel_id):
-            answer = await self._with_blocks("chat.postMessage", arguments, text, blocks)
-        self._message = _Open(str(answer["ts"]), False, 0, time.monotonic())
+            ts = await self._with_blocks("chat.postMessage", arguments, text, blocks)
+        self.pace.updating = self.pace.updating and bool(ts)
+        self._message = _Open(ts, False, 0, time.monotonic(), final=not self.pace.updating)
         self._message.add(text)
         return True
 
@@ -402,30 +421,44 @@ class Delivery:
         try:
             await self._with_blocks("chat.update", arguments, message.text + text, blocks)
         except SlackApiError as error:
-            if code_of(error) not in GONE:
+            if code_of(error) in GONE:
+                return self._give_up(message, write_over=False)
+            if not no_such_method(error, self.client):
                 raise
-            return self._give_up(message, write_over=False)
+            return self._leave_as_it_is(message, text)
         message.add(text)
         return True
 
+    def _leave_as_it_is(self, message: _Open, text: str) -> bool:
+        """No message can be changed here: what is said stays, the rest goes into another one."""
+        self.pace.updating, message.final = False, True
+        return not text
+
     async def _with_blocks(
         self, method: str, arguments: Json, text: str, blocks: list[Json]
-    ) -> Any:
-        """Post or update with Markdown and `blocks` below; as plain text where Slack refuses."""
+    ) -> str:
+        """Post or update with Markdown and `blocks` below; as plain text where Slack refuses.
+
+        Returns the `ts` of what was posted.
+        """
         shown: list[Json] = [{"type": "markdown", "text": text}] if text else []
         rich = arguments | {"text": text[:3000], "blocks": shown + blocks}
         try:
             return await self._call(method, rich)
         except SlackApiError as error:
-            if code_of(error) not in ("invalid_blocks", "msg_blocks_too_long"):
+            if not refuses_form(error):
                 raise
+            log.warning("form_refused", run_id=self.run_id, error=code_of(error))
+            if "metadata" in code_of(error) or "argument" in code_of(error):
+                arguments.pop("metadata")
             return await self._call(method, arguments | {"text": text})
 
-    async def _call(self, method: str, arguments: Json) -> Any:
+    async def _call(self, method: str, arguments: Json) -> str:
         if method == "chat.postMessage":
-            closing = bool(arguments["metadata"]["event_payload"].get("last"))
-            return await self._create(method, arguments, closing=closing)
-        return await self.client.api_call(method, json=arguments)
+            payload = arguments.get("metadata", {}).get("event_payload", {})
+            return await self._create(method, arguments, closing=bool(payload.get("last")))
+        await self.client.api_call(method, json=arguments)
+        return str(arguments["ts"])
 
     async def _close(self) -> None:
         """End the message that is full or old; the next part opens another."""

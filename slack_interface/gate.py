@@ -46,6 +46,11 @@ UNSURE = (
     "Slack does not tell me right now who you are or who can read here, so I would rather not "
     "answer. Please ask again in a minute."
 )
+NOT_ALLOWED_TO_SEE = (
+    "Slack does not let me see who you are, so I would rather not answer. Whoever runs me can mend "
+    "that: add the scope `users:read` at api.slack.com/apps, OAuth & Permissions, and install the "
+    "app again."
+)
 
 log = structlog.get_logger()
 
@@ -92,7 +97,7 @@ class Gate:
             return SHARED_PLACE.format(channel=channel_id)
         member = await self.members.member(user_id)
         if member is None:
-            return UNSURE
+            return NOT_ALLOWED_TO_SEE if self.members.not_allowed else UNSURE
         words = {"channel": channel_id, "user": user_id}
         match member.standing:
             case "bot":

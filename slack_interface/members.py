@@ -6,10 +6,11 @@ from typing import Literal
 
 import structlog
 from cachetools import LRUCache, TTLCache
+from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
 from slack_interface.incoming import Json
-from slack_interface.transport import TRANSPORT_ERRORS, in_words
+from slack_interface.transport import TRANSPORT_ERRORS, code_of, in_words, is_slack, no_such_method
 
 Standing = Literal["member", "guest", "stranger", "bot"]
 
@@ -30,27 +31,58 @@ class Member:
     time_zone: str = ""
 
 
+_NOT_ONE_OF_US = frozenset({"user_not_found", "user_not_visible"})
+"""Slack's words for somebody whom this workspace does not show to us."""
+
+
 @dataclass(slots=True)
 class Members:
-    """Asked of Slack on first contact, then remembered for an hour."""
+    """Asked of Slack on first contact, then remembered for an hour.
+
+    Slack can always say what somebody is, so that where it does not, nobody is a member. A server
+    that is not Slack and has no users.info tells no guests from members: there all are members,
+    and nobody is an admin.
+    """
 
     client: AsyncWebClient
     _fresh: TTLCache[str, Member] = field(
         default_factory=lambda: TTLCache(10_000, MEMBER_TTL_S, timer=time.monotonic)
     )
     _known: LRUCache[str, Member] = field(default_factory=lambda: LRUCache(10_000))
+    _trouble: str = ""
 
     async def member(self, user_id: str) -> Member | None:
         """What somebody is, or last was where Slack is away; None where it never told."""
         found = self._fresh.get(user_id)
         if found is None:
             try:
-                found = _member(dict((await self.client.users_info(user=user_id))["user"]))
+                found = await self._asked(user_id)
             except TRANSPORT_ERRORS as error:
+                self._trouble = code_of(error)
                 log.warning("member_unknown", user=user_id, error=in_words(error))
                 return self._known.get(user_id)
             self._fresh[user_id] = self._known[user_id] = found
         return found
+
+    @property
+    def not_allowed(self) -> bool:
+        """Whether it is a scope that we lack where Slack does not tell of somebody."""
+        return self._trouble == "missing_scope"
+
+    async def _asked(self, user_id: str) -> Member:
+        """What Slack says now. Raises TRANSPORT_ERRORS."""
+        try:
+            user = (await self.client.users_info(user=user_id)).get("user")
+        except SlackApiError as error:
+            if code_of(error) in _NOT_ONE_OF_US:
+                return Member("stranger")
+            if not no_such_method(error, self.client):
+                raise
+            user = None
+        self._trouble = ""
+        if isinstance(user, dict):
+            return _member(user)
+        return Member("stranger" if is_slack(self.client.base_url) else "member")
 
     def known_name(self, user_id: str) -> str:
         """How people call somebody, as far as known without asking, else ''."""

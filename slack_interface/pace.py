@@ -19,7 +19,8 @@ class Pace:
 
     `active` counts the answers under way: the more there are, the more each gathers before it
     sends. `streaming_again` is when streaming is tried again after Slack said that it is not
-    offered. `doubt_s` is the pause before a look at what became of a call, or another try.
+    offered. `updating` is False where messages cannot be changed. `doubt_s` is the pause before a
+    look at what became of a call, or another try.
     """
 
     interval_s: float = 0.3
@@ -30,6 +31,7 @@ class Pace:
     doubt_s: float = 0.5
     active: int = 0
     streaming_again: float = 0.0
+    updating: bool = True
     _turns: LRUCache[str, asyncio.Lock] = field(default_factory=lambda: LRUCache(10_000))
 
     def interval(self, *, updating: bool = False) -> float:

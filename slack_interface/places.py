@@ -1,16 +1,18 @@
 """Which places are private, and which private places a person is in."""
 
 import time
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 
 import structlog
 from cachetools import LRUCache, TTLCache
 from slack_sdk.web.async_client import AsyncWebClient
+from slack_sdk.web.async_slack_response import AsyncSlackResponse
 
 from database.records import Person, Reader
 from slack_interface.incoming import SHARED, Json, channel_type_of
 from slack_interface.members import Members
-from slack_interface.transport import TRANSPORT_ERRORS, in_words
+from slack_interface.transport import TRANSPORT_ERRORS, in_words, no_such_method
 
 PRIVATE_CHANNELS_TTL_S = 300
 CHANNEL_TYPE_TTL_S = 3600
@@ -75,10 +77,20 @@ class Places:
             answer = await self.client.conversations_info(channel=channel_id)
         except TRANSPORT_ERRORS as error:
             log.warning("channel_unknown", channel=channel_id, error=in_words(error))
-            return None
-        found = self._types[channel_id] = _type_of(answer["channel"])
+            return self._elsewhere(channel_id) if no_such_method(error, self.client) else None
+        channel = answer.get("channel")
+        if not isinstance(channel, dict):
+            return self._elsewhere(channel_id)
+        found = self._types[channel_id] = _type_of(channel)
         self._shared[channel_id] = found == SHARED
         return found
+
+    def _elsewhere(self, channel_id: str) -> str:
+        """On a server that is not Slack and does not tell: as events say, and private if they do
+        not.
+        """
+        self._shared[channel_id] = False
+        return self.known(channel_id) or "group"
 
     def reader_here(self, user_id: str, channel_id: str, channel_type: str) -> Reader:
         """What this person may read as far as known without asking Slack."""
@@ -106,25 +118,19 @@ class Places:
         return Reader(user_id, channels, member is not None and member.standing == "member")
 
     async def _private_channels(self, user_id: str) -> frozenset[str]:
-        found: set[str] = set()
-        cursor = ""
+        def page(cursor: str | None) -> Awaitable[AsyncSlackResponse]:
+            return self.client.users_conversations(
+                user=user_id, types="public_channel,private_channel,mpim", limit=200, cursor=cursor
+            )
+
         try:
-            while True:
-                page = await self.client.users_conversations(
-                    user=user_id, types="public_channel,private_channel,mpim", limit=200,
-                    cursor=cursor or None,
-                )  # fmt: skip
-                found.update(
-                    channel["id"] for channel in page["channels"] if _type_of(channel) != "channel"
-                )
-                cursor = (page.get("response_metadata") or {}).get("next_cursor") or ""
-                if not cursor:
-                    break
+            channels = [channel async for channel in _entries(page, "channels")]
         except TRANSPORT_ERRORS as error:
             log.warning("private_channels_unknown", user=user_id, error=in_words(error))
             return frozenset()
-        self._private[user_id] = frozenset(found)
-        return self._private[user_id]
+        found = frozenset(channel["id"] for channel in channels if _type_of(channel) != "channel")
+        self._private[user_id] = found
+        return found
 
     async def own_channels(self) -> dict[str, str]:
         """Names of the public channels that we are in, by id; none where Slack is away."""
@@ -135,7 +141,8 @@ class Places:
         except TRANSPORT_ERRORS as error:
             log.warning("own_channels_unknown", error=in_words(error))
             return {}
-        return {channel["id"]: channel.get("name") or channel["id"] for channel in page["channels"]}
+        channels = page.get("channels") or []
+        return {channel["id"]: channel.get("name") or channel["id"] for channel in channels}
 
     async def name(self, user_id: str) -> str:
         """How people call a person; their id where Slack does not tell."""
@@ -152,26 +159,33 @@ class Places:
 
     async def person_called(self, name: str) -> str | None:
         """The id of the person with this name, as typed after an `@`."""
+
+        def page(cursor: str | None) -> Awaitable[AsyncSlackResponse]:
+            return self.client.users_list(limit=200, cursor=cursor)
+
         try:
-            async for page in await self.client.users_list(limit=200):
-                for user in page["members"]:
-                    profile = user.get("profile") or {}
-                    names = (user.get("name"), profile.get("display_name"), user.get("real_name"))
-                    if name.lower() in (str(entry).lower() for entry in names if entry):
-                        return str(user["id"])
+            async for user in _entries(page, "members"):
+                profile = user.get("profile") or {}
+                names = (user.get("name"), profile.get("display_name"), user.get("real_name"))
+                if name.lower() in (str(entry).lower() for entry in names if entry):
+                    return str(user["id"])
         except TRANSPORT_ERRORS as error:
             log.warning("people_unknown", error=in_words(error))
         return None
 
     async def channel_called(self, name: str) -> str | None:
         """The id of the channel with this name, as typed after a `#`."""
+
+        def page(cursor: str | None) -> Awaitable[AsyncSlackResponse]:
+            return self.client.conversations_list(
+                limit=200, types="public_channel,private_channel", exclude_archived=True,
+                cursor=cursor,
+            )  # fmt: skip
+
         try:
-            async for page in await self.client.conversations_list(
-                limit=200, types="public_channel,private_channel", exclude_archived=True
-            ):
-                for channel in page["channels"]:
-                    if channel.get("name") == name.lower():
-                        return str(channel["id"])
+            async for channel in _entries(page, "channels"):
+                if channel.get("name") == name.lower():
+                    return str(channel["id"])
         except TRANSPORT_ERRORS as error:
             log.warning("channels_unknown", error=in_words(error))
         return None
@@ -180,12 +194,27 @@ class Places:
         """A channel's name; its id where Slack does not tell."""
         if channel_id not in self._names:
             try:
-                channel = (await self.client.conversations_info(channel=channel_id))["channel"]
+                answer = await self.client.conversations_info(channel=channel_id)
             except TRANSPORT_ERRORS as error:
                 log.warning("name_unknown", channel=channel_id, error=in_words(error))
                 return channel_id
+            channel = answer.get("channel") or {}
             self._names[channel_id] = channel.get("name") or channel_id
         return self._names[channel_id]
+
+
+async def _entries(
+    page: Callable[[str | None], Awaitable[AsyncSlackResponse]], name: str
+) -> AsyncIterator[Json]:
+    """What a list that comes in pages holds. Raises TRANSPORT_ERRORS."""
+    cursor: str | None = None
+    while True:
+        found = await page(cursor)
+        for entry in found.get(name) or []:
+            yield entry
+        former, cursor = cursor, (found.get("response_metadata") or {}).get("next_cursor")
+        if not cursor or cursor == former:
+            return
 
 
 def _type_of(channel: Json) -> str:

@@ -12,7 +12,13 @@ from slack_sdk.webhook.async_client import AsyncWebhookClient
 from slack_interface.incoming import Incoming, Json
 from slack_interface.model_words import no_calls
 from slack_interface.sends import Place, Sends, post_metadata
-from slack_interface.transport import TRANSPORT_ERRORS, code_of, in_words, passes
+from slack_interface.transport import (
+    TRANSPORT_ERRORS,
+    in_words,
+    no_such_method,
+    passes,
+    refuses_form,
+)
 
 log = structlog.get_logger()
 
@@ -20,7 +26,6 @@ NO_PREVIEWS: Json = {"unfurl_links": False, "unfurl_media": False}
 """Slack fetches nothing that a message of ours links to."""
 _PAUSES_S = (0.5, 1.0, 2.0, 4.0)
 """Before a post that Slack could not take is tried again."""
-_REFUSED_BLOCKS = frozenset({"invalid_blocks", "msg_blocks_too_long", "invalid_blocks_format"})
 
 
 @dataclass(slots=True)
@@ -57,7 +62,7 @@ class Voice:
         if thread_ts:
             arguments["thread_ts"] = thread_ts
         answer = await self._call("chat.postMessage", arguments, text, blocks)
-        return str(answer["ts"]) if answer else None
+        return str(answer.get("ts") or "") if answer else None
 
     async def post_once(
         self, key: str, place: Place, text: str, blocks: list[Json] | None = None
@@ -91,7 +96,7 @@ class Voice:
 
         async def send() -> str:
             answer = await self.deliver("chat.postMessage", arguments, text, blocks)
-            return str(answer["ts"])
+            return str(answer.get("ts") or "")
 
         return await self.sends.once(key, place, send)
 
@@ -107,19 +112,19 @@ class Voice:
         arguments: Json = {"channel": channel_id, "user": user_id}
         if thread_ts:
             arguments["thread_ts"] = thread_ts
-        if await self._call("chat.postEphemeral", arguments, text, blocks) is None:
-            direct = await self.direct_channel(user_id)
-            if direct and direct != channel_id:
-                await self.post(direct, text, blocks)
+        if await self._call("chat.postEphemeral", arguments, text, blocks) is not None:
+            return
+        if direct := await self.direct_channel(user_id):
+            await self.post(direct, text, blocks, thread_ts if direct == channel_id else "")
 
     async def direct_channel(self, user_id: str) -> str | None:
-        """The direct message with a person."""
+        """The direct message with a person; a post may name the person instead, if need be."""
         try:
             answer = await self.client.conversations_open(users=user_id)
         except TRANSPORT_ERRORS as error:
-            log.warning("no_direct_message", user=user_id, error=str(error))
-            return None
-        return str(answer["channel"]["id"])
+            log.warning("no_direct_message", user=user_id, error=in_words(error))
+            return user_id if no_such_method(error, self.client) else None
+        return str((answer.get("channel") or {}).get("id") or user_id)
 
     async def open_view(self, trigger_id: str, view: Json) -> bool:
         """Open a modal; False where the trigger was too old or Slack refused it."""
@@ -155,7 +160,7 @@ class Voice:
         try:
             return await self.client.api_call(method, json=arguments | _body(text, blocks))
         except SlackApiError as error:
-            if not blocks or code_of(error) not in _REFUSED_BLOCKS:
+            if not (blocks and refuses_form(error)):
                 raise
             log.warning("blocks_refused", method=method, answer=str(error.response.data))
         return await self.client.api_call(method, json=arguments | _body(text, None))

@@ -10,7 +10,14 @@ from slack_sdk.web.async_client import AsyncWebClient
 from slack_sdk.web.async_slack_response import AsyncSlackResponse
 
 from database.errors import ConfigurationError
-from slack_interface.transport import TRANSPORT_ERRORS, code_of, retry_handlers
+from slack_interface.transport import (
+    TRANSPORT_ERRORS,
+    UNKNOWN_METHOD,
+    LenientResponse,
+    code_of,
+    no_such_method,
+    retry_handlers,
+)
 
 REQUEST_TIMEOUT_S = 30
 CONNECTIONS = 100
@@ -33,6 +40,7 @@ def session() -> aiohttp.ClientSession:
     return aiohttp.ClientSession(
         timeout=aiohttp.ClientTimeout(total=REQUEST_TIMEOUT_S),
         connector=aiohttp.TCPConnector(limit=CONNECTIONS),
+        response_class=LenientResponse,
     )
 
 
@@ -44,17 +52,38 @@ class WorkspaceClient(AsyncWebClient):
     """A Web API client whose token may expire: then it asks for the next and calls once more."""
 
     renew: Renew | None = None
+    _only_post = False
 
     async def api_call(self, api_method: str, **arguments: Any) -> AsyncSlackResponse:
         """Slack's answer. Raises TRANSPORT_ERRORS."""
         token = self.token or ""
         try:
-            return await super().api_call(api_method, **arguments)
+            return await self._by_either_verb(api_method, arguments)
         except SlackApiError as error:
             if self.renew is None or code_of(error) != "token_expired":
                 raise
         self.token = await self.renew(token)
-        return await super().api_call(api_method, **arguments)
+        return await self._by_either_verb(api_method, arguments)
+
+    async def _by_either_verb(self, method: str, arguments: dict[str, Any]) -> AsyncSlackResponse:
+        """The SDK reads by GET; Slack takes a POST as well, and some servers take nothing else."""
+        if arguments.get("http_verb") != "GET":
+            return await super().api_call(method, **arguments)
+        if not self._only_post:
+            try:
+                return await super().api_call(method, **arguments)
+            except SlackApiError as error:
+                if not no_such_method(error, self):
+                    raise
+        given = arguments.get("params") or {}
+        form = {key: _in_form(value) for key, value in given.items() if value is not None}
+        answer = await super().api_call(method, data=form)
+        self._only_post = True
+        return answer
+
+
+def _in_form(value: object) -> str:
+    return str(int(value) if isinstance(value, bool) else value)
 
 
 def web_client(
@@ -74,17 +103,27 @@ def web_client(
     )
 
 
+_NOT_SLACK = (
+    "Slack's Web API is not at {url}: auth.test {what}. Check SLACK_API_URL, which usually ends in "
+    "/api/, or leave it unset for Slack itself."
+)
+
+
 async def identify(client: AsyncWebClient) -> Identity:
     """Ask Slack who this token is.
 
     Raises:
         TRANSPORT_ERRORS: Slack refuses the token, or cannot be reached.
+        ConfigurationError: what answers is not Slack.
     """
     answer = await client.auth_test()
+    team_id, user_id = answer.get("team_id"), answer.get("user_id")
+    if not (team_id and user_id):
+        raise ConfigurationError(_NOT_SLACK.format(url=client.base_url, what="names nobody"))
     return Identity(
-        answer["team_id"],
+        str(team_id),
         answer.get("team") or "",
-        answer["user_id"],
+        str(user_id),
         answer.get("bot_id") or "",
         answer.get("enterprise_id") or "",
     )
@@ -95,6 +134,9 @@ async def identify_own(client: AsyncWebClient) -> Identity:
     try:
         return await identify(client)
     except SlackApiError as error:
+        if code_of(error) == UNKNOWN_METHOD:
+            what = "is not there"
+            raise ConfigurationError(_NOT_SLACK.format(url=client.base_url, what=what)) from error
         raise ConfigurationError(
             f"Slack refuses SLACK_BOT_TOKEN ({code_of(error)}): copy it again from "
             "api.slack.com/apps, OAuth & Permissions."

@@ -36,7 +36,11 @@ class Models:
     """
 
     def __init__(self, settings: ModelSettings) -> None:
-        # these imports take about 2 s: here, so that `--help` and `doctor` start at once
+        # these imports take about 2 s: here, so that `--help` and `doctor` start at once; the
+        # prices first, as the others then use the 12 MB that reading them leaves free
+        from agents.pricing import load_prices  # noqa: PLC0415
+
+        load_prices()
         from agents.provider import Provider, strict_schema  # noqa: PLC0415
 
         self.settings = settings

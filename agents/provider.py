@@ -8,7 +8,6 @@ import time
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Any
 
-import genai_prices.data_snapshot
 import httpx2
 import openai
 import stamina
@@ -55,8 +54,6 @@ class Provider:
         self._secret = settings.api_key.get_secret_value() if settings.api_key else ""
         # httpx's clock runs per read, so it would also end a long wait for the first token
         self._http_timeout = httpx2.Timeout(None, connect=settings.connect_s)
-        # loading the price table takes 0.4 s, which the first reply should not wait for
-        genai_prices.data_snapshot.get_snapshot()
 
     async def stream(
         self, turns: Sequence[Turn], model: str, options: Mapping[str, Any]

@@ -1,5 +1,6 @@
 """What is like what: by meaning (wordllama) and by letters (rapidfuzz), both without a network."""
 
+import json
 from collections.abc import Sequence
 from functools import cache
 from importlib.util import find_spec
@@ -19,7 +20,7 @@ Vectors = NDArray[np.float32]
 
 _TOKENIZER = Path("tokenizers", "l2_supercat_tokenizer_config.json")
 _WEIGHTS = Path("weights", "l2_supercat_256.safetensors")
-"""In wordllama's folder. Its own reader brings 14 MB of code and twice the vectors' memory."""
+"""In wordllama's folder. Its own reader brings 14 MB of code and copies the vectors twice."""
 
 
 class Similarity:
@@ -37,15 +38,13 @@ class Similarity:
     def load(cls) -> Self:
         """The vectors that lie in the installed package. Raises ConfigurationError."""
         # takes 0.2 s to import, and most commands never compare anything
-        from safetensors import safe_open  # noqa: PLC0415
         from tokenizers import Tokenizer  # noqa: PLC0415
 
         spec = find_spec("wordllama")
         package = Path(spec.origin or "").parent if spec else Path()
         try:
             tokenizer = Tokenizer.from_str((package / _TOKENIZER).read_text(encoding="utf-8"))
-            with safe_open(package / _WEIGHTS, framework="np") as weights:
-                table = weights.get_tensor("embedding.weight")
+            table = _mapped(package / _WEIGHTS)
         except OSError as error:
             raise ConfigurationError(
                 f"The word vectors of wordllama are missing ({error}). Install it again: "
@@ -74,6 +73,18 @@ class Similarity:
         """The cosine of two texts, -1 to 1; about 0 for texts that have nothing in common."""
         first, second = self.embed([one, other])
         return float(first @ second)
+
+
+def _mapped(weights: Path) -> NDArray[np.float16]:
+    """The vectors where they lie in the file: read when used, shared by all processes.
+
+    A safetensors file is the length of its header in 8 bytes, the header in JSON, the numbers.
+    """
+    with weights.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        entry = json.loads(file.read(length))["embedding.weight"]
+    offset = 8 + length + entry["data_offsets"][0]
+    return np.memmap(weights, np.float16, "r", offset, tuple(entry["shape"]))
 
 
 def surface_similarity(one: str, other: str) -> float:

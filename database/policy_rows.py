@@ -4,6 +4,7 @@ import time
 
 from database.backend import Backend
 from database.records import PolicyChange, Spent
+from database.rows import policy_change_from
 
 
 class PolicyRows:
@@ -52,7 +53,4 @@ class PolicyRows:
         ]
 
     def _read(self, sql: str) -> list[PolicyChange]:
-        return [
-            PolicyChange(row["key"], row["value"], row["set_by"], row["set_at"])
-            for row in self._file.rows(sql, (self._workspace,))
-        ]
+        return [policy_change_from(row) for row in self._file.rows(sql, (self._workspace,))]

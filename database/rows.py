@@ -10,6 +10,7 @@ from database.records import (
     Message,
     Outcome,
     Person,
+    PolicyChange,
     Run,
     Step,
     Summary,
@@ -223,6 +224,11 @@ def person_from(row: Row) -> Person:
 def person_values(workspace: str, person: Person) -> Values:
     """A person: workspace, user_id, name, settings."""
     return (workspace, person.user_id, person.name, _packed(person.settings))
+
+
+def policy_change_from(row: Row) -> PolicyChange:
+    """The policy change of a row."""
+    return PolicyChange(row["key"], row["value"], row["set_by"], row["set_at"])
 
 
 def task_type_from(row: Row) -> TaskType:

@@ -9,7 +9,7 @@ import os
 import pickle
 import tempfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -108,14 +108,27 @@ async def export_runs(store: Store, path: Path, user: str | None = None) -> int:
 
     Raises StoreError when it cannot be written.
     """
+
+    async def lines() -> AsyncIterator[str]:
+        async for runs in store.pages_of_runs(user):
+            for run in runs:
+                yield _line(run).model_dump_json()
+
+    return await write_lines(path, lines())
+
+
+async def write_lines(path: Path, lines: AsyncIterator[str]) -> int:
+    """Write lines into a file that its owner alone can read, packed where it is called `.gz`.
+
+    It appears when it is whole. How many there were. Raises StoreError when it cannot be written.
+    """
     count = 0
     part = path.with_name(f"{path.name}.part")
     try:
         with _private(part, packed=path.suffix == ".gz") as file:
-            async for runs in store.pages_of_runs(user):
-                for run in runs:
-                    file.write(_line(run).model_dump_json().encode() + b"\n")
-                count += len(runs)
+            async for line in lines:
+                file.write(line.encode() + b"\n")
+                count += 1
         part.replace(path)
     except OSError as error:
         reason = error.strerror or error
@@ -168,7 +181,9 @@ def _lines(path: Path) -> Iterator[_RunLine]:
 
 
 def _explained(error: ValidationError) -> str:
-    first = error.errors(include_url=False)[0]
+    errors = error.errors(include_url=False)
+    # Of another kind of file the keys that are there say more than those that are not.
+    first = min(errors, key=lambda found: found["type"] != "extra_forbidden")
     place = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
         return f"unknown key {place}"

@@ -6,9 +6,10 @@ from collections.abc import AsyncIterator, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Self
 
-from database import rows
+from database import known, rows
 from database.backend import Backend
 from database.errors import InputError
+from database.known import Kept
 from database.policy_rows import PolicyRows
 from database.records import (
     PUBLIC,
@@ -277,6 +278,12 @@ class Store:
         self._local.save_task_type(task_type.name, task_type.centroid, task_type.count)
 
     # Privacy
+
+    async def everything_about(self, user_id: str) -> list[Kept]:
+        """Everything that is kept about a person: what `forget` would empty or delete."""
+        return await self._local.file.aside(
+            lambda connection: known.everything_about(connection, self.workspace, user_id)
+        )
 
     async def forget(self, user_id: str) -> ForgetReport:
         """Empty or delete everything about a person by FORGET_RULES, down to the bytes on disk.

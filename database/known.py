@@ -1,0 +1,53 @@
+"""Everything that is kept about a person: what forgetting them would empty or delete."""
+
+import sqlite3
+from collections.abc import Callable, Mapping
+from itertools import groupby
+
+from database import rows
+from database.forgetting import THEIR_RUNS, THEIRS
+from database.records import (
+    Document,
+    Feedback,
+    Message,
+    Person,
+    PolicyChange,
+    Run,
+    Summary,
+    one_person,
+)
+from database.rows import Row
+
+Kept = Person | Run | Message | Summary | Feedback | Document | PolicyChange
+
+READ: Mapping[str, tuple[Callable[[Row], Kept], str]] = {
+    "people": (rows.person_from, "user_id"),
+    "messages": (rows.message_from, "ts, channel_id"),
+    "summaries": (rows.summary_from, "until_ts, channel_id"),
+    "feedback": (rows.feedback_from, "seq"),
+    "documents": (rows.document_from, "kind, name, number"),
+    "policy": (rows.policy_change_from, "seq"),
+}
+"""How the rows of a table are read, and in which order; runs are read with their steps."""
+
+
+def everything_about(connection: sqlite3.Connection, workspace: str, user_id: str) -> list[Kept]:
+    """Who they are, their runs with the steps, and so on, table by table, oldest first."""
+    values = {"workspace": workspace, "user": user_id, "own": one_person(user_id)}
+    connection.execute("BEGIN")
+    connection.execute(THEIR_RUNS, values)
+
+    def read(table: str, order: str) -> list[Row]:
+        sql = f"SELECT * FROM {table} WHERE workspace = :workspace AND {THEIRS[table]}"
+        found: list[Row] = connection.execute(f"{sql} ORDER BY {order}", values).fetchall()
+        return found
+
+    steps = {
+        run_id: tuple(rows.step_from(row) for row in group)
+        for run_id, group in groupby(read("steps", "run_id, position"), lambda row: row["run_id"])
+    }
+    runs = [rows.run_from(row, steps.get(row["run_id"], ())) for row in read("runs", "seq")]
+    rest = {table: [make(row) for row in read(table, order)]
+            for table, (make, order) in READ.items()}  # fmt: skip
+    connection.execute("ROLLBACK")
+    return [*rest.pop("people"), *runs, *(kept for table in rest.values() for kept in table)]

@@ -251,24 +251,32 @@ def runs_import(context: typer.Context, file: Path, json: Json = False) -> None:
 def runs_export(
     context: typer.Context,
     file: Path,
-    user: Annotated[str | None, typer.Option(help="Only this person's.")] = None,
+    user: Annotated[
+        str | None, typer.Option(help="Only this person's, and beside it all else kept of them.")
+    ] = None,
     json: Json = False,
 ) -> None:
     """Write recorded runs to a .jsonl or .jsonl.gz file."""
     with _reported(json):
 
-        async def work() -> int:
+        async def work() -> dict[str, Any]:
+            from database.person_files import export_person
             from database.run_files import export_runs
             from orchestrator.administration import opened
 
             async with opened(_settings(), context.obj.workspace) as store:
-                return await export_runs(store, file, user)
+                if user is None:
+                    return {"runs": await export_runs(store, file)}
+                return asdict(await export_person(store, file, user))
 
-        count = asyncio.run(work())
+        done = asyncio.run(work())
         if json:
-            _print_json({"file": str(file), "runs": count})
-        else:
-            _say(f"{count} runs written to {file}.")
+            _print_json({"file": str(file), **done})
+            return
+        _say(f"{done['runs']} runs written to {file}.")
+        if user is not None:
+            _say(f"Everything that is kept about {user} is in {done['everything']}:")
+            _table(("what", "count"), [(what, str(n)) for what, n in done["kept"].items()])
 
 
 @runs_app.command("forget")

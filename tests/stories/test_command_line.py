@@ -44,7 +44,12 @@ async def test_runs_go_out_of_one_home_and_into_another(
     everything, hers = str(tmp_path / "all.jsonl.gz"), str(tmp_path / "ada.jsonl")
 
     assert (await command("runs", "export", everything))["runs"] == 2
-    assert (await command("runs", "export", "--user", ADA, hers))["runs"] == 1
+    about = await command("runs", "export", "--user", ADA, hers)
+    assert about["runs"] == 1
+    assert about["kept"] == {"person": 1, "run": 1, "message": 2, "feedback": 1}
+    kept = [json.loads(line) for line in Path(about["everything"]).read_text().splitlines()]
+    assert kept[0]["person"]["user_id"] == ADA
+    assert [line["feedback"]["value"] for line in kept if "feedback" in line] == [1.0]
 
     [line] = Path(hers).read_text().splitlines()
     written = json.loads(line)

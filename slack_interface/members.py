@@ -41,10 +41,12 @@ class Members:
 
     Slack can always say what somebody is, so that where it does not, nobody is a member. A server
     that is not Slack and has no users.info tells no guests from members: there all are members,
-    and nobody is an admin.
+    and nobody is an admin. `team_id` and `enterprise_id` are ours.
     """
 
     client: AsyncWebClient
+    team_id: str = ""
+    enterprise_id: str = ""
     _fresh: TTLCache[str, Member] = field(
         default_factory=lambda: TTLCache(10_000, MEMBER_TTL_S, timer=time.monotonic)
     )
@@ -81,7 +83,9 @@ class Members:
             user = None
         self._trouble = ""
         if isinstance(user, dict):
-            return _member(user)
+            # Other servers may say anything of teams: they have no other organisations.
+            ours = self.team_id if is_slack(self.client.base_url) else ""
+            return member_of(user, ours, self.enterprise_id)
         return Member("stranger" if is_slack(self.client.base_url) else "member")
 
     def known_name(self, user_id: str) -> str:
@@ -95,22 +99,39 @@ class Members:
         return known is None or known.standing == "member"
 
 
-def _member(user: Json) -> Member:
+def member_of(user: Json, team_id: str = "", enterprise_id: str = "") -> Member:
+    """What a user object says, seen from our workspace ('' where that is not to be looked at).
+
+    Nobody but a full member is an admin here, whatever they are at home.
+    """
     profile, name = user.get("profile") or {}, user.get("name") or ""
+    foreign = bool(team_id) and _is_foreign(user, team_id, enterprise_id)
+    standing = _standing(user, foreign)
     return Member(
-        _standing(user),
-        bool(user.get("is_admin") or user.get("is_owner")),
+        standing,
+        standing == "member" and bool(user.get("is_admin") or user.get("is_owner")),
         profile.get("display_name") or user.get("real_name") or name,
         profile.get("first_name") or profile.get("display_name") or name,
         user.get("tz") or "",
     )
 
 
-def _standing(user: Json) -> Standing:
+def _standing(user: Json, foreign: bool) -> Standing:
     if user.get("is_bot"):
         return "bot"
-    if user.get("is_stranger"):
+    if user.get("is_stranger") or foreign:
         return "stranger"
     if user.get("is_restricted") or user.get("is_ultra_restricted"):
         return "guest"
     return "member"
+
+
+def _is_foreign(user: Json, team_id: str, enterprise_id: str) -> bool:
+    """Whether somebody is of another organisation: `is_stranger` does not say so of those with whom
+    we share a channel. In an organisation people have one of its workspaces as their team.
+    """
+    organisation = user.get("enterprise_user") or {}
+    if enterprise_id and organisation.get("enterprise_id") == enterprise_id:
+        return False
+    teams = {user.get("team_id"), *(organisation.get("teams") or ())} - {None, ""}
+    return bool(teams) and team_id not in teams

@@ -10,6 +10,7 @@ import pytest
 from orchestrator.policy import Policy
 from slack_interface.gate import BOT_ANSWERS_AN_HOUR
 from slack_interface.local_workspace.http_push import signature
+from slack_interface.members import member_of
 from slack_interface.slack_bot import Mode
 from tests.people import ADA, BOT, GRACE, TEAM, Json, find
 from tests.slack_interface.refusals import Refusal, Refusals
@@ -115,6 +116,26 @@ async def test_while_slack_does_not_say_who_somebody_is_they_are_asked_to_wait(
     del refusals.by_method["users.info"]
     [reply] = await world.replies(await world.say("hello", GRACE), "D0GRACE")
     assert reply["text"] == "You said: hello"
+
+
+@pytest.mark.parametrize(
+    ("user", "standing"),
+    [
+        ({"team_id": "T0OURS"}, "member"),
+        ({}, "member"),
+        ({"team_id": "T0OTHER"}, "stranger"),
+        ({"team_id": "T0OTHER", "is_stranger": False, "is_admin": True}, "stranger"),
+        ({"team_id": "T0OTHER", "enterprise_user": {"enterprise_id": "E0OTHER"}}, "stranger"),
+        ({"team_id": "T0SISTER", "enterprise_user": {"enterprise_id": "E0OURS"}}, "member"),
+        ({"team_id": "E0X", "enterprise_user": {"teams": ["T0OURS"]}}, "member"),
+        ({"team_id": "T0OURS", "is_restricted": True, "is_admin": True}, "guest"),
+    ],
+)
+def test_people_of_other_organisations_are_told_by_their_team(user: Json, standing: str) -> None:
+    """Slack calls nobody a stranger with whom we share a channel."""
+    member = member_of({"id": GRACE, "is_owner": True} | user, "T0OURS", "E0OURS")
+    assert member.standing == standing
+    assert member.admin == (standing == "member")
 
 
 async def test_everywhere_else_a_guest_is_refused_too(

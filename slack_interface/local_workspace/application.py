@@ -45,7 +45,8 @@ POLICY = (
 SECURITY_HEADERS = [
     (b"content-security-policy", POLICY),
     (b"x-content-type-options", b"nosniff"),
-    (b"referrer-policy", b"no-referrer"),
+    # Not no-referrer: with that a form of our own would come with `Origin: null`.
+    (b"referrer-policy", b"same-origin"),
 ]
 
 

@@ -128,8 +128,8 @@ def page(teams: Teams, asked: Asked, query: Mapping[str, str]) -> str:
 <label>Workspace <select name="team" autofocus>{_places(teams, asked.team)}</select></label>
 <label>You are <select name="user">{_people(teams)}</select></label>
 <h2>It will be able to use</h2><ul class="scopes">{scopes}</ul>
-<p class="consent-buttons"><button name="decision" value="cancel">Cancel</button>
-<button class="primary" name="decision" value="allow">Allow</button></p></form>""",
+<p class="consent-buttons"><button class="button" name="decision" value="cancel">Cancel</button>
+<button class="button primary" name="decision" value="allow">Allow</button></p></form>""",
     )
 
 

@@ -174,6 +174,7 @@ def _user(workspace: Workspace, user_id: str) -> Json:
         "real_name": user["real_name"],
         "is_bot": user["is_bot"],
         "is_approver": user_id == ADA,
+        "is_admin": user["is_admin"],
         "initials": initials,
         "color": f"#{user['color']}",
     }

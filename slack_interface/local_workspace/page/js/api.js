@@ -1,5 +1,7 @@
 // Everything the page asks of its server, and the live socket.
 
+import { BASE } from "./base.js";
+
 /** A refusal of the server: `code` as Slack names it, `message` says what to do. */
 export class ApiError extends Error {
   constructor(code, message, body) {
@@ -25,7 +27,7 @@ async function answer(response) {
 async function call(path, init) {
   let response;
   try {
-    response = await fetch(path, init);
+    response = await fetch(BASE + path, init);
   } catch {
     throw new ApiError("offline", "The workspace does not answer. Is it still running?", null);
   }
@@ -62,6 +64,8 @@ export const api = {
   edit: (body) => post("/_control/edit-message", body),
   remove: (body) => post("/_control/delete-message", body),
   shortcut: (body) => post("/_control/shortcut", body),
+  install: (user) => post("/_control/install", { user }),
+  uninstall: (body) => post("/_control/uninstall", body),
   stop: (body) => post("/_control/stop", body),
   upload: (params, files, text) => {
     const form = new FormData();
@@ -86,7 +90,7 @@ export class Live {
 
   connect() {
     const scheme = location.protocol === "https:" ? "wss" : "ws";
-    this.socket = new WebSocket(`${scheme}://${location.host}/_page/live?${query({ user: this.user })}`);
+    this.socket = new WebSocket(`${scheme}://${location.host}${BASE}/_page/live?${query({ user: this.user })}`);
     this.socket.onopen = () => {
       this.wait = FIRST_WAIT_MS;
       this.handlers.onopen();

@@ -1,5 +1,6 @@
 // Small pieces drawn in several places: avatars, times, status lines, files.
 
+import { BASE } from "./base.js";
 import { h, icon } from "./dom.js";
 
 export function avatar(person, size = "") {
@@ -50,7 +51,7 @@ function rotate(line, text, words) {
 }
 
 export function fileUrl(file) {
-  return `/_page/file/${encodeURIComponent(file.id)}/${encodeURIComponent(file.name || "file")}`;
+  return `${BASE}/_page/file/${encodeURIComponent(file.id)}/${encodeURIComponent(file.name || "file")}`;
 }
 
 export function fileSize(bytes) {

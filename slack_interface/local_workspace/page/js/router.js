@@ -1,6 +1,8 @@
 // Where the person is: kept in the location hash, so that a reload or a shared link comes back to it.
 
-const PERMALINK = /^\/archives\/([A-Z0-9]+)(?:\/p(\d+)(\d{6}))?\/?$/;
+import { BASE } from "./base.js";
+
+const PERMALINK = /^(?:\/team\/[A-Z0-9]+)?\/archives\/([A-Z0-9]+)(?:\/p(\d+)(\d{6}))?\/?$/;
 
 /** A permalink's path (/archives/C.../p...) becomes a hash, so that everything else knows one form. */
 function fromPermalink() {
@@ -8,7 +10,7 @@ function fromPermalink() {
   if (!found) return;
   const [, channel, seconds, rest] = found;
   const thread = new URLSearchParams(location.search).get("thread_ts") || (seconds ? `${seconds}.${rest}` : null);
-  history.replaceState(null, "", `/${routeHash({ ...hashRoute(), channel, thread })}`);
+  history.replaceState(null, "", `${BASE}/${routeHash({ ...hashRoute(), channel, thread })}`);
 }
 
 /** {user, channel, thread, tab} of the location; missing parts are null. */

@@ -1,8 +1,9 @@
-// The left side: workspace, app connection, channels, the assistant, and who is using the page.
+// The left side: workspaces, app connection, channels, the assistant, and who is using the page.
 
 import { fill, h, icon, iconButton } from "./dom.js";
 import { avatar } from "./parts.js";
 import { openMenu } from "./popover.js";
+import { Rail, teamMenu } from "./rail.js";
 
 /** Draws from the store; `route` says what is current. */
 export class Sidebar {
@@ -12,11 +13,14 @@ export class Sidebar {
     this.top = h("header", { class: "side-head" });
     this.nav = h("nav", { class: "side-nav", "aria-label": "Conversations" });
     this.person = h("div", { class: "side-person" });
-    this.node = h("div", { class: "sidebar", id: "sidebar" }, this.top, this.nav, this.person);
+    this.rail = new Rail(app);
+    this.node = h("div", { class: "sidebar", id: "sidebar" }, this.rail.node,
+      h("div", { class: "side-column" }, this.top, this.nav, this.person));
     this.nav.addEventListener("keydown", (event) => this.onKey(event));
   }
 
   draw() {
+    this.rail.draw();
     this.drawTop();
     this.drawNav();
     this.drawPerson();
@@ -25,7 +29,7 @@ export class Sidebar {
   drawTop() {
     const { store } = this;
     const state = connection(store);
-    fill(this.top, h("div", { class: "side-title" }, h("strong", {}, store.team.name),
+    fill(this.top, h("div", { class: "side-title" }, teamMenu(store),
       h("span", { class: `connection ${state.kind}`, role: "status", "data-testid": "connection" }, h("i", { "aria-hidden": "true" }), state.words)),
     iconButton("close", "Close the sidebar", () => this.app.toggleDrawer(false), { class: "icon-button narrow-only" }));
   }
@@ -38,7 +42,7 @@ export class Sidebar {
       h("h2", {}, "Channels"),
       store.channels.filter((c) => c.kind !== "im").map((c) => this.entry(c)),
       h("h2", {}, "Apps"),
-      dm && this.entry(dm));
+      dm ? this.entry(dm) : h("p", { class: "side-note" }, `${store.assistant.name} is not installed here.`));
     if (focused) this.nav.querySelector(`[data-channel="${focused}"]`)?.focus();
   }
 
@@ -87,6 +91,7 @@ export class Sidebar {
 
 function connection(store) {
   if (!store.online) return { kind: "off", words: "Reconnecting…" };
+  if (!store.appInstalled) return { kind: "waiting", words: "App not installed" };
   if (store.appConnected === false) return { kind: "waiting", words: "App not connected" };
   if (store.appConnected === true) return { kind: "on", words: "App connected" };
   return { kind: "on", words: "Live" };

@@ -13,6 +13,7 @@ export class Store {
 
   reset() {
     this.team = { id: "", name: "Workspace" };
+    this.teams = [];
     this.me = null;
     this.users = new Map();
     this.channels = [];
@@ -27,6 +28,7 @@ export class Store {
     this.sessions = new Map();
     this.canStop = false;
     this.appConnected = null;
+    this.appInstalled = true;
     this.online = false;
     this.messages = new Map();
     this.loaded = new Set();
@@ -107,6 +109,7 @@ export class Store {
 
   setState(data) {
     this.team = data.team;
+    this.teams = data.teams || [];
     this.me = data.me;
     this.users = new Map(data.users.map((u) => [u.id, u]));
     this.channels = data.channels;
@@ -120,7 +123,10 @@ export class Store {
     this.status = new Map(Object.entries(data.status || {}));
     this.sessions = new Map(Object.entries(data.sessions || {}));
     this.canStop = Boolean(data.can_stop);
-    if (data.app) this.appConnected = data.app.connected;
+    if (data.app) {
+      this.appConnected = data.app.connected;
+      this.appInstalled = data.app.installed;
+    }
     for (const topic of ["shell", "messages", "home", "modals", "status", "connection"]) this.emit(topic);
   }
 

@@ -1,5 +1,6 @@
 // Sections, headers, images, context lines, videos, files, and what is not known.
 
+import { BASE } from "../base.js";
 import { h, icon } from "../dom.js";
 import { link, safeUrl } from "../inline.js";
 import { plainText, renderText } from "../mrkdwn.js";
@@ -21,9 +22,9 @@ export function header(cx, block) {
 export function picture(source, className) {
   const alt = source.alt_text || "";
   const url = source.slack_file?.id
-    ? `/_page/file/${encodeURIComponent(source.slack_file.id)}/image`
+    ? `${BASE}/_page/file/${encodeURIComponent(source.slack_file.id)}/image`
     : source.image_url || source.slack_file?.url || "";
-  const own = url.startsWith("data:image/") || url.startsWith("/_page/file/") || safeUrl(url)?.startsWith(location.origin);
+  const own = url.startsWith("data:image/") || url.startsWith(`${BASE}/_page/file/`) || safeUrl(url)?.startsWith(location.origin);
   if (own) return h("img", { src: url, alt, class: className, loading: "lazy" });
   if (className !== "block-image") return h("span", { class: `${className} image-away`, role: "img", "aria-label": alt, title: alt }, icon("eye"));
   return h("span", { class: "image-link" }, icon("link"), link(url, alt || url));

@@ -79,11 +79,15 @@ class InstallationRows:
         await self._engine.queue("DELETE FROM departures WHERE holder = ?", (holder,))
 
     async def drop(self, holder: str) -> None:
-        """Delete an installation, its tokens and its departure, and every byte of them."""
+        """Delete an installation, its tokens and its departure, and every byte of them.
+
+        `holder` may also be one workspace of an organisation: then the others stay served.
+        """
 
         def delete(connection: sqlite3.Connection) -> None:
             for table in ("installations", "served", "departures"):
                 connection.execute(f"DELETE FROM {table} WHERE holder = ?", (holder,))
+            connection.execute("DELETE FROM served WHERE workspace = ?", (holder,))
 
         await self._engine.do(delete)
         await self._engine.wipe()

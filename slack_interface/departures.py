@@ -8,7 +8,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from database.errors import VirtuousError
 from slack_interface.incoming import Json
-from slack_interface.installations import Account, Installations, Ledger
+from slack_interface.installations import Account, Installations, Ledger, origin_of
 from slack_interface.transport import TRANSPORT_ERRORS, code_of, in_words
 from slack_interface.web_client import identify
 
@@ -23,24 +23,28 @@ Erase = Callable[[str], Awaitable[Mapping[str, int]]]
 """Deletes all that is kept of the workspace with this id; how many rows, by table."""
 
 
-def sends_away(payload: Json) -> bool:
-    """Whether an event says that we, and not only some person's token, are no longer wanted."""
+def who_leaves(payload: Json, installations: Installations) -> list[str] | None:
+    """Those for whom we are no longer wanted, by this event; None for any other event."""
     event = payload.get("event")
     if payload.get("type") != "event_callback" or not isinstance(event, dict):
-        return False
-    if event.get("type") == "app_uninstalled":
-        return True
-    tokens = event.get("tokens")
-    return (
-        event.get("type") == "tokens_revoked"
-        and isinstance(tokens, dict)
-        and bool(tokens.get("bot"))
-    )
+        return None
+    match event.get("type"):
+        case "app_uninstalled":
+            leaves = True
+        case "tokens_revoked":
+            tokens = event.get("tokens")
+            leaves = isinstance(tokens, dict) and bool(tokens.get("bot"))
+        case "team_access_revoked":
+            return [str(team) for team in event.get("team_ids") or () if installations.serves(team)]
+        case _:
+            return None
+    holder = installations.holder(origin_of(payload)) if leaves else ""
+    return [holder] if holder else []
 
 
 @dataclass(slots=True)
 class Departures:
-    """Settles with those who sent us away.
+    """Settles with those who sent us away: a workspace, an organisation, or one workspace of it.
 
     That they did is on disk before Slack hears that we know, and is taken off when all is deleted:
     a process that ends meanwhile goes on with its next start. An event may be late or replayed, and
@@ -87,8 +91,11 @@ class Departures:
         account = next((one for one in self.installations.accounts() if _is_of(one, holder)), None)
         if account is None:
             return False
+        client = self.client_for(account)
         try:
-            await identify(self.client_for(account))
+            if account.org and holder == account.team_id:
+                return holder in await _granted(client)
+            await identify(client)
         except TRANSPORT_ERRORS as error:
             if code_of(error) not in _DEAD:
                 raise
@@ -97,4 +104,16 @@ class Departures:
 
 
 def _is_of(account: Account, holder: str) -> bool:
-    return (account.holder or account.team_id) == holder
+    return holder in (account.holder, account.team_id)
+
+
+async def _granted(client: AsyncWebClient) -> set[str]:
+    """The workspaces of its organisation that a token may act in. Raises TRANSPORT_ERRORS."""
+    found: set[str] = set()
+    cursor = ""
+    while True:
+        page = await client.auth_teams_list(cursor=cursor or None, limit=200)
+        found.update(str(team["id"]) for team in page["teams"])
+        cursor = (page.get("response_metadata") or {}).get("next_cursor") or ""
+        if not cursor:
+            return found

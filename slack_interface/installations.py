@@ -106,10 +106,15 @@ class Installations:
             self._served[account.team_id] = account.holder
             await self._ledger.serve(account.team_id, account.holder)
 
+    def serves(self, team_id: object) -> bool:
+        """Whether this is a workspace that an organisation's installation is used in."""
+        return team_id in self._served
+
     def drop(self, holder: str) -> list[str]:
         """Nothing of theirs is for us any more; the workspaces that this was about."""
         installation = self._installed.pop(holder, None)
         self._own.pop(holder, None)
+        self._served.pop(holder, None)
         if installation is None or not installation.org:
             return [holder]
         teams = [team for team, by in self._served.items() if by == holder]

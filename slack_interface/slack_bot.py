@@ -1,6 +1,7 @@
 """The whole Slack side of a process: how events come in, the desks they go to, and readiness."""
 
 import asyncio
+from collections.abc import Sequence
 from functools import partial
 from typing import Literal, Protocol
 
@@ -263,9 +264,11 @@ class SlackBot:
 
         await asyncio.gather(*(open_one(one) for one in self._installations.accounts()))
 
-    async def _sent_away(self, holder: str) -> None:
-        await self._departures.note(holder)
-        self._background.spawn(self._settle())
+    async def _sent_away(self, holders: Sequence[str]) -> None:
+        for holder in holders:
+            await self._departures.note(holder)
+        if holders:
+            self._background.spawn(self._settle())
 
     async def _settle(self) -> None:
         async with self._coming_and_going:

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 
@@ -10,7 +10,7 @@ import structlog
 from slack_bolt.response import BoltResponse
 
 from database.errors import VirtuousError
-from slack_interface.departures import sends_away
+from slack_interface.departures import who_leaves
 from slack_interface.desk import Desk, Furnish
 from slack_interface.incoming import Json
 from slack_interface.installations import Account, Installations, origin_of
@@ -43,7 +43,7 @@ class Switchboard:
         installations: Installations,
         furnish: Furnish,
         client_for: Callable[[Account], WorkspaceClient],
-        sent_away: Callable[[str], Awaitable[None]],
+        sent_away: Callable[[Sequence[str]], Awaitable[None]],
     ) -> None:
         self._installations = installations
         self._furnish = furnish
@@ -71,11 +71,11 @@ class Switchboard:
             return BoltResponse(status=400, body={"error": "malformed_payload"})
         if payload.get("type") == "url_verification":
             return BoltResponse(status=200, body={"challenge": str(payload.get("challenge"))})
-        origin = origin_of(payload)
-        if sends_away(payload):
-            if holder := self._installations.holder(origin):
-                await self._sent_away(holder)
+        leaving = who_leaves(payload, self._installations)
+        if leaving is not None:
+            await self._sent_away(leaving)
             return BoltResponse(status=200)
+        origin = origin_of(payload)
         account = self._installations.account(origin)
         if account is None:
             log.warning("from_nowhere", teams=origin.team_ids, enterprise=origin.enterprise_id)

@@ -1,4 +1,4 @@
-"""Being added, stopped, and sent away."""
+"""Being added and stopped; being sent away is `departures`, as it is no single desk's."""
 
 import re
 from dataclasses import dataclass
@@ -31,8 +31,6 @@ class Lifecycle:
         """Listen."""
         app.event("agent_session_stopped")(self.on_stop)
         app.event("member_joined_channel")(self.on_joined)
-        app.event("app_uninstalled")(self.on_uninstalled)
-        app.event("tokens_revoked")(self.on_uninstalled)
         app.event(re.compile(""))(self.on_other)
 
     async def on_stop(self, event: Json) -> None:
@@ -50,7 +48,3 @@ class Lifecycle:
 
     async def on_other(self) -> None:
         """An event that means nothing to us is acknowledged, else Slack sends it again."""
-
-    async def on_uninstalled(self, body: Json) -> None:
-        """The workspace sent us away; what is kept is deleted by `runs forget` and by retention."""
-        log.warning("sent_away", what=body["event"]["type"], team=body.get("team_id"))

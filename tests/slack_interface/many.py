@@ -58,6 +58,7 @@ class Slack:
     refreshes: dict[str, str] = field(default_factory=dict)
     refusals: dict[str, tuple[int, Json]] = field(default_factory=dict)
     calls: list[tuple[str, str, Json]] = field(default_factory=list)
+    granted: set[str] = field(default_factory=set)
     url: str = ""
     _count: int = 0
     _runner: web.AppRunner | None = None
@@ -177,6 +178,8 @@ class Slack:
             case "auth.test":
                 names = {"team_id": holder, "team": holder, "user_id": "U0BOT", "bot_id": "B0BOT"}
                 return {"ok": True, **names}
+            case "auth.teams.list":
+                return {"ok": True, "teams": [{"id": team, "name": team} for team in self.granted]}
             case "users.info":
                 return {"ok": True, "user": {"id": arguments["user"], "name": "ada"}}
             case "conversations.info":

@@ -603,3 +603,23 @@ async def test_a_workspaces_own_installation_comes_before_its_organisations(
     slack.kill(ACME)
     await started.leave(ACME, enterprise_id=GRID)
     assert [one.holder for one in started.ledger.installations()] == [GRID]
+
+
+async def test_one_workspace_that_its_organisation_takes_away_is_erased_alone(
+    started: House, slack: Slack, tmp_path: Path
+) -> None:
+    await started.install(slack.code(GRID))
+    for team in (ACME, BETA):
+        await started.say(f"the secret of {team}", team, **somewhere(team))
+    taken = {"team_ids": [ACME, "T0NEVER"]}
+    away: Json = {"enterprise_id": GRID, "event": taken}
+    slack.granted = {ACME, BETA}
+    await started.leave("", "team_access_revoked", **away)
+    assert started.ledger.served().keys() == {ACME, BETA}, "Slack says that it is still granted"
+    slack.granted = {BETA}
+    await started.leave("", "team_access_revoked", **away)
+    assert started.ledger.served() == {BETA: GRID}
+    assert [desk.identity.team_id for desk in started.bot.desks] == [BETA]
+    assert b"the secret of T0ACME" not in on_disk(tmp_path)
+    await started.say("still here", BETA, "2.000100", **somewhere(BETA))
+    assert texts(started, BETA) == [f"the secret of {BETA}", "still here"]

@@ -102,7 +102,7 @@ async def two(model_server: ScriptedModel, home: Path, transport: Mode) -> Async
                 places.append(place)
             for channel in ("#general", "#leadership"):
                 await places[1].post("join", channel=channel, user="virtuous6")
-            yield Two(*places, running, base)
+            yield Two(places[0], places[1], running, base)
             for place in places:
                 await place.http.aclose()
 

@@ -21,11 +21,18 @@ _RECORDS = f"""
     WITH word AS (
         SELECT run_id, value > 0 AS good, max(created_at) FROM feedback
         WHERE workspace = :workspace AND kind IN {EXPLICIT} GROUP BY run_id
+    ), felt AS (
+        SELECT run_id, value, CASE kind
+            WHEN 'reaction' THEN max(weight) * max(
+                0, count(*) FILTER (WHERE weight > 0) - count(*) FILTER (WHERE weight = 0)
+            )
+            ELSE sum(weight) END AS weight
+        FROM feedback WHERE workspace = :workspace AND kind NOT IN {EXPLICIT}
+        GROUP BY run_id, kind, user_id, value
     ), sign AS (
         SELECT run_id, min(1.0, sum(weight)) AS weight,
             sum(weight * (value > 0)) / sum(weight) AS good
-        FROM feedback
-        WHERE workspace = :workspace AND kind NOT IN {EXPLICIT} AND weight > 0 GROUP BY run_id
+        FROM felt WHERE weight > 0 GROUP BY run_id
     ), judged AS (
         SELECT agent, task_type, duration_ms, cost_usd,
             CASE WHEN {JUDGED_ITSELF} OR word.good IS NOT NULL THEN 1.0

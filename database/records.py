@@ -121,7 +121,8 @@ class Feedback:
     """What somebody let us know about a run: `value` in -1..1, `weight` in 0..1.
 
     Explicit feedback (rating, reason, better) weighs 1; implicit (reaction, rephrase, correction)
-    less, see slack_interface/feedback_handler.py. `feedback_id` is made from the event, so that a
+    less, see slack_interface/feedback_handler.py; a reaction of weight 0 takes back an earlier one
+    of the same person and value. `feedback_id` is made from the event, so that a
     repeated delivery is one feedback.
     """
 

@@ -169,16 +169,26 @@ language sql stable security invoker set search_path = '' as $$
 $$;
 
 -- How each agent did with each type of task since a moment. Implicit feedback counts with its
--- weight, where neither a check nor a person's word says more.
+-- weight, where neither a check nor a person's word says more. A reaction of weight 0 takes back one
+-- of the same person and value.
 create function public.agent_records(p_workspace text, since double precision) returns jsonb
 language sql stable security invoker set search_path = '' as $$
-    with sign as (
-        select f.run_id, least(1.0, sum(f.weight)) as weight,
-            sum(case when f.value > 0 then f.weight else 0 end) / sum(f.weight) as good
+    with felt as (
+        select f.run_id, f.value,
+            case f.kind
+                when 'reaction' then max(f.weight) * greatest(
+                    0, count(*) filter (where f.weight > 0) - count(*) filter (where f.weight = 0)
+                )
+                else sum(f.weight)
+            end as weight
         from public.feedback f
         where f.workspace = p_workspace and f.kind not in ('rating', 'reason', 'better')
-            and f.weight > 0
-        group by f.run_id
+        group by f.run_id, f.kind, f.user_id, f.value
+    ), sign as (
+        select felt.run_id, least(1.0, sum(felt.weight)) as weight,
+            sum(case when felt.value > 0 then felt.weight else 0 end) / sum(felt.weight) as good
+        from felt where felt.weight > 0
+        group by felt.run_id
     ), weighed as (
         select j.agent, j.task_type, j.duration_ms, j.cost_usd,
             case when j.judged then 1.0 else coalesce(sign.weight, 0.0) end as weight,

@@ -95,6 +95,21 @@ async def test_only_the_runs_asked_for_count_their_feedback(store: Store) -> Non
     assert (total.runs, total.judged, total.feedback_up, total.feedback_down) == (1, 1, 0, 1)
 
 
+async def test_a_reaction_taken_back_counts_no_more(store: Store) -> None:
+    def emoji(run_id: str, user: str, at: float, weight: float = 0.5) -> Feedback:
+        return rated(run_id, -1, at, kind="reaction", weight=weight, user_id=user)
+
+    store.append(
+        run("back", agent="a"), emoji("back", "U1", 1), emoji("back", "U1", 2, 0.0),
+        run("early", agent="b"), emoji("early", "U1", 1, 0.0), emoji("early", "U1", 2),
+        run("again", agent="c"), emoji("again", "U1", 1), emoji("again", "U1", 2, 0.0),
+        emoji("again", "U1", 3),
+        run("other", agent="d"), emoji("other", "U1", 1), emoji("other", "U2", 2, 0.0),
+    )  # fmt: skip
+    weights = {record.agent: record.judged for record in await store.agent_record(0.0)}
+    assert weights == {"a": 0.0, "b": 0.0, "c": 0.5, "d": 0.5}
+
+
 async def test_what_routing_learns_from(store: Store) -> None:
     good = Outcome(True, None, "check")
     store.append(

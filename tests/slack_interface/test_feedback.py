@@ -112,6 +112,21 @@ async def test_reactions_weigh_half(world: World, emoji: str, value: float) -> N
     assert (reaction.kind, reaction.value, reaction.weight) == ("reaction", value, 0.5)
 
 
+async def test_a_reaction_taken_back_is_a_fact_of_its_own(world: World) -> None:
+    [reply] = await world.replies(await world.say("tea?"))
+    thumb = {"channel": "D0ADA", "ts": reply["ts"], "user": ADA, "name": "+1"}
+    for number, more in enumerate(({}, {"remove": True}, {}), start=1):
+        await world.post("reaction", **thumb, **more)
+
+        async def felt(wanted: int = number) -> bool:
+            return len(world.orchestrator.feedback) == wanted
+
+        await eventually(felt, f"reaction {number} is kept")
+    found = [(fact.kind, fact.value, fact.weight) for fact in world.orchestrator.feedback]
+    assert found == [("reaction", 1.0, 0.5), ("reaction", 1.0, 0.0), ("reaction", 1.0, 0.5)]
+    assert len({fact.feedback_id for fact in world.orchestrator.feedback}) == 3
+
+
 async def test_reactions_elsewhere_or_without_meaning_are_ignored(world: World) -> None:
     ts = await world.say("tea?")
     [reply] = await world.replies(ts)

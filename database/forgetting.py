@@ -172,14 +172,13 @@ UNDER_WAY_SECONDS = 2 * 86_400.0
 
 def _note_forgotten(connection: sqlite3.Connection, workspace: str, user_id: str) -> None:
     now, salt = time.time(), secrets.token_bytes(16)
-    old = "DELETE FROM forgotten WHERE forgotten_at < ?"
-    connection.execute(old, (now - UNDER_WAY_SECONDS,))
     sql = "INSERT INTO forgotten (workspace, salt, digest, forgotten_at) VALUES (?, ?, ?, ?)"
-    connection.execute(sql, (workspace, salt, _digest(salt, user_id), now))
+    connection.execute(sql, (workspace, salt, digest_of(salt, user_id), now))
 
 
-def _digest(salt: bytes, user_id: str) -> bytes:
-    return hashlib.blake2b(user_id.encode(), salt=salt).digest()
+def digest_of(salt: bytes, user_id: str) -> bytes:
+    """What is kept of who was forgotten; Postgres has SHA-256 too."""
+    return hashlib.sha256(salt.hex().encode() + user_id.encode()).digest()
 
 
 def without_forgotten(
@@ -226,7 +225,7 @@ class _Forgotten:
 
     def _when(self, user_id: str | None) -> float:
         mine = [r["forgotten_at"] for r in self.rows
-                if user_id and r["digest"] == _digest(r["salt"], user_id)]  # fmt: skip
+                if user_id and r["digest"] == digest_of(r["salt"], user_id)]  # fmt: skip
         return max(mine, default=0.0)
 
     def _begun(self, run_id: str) -> float:

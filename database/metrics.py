@@ -111,8 +111,8 @@ def metrics(connection: sqlite3.Connection, workspace: str, query: RunQuery) -> 
     return Metrics(
         query=query,
         total=total.row("total"),
-        by_agent=tuple(_most_used(by_agent.items())),
-        by_day=tuple(group.row(_date(day)) for day, group in sorted(by_day.items())),
+        by_agent=tuple(most_used(group.row(agent) for agent, group in by_agent.items())),
+        by_day=tuple(group.row(day_label(day)) for day, group in sorted(by_day.items())),
         behind=behind,
     )
 
@@ -130,12 +130,13 @@ def _behind(connection: sqlite3.Connection, workspace: str, query: RunQuery) -> 
     )
 
 
-def _most_used(groups: Iterable[tuple[str, _Group]]) -> list[MetricsRow]:
-    rows = [group.row(agent) for agent, group in groups]
+def most_used(rows: Iterable[MetricsRow]) -> list[MetricsRow]:
+    """The order in which agents are shown."""
     return sorted(rows, key=lambda row: (-row.runs, row.label))
 
 
-def _date(day: int) -> str:
+def day_label(day: int) -> str:
+    """A UTC day, counted from the epoch, as people write it."""
     return datetime.fromtimestamp(day * 86400, UTC).date().isoformat()
 
 

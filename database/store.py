@@ -10,6 +10,7 @@ from database import known, rows
 from database.backend import Backend
 from database.errors import InputError
 from database.known import Kept
+from database.outbox import MAX_ROWS
 from database.policy_rows import PolicyRows
 from database.records import (
     PUBLIC,
@@ -32,6 +33,7 @@ from database.records import (
 )
 from database.rows import Row
 from database.sqlite_backend import SqliteBackend, workspaces
+from database.supabase_backend import Supabase, SupabaseBackend
 
 RECORD = "record.db"
 _SEARCH_WORDS = 32
@@ -50,15 +52,27 @@ class Store:
         self.policy = PolicyRows(backend)
 
     @classmethod
-    def open(cls, home: Path, workspace: str) -> Self:
+    def open(
+        cls,
+        home: Path,
+        workspace: str,
+        supabase: Supabase | None = None,
+        *,
+        outbox_max_rows: int = MAX_ROWS,
+    ) -> Self:
         """Open or create `home/record.db` and bring it up to date.
 
+        With a client of Supabase that is the record, and the file its copy: `start` keeps both
+        alike. Whoever opened the client closes it, after the store.
         Raises InputError without a workspace, StoreError when the file is not ours, damaged or
         cannot be written, MigrationError when it was written by newer code.
         """
         if not workspace:
             raise InputError("A store needs a workspace: give its id, for example T0123ABCD.")
-        return cls(SqliteBackend(home / RECORD, workspace))
+        local = SqliteBackend(home / RECORD, workspace)
+        if supabase is None:
+            return cls(local)
+        return cls(SupabaseBackend(local, supabase, outbox_max_rows=outbox_max_rows))
 
     @staticmethod
     def workspaces(home: Path) -> list[str]:
@@ -91,13 +105,16 @@ class Store:
         left out, runs and feedback keep their numbers only.
         """
         self._local.append_new(facts)
+        self._backend.appended()
 
     def append_all(self, facts: Iterable[Fact]) -> int:
         """Old facts as they are, for imports; how many were new.
 
         An error while iterating undoes all.
         """
-        return self._local.append(facts)
+        added = self._local.append(facts)
+        self._backend.appended()
+        return added
 
     async def run(self, run_id: str) -> Run | None:
         """One run with its steps."""

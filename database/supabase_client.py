@@ -117,7 +117,7 @@ class SupabaseClient:
         try:
             return await execute()
         except _Failed as failed:
-            raise _explained(failed.response, what) from None
+            raise explained(failed.response, what) from None
         except (httpx.ConnectError, httpx.ConnectTimeout) as error:
             raise RecordAway(
                 f"Supabase cannot be reached to {what} ({_reason(error)}). Nothing was changed; "
@@ -166,7 +166,8 @@ async def _refuse_errors(response: httpx.Response) -> None:
         raise _Failed(response)
 
 
-def _explained(response: httpx.Response, what: str) -> StoreError:
+def explained(response: httpx.Response, what: str) -> StoreError:
+    """What an answer that is an error means for us."""
     status, body = response.status_code, _body(response)
     code, message = str(body.get("code") or ""), str(body.get("message") or "")
     if status == 404 or _SCHEMA.fullmatch(code):

@@ -36,6 +36,17 @@ language sql stable security invoker set search_path = '' as $$
     )
 $$;
 
+-- Whether either of these messages was deleted.
+create function public.was_deleted(p_workspace text, p_channel text, ts text, other_ts text)
+returns boolean
+language sql stable security invoker set search_path = '' as $$
+    select exists (
+        select 1 from public.messages m
+        where m.workspace = p_workspace and m.channel_id = p_channel
+            and m.ts in (was_deleted.ts, other_ts) and m.deleted
+    )
+$$;
+
 create function public.run_without_forgotten() returns trigger
 language plpgsql security invoker set search_path = '' as $$
 begin
@@ -50,6 +61,11 @@ begin
         new.reply := null;
         new.error := null;
         new.route := null;
+    elsif public.was_deleted(new.workspace, new.channel_id, new.message_ts, new.reply_ts) then
+        new.request := '';
+        new.reply := null;
+        new.error := null;
+        new.route := null;
     end if;
     return new;
 end
@@ -58,13 +74,16 @@ $$;
 create trigger runs_without_forgotten before insert or update on public.runs
 for each row execute function public.run_without_forgotten();
 
--- Whether forgetting has left nothing but numbers of a run.
-create function public.is_nobodys(p_workspace text, p_run text) returns boolean
+-- Whether forgetting, or deleting its message, has left nothing but numbers of a run.
+create function public.is_wordless(p_workspace text, p_run text) returns boolean
 language sql stable security invoker set search_path = '' as $$
     select exists (
         select 1 from public.runs r
         where r.workspace = p_workspace and r.run_id = p_run and r.request = ''
-            and r.reply is null and r.user_id is null and r.channel_id is null
+            and r.reply is null and (
+                (r.user_id is null and r.channel_id is null)
+                or public.was_deleted(r.workspace, r.channel_id, r.message_ts, r.reply_ts)
+            )
     )
 $$;
 
@@ -72,7 +91,7 @@ create function public.step_without_forgotten() returns trigger
 language plpgsql security invoker set search_path = '' as $$
 begin
     if (new.arguments is not null or new.error is not null)
-        and public.is_nobodys(new.workspace, new.run_id)
+        and public.is_wordless(new.workspace, new.run_id)
     then
         new.arguments := null;
         new.error := null;
@@ -88,7 +107,7 @@ create function public.message_without_forgotten() returns trigger
 language plpgsql security invoker set search_path = '' as $$
 begin
     if public.forgotten_since(new.workspace, new.user_id, new.created_at)
-        or (new.run_id is not null and public.is_nobodys(new.workspace, new.run_id))
+        or (new.run_id is not null and public.is_wordless(new.workspace, new.run_id))
     then
         return null;
     end if;
@@ -113,6 +132,35 @@ $$;
 
 create trigger feedback_without_forgotten before insert or update on public.feedback
 for each row execute function public.feedback_without_forgotten();
+
+-- Deleting a message takes the words of the run that it asked for, or that it answers, of the runs
+-- that repeat them, and of summaries that reach over it: also where another machine has those.
+create function public.empty_runs_of_message() returns trigger
+language plpgsql security invoker set search_path = '' as $$
+declare
+    of_message text[];
+begin
+    with recursive repeating (run_id) as (
+        select r.run_id from public.runs r
+        where r.workspace = new.workspace and r.channel_id = new.channel_id
+            and (r.message_ts = new.ts or r.reply_ts = new.ts)
+        union
+        select r.run_id from public.runs r join repeating on r.parent_run_id = repeating.run_id
+        where r.workspace = new.workspace
+    ) select array_agg(repeating.run_id) into of_message from repeating;
+    update public.runs set request = '', reply = null, error = null, route = null
+    where workspace = new.workspace and run_id = any (of_message);
+    update public.steps set arguments = null, error = null
+    where workspace = new.workspace and run_id = any (of_message);
+    delete from public.summaries s
+    where s.workspace = new.workspace and s.channel_id = new.channel_id
+        and s.thread_ts = new.thread_ts and s.until_ts >= new.ts;
+    return null;
+end
+$$;
+
+create trigger messages_deleted after insert or update on public.messages
+for each row when (new.deleted) execute function public.empty_runs_of_message();
 
 -- Their id in other people's words.
 create function public.scrub(p_workspace text, p_user text) returns void
@@ -276,6 +324,28 @@ begin
 end
 $$;
 
+-- Deletes everything there is of a workspace. Answers rows by table.
+create function public.erase_workspace(p_workspace text) returns jsonb
+language plpgsql security invoker set search_path = '' as $$
+declare
+    place text;
+    deleted bigint;
+    report jsonb := '{}';
+begin
+    for place in
+        select c.table_name from information_schema.columns c
+        join information_schema.tables t using (table_schema, table_name)
+        where c.table_schema = 'public' and c.column_name = 'workspace'
+            and t.table_type = 'BASE TABLE'
+    loop
+        execute format('delete from public.%I where workspace = $1', place) using p_workspace;
+        get diagnostics deleted = row_count;
+        report := report || jsonb_build_object(place, deleted);
+    end loop;
+    return report;
+end
+$$;
+
 -- What a local copy asks every few seconds: numbers that differ once something has changed.
 create function public.changes(p_workspace text) returns jsonb
 language sql stable security invoker set search_path = '' as $$
@@ -304,16 +374,20 @@ language sql immutable security invoker set search_path = '' as $$
 $$;
 
 revoke execute on function public.digest_of(text, text),
+public.was_deleted(text, text, text, text),
 public.forgotten_since(text, text, double precision), public.run_without_forgotten(),
-public.is_nobodys(text, text), public.step_without_forgotten(),
+public.is_wordless(text, text), public.step_without_forgotten(),
 public.message_without_forgotten(), public.feedback_without_forgotten(),
 public.scrub(text, text), public.forget_person(text, text), public.forgotten_rows(text),
-public.changes(text), public.seconds_of(text),
+public.changes(text), public.seconds_of(text), public.empty_runs_of_message(),
+public.erase_workspace(text),
 public.purge_texts(text, double precision, bigint, bigint) from public, anon, authenticated;
 grant execute on function public.digest_of(text, text),
+public.was_deleted(text, text, text, text),
 public.forgotten_since(text, text, double precision), public.run_without_forgotten(),
-public.is_nobodys(text, text), public.step_without_forgotten(),
+public.is_wordless(text, text), public.step_without_forgotten(),
 public.message_without_forgotten(), public.feedback_without_forgotten(),
 public.scrub(text, text), public.forget_person(text, text), public.forgotten_rows(text),
-public.changes(text), public.seconds_of(text),
+public.changes(text), public.seconds_of(text), public.empty_runs_of_message(),
+public.erase_workspace(text),
 public.purge_texts(text, double precision, bigint, bigint) to service_role;

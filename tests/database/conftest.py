@@ -4,17 +4,45 @@ from pathlib import Path
 import pytest
 
 from database.store import Store
+from database.supabase_client import SupabaseClient
 from tests.supabase_server.fixtures import (  # noqa: F401
     supabase,
     supabase_client,
     supabase_server,
 )
+from tests.supabase_server.server import SupabaseServer
 
 WORKSPACE = "T1"
 
 
+CONFORMANCE = {
+    "test_store", "test_documents", "test_metrics", "test_forgetting", "test_run_files",
+    "test_person_files",
+}  # fmt: skip
+"""What a store promises, it promises wherever its record is. The other files are about SQLite."""
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "record" in metafunc.fixturenames:
+        everywhere = metafunc.module.__name__.rpartition(".")[2] in CONFORMANCE
+        where = ["sqlite", "lite"] if everywhere else ["sqlite"]
+        metafunc.parametrize("record", where, indirect=True)
+
+
 @pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[Store]:
-    opened = Store.open(tmp_path, WORKSPACE)
+def record(request: pytest.FixtureRequest) -> SupabaseServer | None:
+    """Where the record is: in the local file, or at Supabase's lite server."""
+    if request.param == "sqlite":
+        return None
+    server: SupabaseServer = request.getfixturevalue("supabase")
+    return server
+
+
+@pytest.fixture
+async def store(tmp_path: Path, record: SupabaseServer | None) -> AsyncIterator[Store]:
+    client = SupabaseClient(record.url, record.secret_key) if record else None
+    opened = Store.open(tmp_path, WORKSPACE, client)
     yield opened
     await opened.close()
+    if client:
+        await client.close()

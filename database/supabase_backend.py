@@ -1,0 +1,324 @@
+"""The record at Supabase, with the local record as its copy and as what is written first.
+
+Facts reach it through the outbox. Decisions are made there by one SQL function each, and show in
+the local copy when they return; while Supabase is away they wait for whoever decides to try again.
+Figures and exports are read there, after what happened here has been sent; while it is away,
+figures come from the local copy and say so.
+"""
+
+import asyncio
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Protocol, get_args
+
+import structlog
+
+from database import rows
+from database.errors import RecordAway, RecordMisconfigured, StoreError
+from database.local_copy import LocalCopy, ended
+from database.metrics import day_label, most_used
+from database.outbox import MAX_ROWS, Outbox
+from database.records import (
+    AgentRecord,
+    Behind,
+    Document,
+    ForgetReport,
+    Metrics,
+    MetricsRow,
+    PolicyChange,
+    RecordHealth,
+    Run,
+    RunKind,
+    RunQuery,
+)
+from database.refusals import stale, taken, unknown
+from database.sqlite_backend import SqliteBackend
+from database.sqlite_file import wipe
+
+FLUSH_SECONDS = 2.0
+"""So long figures wait for what happened here to arrive there."""
+START_SECONDS = 15.0
+CLOSE_SECONDS = 5.0
+_PAGE = 200
+_PURGED_AT_ONCE = 1000
+_ON_ITS_WAY = "Some of what happened in the last moments is still on its way to Supabase."
+_AWAY = "Supabase is away: these are the figures of this machine's own copy."
+
+_log = structlog.get_logger(__name__)
+
+
+class Supabase(Protocol):
+    """What is needed of Supabase (supabase_client.SupabaseClient)."""
+
+    async def upsert(self, table: str, rows: Sequence[Any]) -> None:
+        """Add rows or write over those of the same key."""
+
+    async def delete(self, table: str, keys: Sequence[Sequence[str | int]]) -> None:
+        """Delete what there is of these keys."""
+
+    async def call(self, function: str, *, read: bool = False, **arguments: Any) -> Any:
+        """What an SQL function answers."""
+
+
+class SupabaseBackend:
+    """The record of one workspace at Supabase: a backend.Backend.
+
+    Whoever opened the client closes it, after this.
+    """
+
+    def __init__(
+        self, local: SqliteBackend, client: Supabase, *, outbox_max_rows: int = MAX_ROWS
+    ) -> None:
+        self._local = local
+        self._client = client
+        self._outbox = Outbox(local.file, local.workspace, client, max_rows=outbox_max_rows)
+        self._copy = LocalCopy(local, client, self._outbox.rows)
+        self._keeping: asyncio.Task[None] | None = None
+        self._closed = False
+
+    @property
+    def local(self) -> SqliteBackend:
+        """The local record."""
+        return self._local
+
+    async def start(self) -> None:
+        """Take over what was decided elsewhere, then go on doing so, and send what happens here."""
+        try:
+            async with asyncio.timeout(START_SECONDS):
+                await self._copy.look()
+        except (RecordAway, RecordMisconfigured, TimeoutError) as error:
+            self._copy.note_away(error)
+        await self._outbox.start()
+        self._keeping = asyncio.create_task(self._copy.keep())
+
+    async def close(self) -> None:
+        """Stop; what was not sent yet is sent by the next start."""
+        if self._closed:
+            return
+        self._closed = True
+        if self._keeping is not None:
+            await ended(self._keeping)
+        elif self._outbox.rows.is_due(self._outbox.rows.last(), time.time()):
+            await self._outbox.flush(CLOSE_SECONDS)
+        await self._outbox.stop(CLOSE_SECONDS)
+        self._local.file.close()
+
+    def appended(self) -> None:
+        """Send it soon."""
+        self._outbox.kick()
+
+    async def health(self) -> RecordHealth:
+        """Both ways: what waits to be sent, and how old the copy is."""
+        outbox = await self._outbox.health()
+        warnings = outbox.warnings()
+        if self._copy.away_since is not None:
+            age = (time.time() - self._copy.away_since) / 60
+            warnings.insert(0, f"Supabase is away since {age:.0f} minutes: {self._copy.problem}")
+        return RecordHealth(
+            supabase=True,
+            away_since=self._copy.away_since,
+            copied_at=self._copy.copied_at,
+            waiting=outbox.waiting,
+            refused=outbox.refused,
+            oldest_s=outbox.oldest_s,
+            problem=self._copy.problem or outbox.problem,
+            warnings=tuple(warnings),
+        )
+
+    # Decisions
+
+    async def create(self, made: Document) -> Document:
+        """Version 1 of something new. Raises InputError when the name is taken."""
+        return await self._decide("create_document", made)
+
+    async def activate(self, made: Document) -> Document:
+        """Make it the active version. Raises UnknownName and StaleBase."""
+        return await self._decide("activate_document", made)
+
+    async def _decide(self, function: str, made: Document) -> Document:
+        values = rows.document_values(
+            self._local.workspace, replace(made, created_at=time.time(), active=True)
+        )
+        document = dict(zip(rows.DOCUMENT.split(", "), values, strict=True))
+        async with self._copy.one_at_a_time:
+            answer = await self._do(function, document=document)
+            if refused := answer.get("refused"):
+                await self._look_again(made)
+                raise _refusal(refused, made, answer)
+            self._copy.take_documents(answer["documents"])
+        active = self._local.document(made.kind, made.name)
+        if active is None:
+            raise StoreError(f"{made.name} is not in the local copy: restart the program.")
+        return rows.document_from(active)
+
+    async def _look_again(self, made: Document) -> None:
+        """Whoever was refused is to see why."""
+        names = [[made.kind, made.name]]
+        self._copy.take_documents(await self._do("documents_named", read=True, names=names))
+
+    async def add_policy(self, made: PolicyChange) -> None:
+        """Append a decision."""
+        async with self._copy.one_at_a_time:
+            found = await self._do(
+                "add_policy",
+                p_key=made.key,
+                p_value=made.value,
+                p_set_by=made.set_by,
+                p_set_at=made.set_at,
+            )
+            self._copy.take_policy(found)
+
+    async def _do(self, function: str, *, read: bool = False, **arguments: Any) -> Any:
+        if "document" not in arguments:
+            arguments["p_workspace"] = self._local.workspace
+        try:
+            return await self._client.call(function, read=read, **arguments)
+        except (RecordAway, RecordMisconfigured) as error:
+            raise type(error)(
+                f"What is decided is kept at Supabase, and waits until it is back. {error}"
+            ) from error
+
+    # Figures
+
+    async def runs(self, query: RunQuery, with_steps: bool) -> list[Run]:
+        """Newest first; runs without a time come last."""
+        await self._outbox.flush(FLUSH_SECONDS)
+        found = await self._read("list_runs", query=_json(query), with_steps=with_steps)
+        if found is None:
+            return await self._local.runs(query, with_steps)
+        return [_run(row) for row in found]
+
+    async def page_of_runs(self, after: int, user_id: str | None) -> tuple[int, list[Run]]:
+        """The next runs as they were recorded. Raises RecordAway: an export is whole or none."""
+        if not after:
+            await self._outbox.flush(FLUSH_SECONDS)
+        found = await self._client.call(
+            "page_of_runs",
+            read=True,
+            p_workspace=self._local.workspace,
+            after=after,
+            of_user=user_id,
+            page=_PAGE,
+        )
+        return (found[-1]["seq"] if found else after), [_run(row) for row in found]
+
+    async def metrics(self, query: RunQuery) -> Metrics:
+        """Success, speed, cost and feedback of all runs that the query matches."""
+        sent = await self._outbox.flush(FLUSH_SECONDS)
+        found = await self._read("metrics", query=_json(query))
+        behind: Any = []
+        if found is not None and query.agent is None:
+            others = tuple(kind for kind in get_args(RunKind) if kind not in query.kinds)
+            behind = await self._read("metrics", query=_json(replace(query, kinds=others)))
+        if found is None or behind is None:
+            return replace(await self._local.metrics(query), note=_AWAY)
+        by_day = sorted((row for row in found if row["by"] == "day"), key=lambda r: int(r["label"]))
+        [total] = [row for row in found if row["by"] == "total"]
+        return Metrics(
+            query=query,
+            total=_metrics_row(total, "total"),
+            by_agent=tuple(
+                most_used(_metrics_row(row, row["label"]) for row in found if row["by"] == "agent")
+            ),
+            by_day=tuple(_metrics_row(row, day_label(int(row["label"]))) for row in by_day),
+            behind=_behind(behind),
+            note="" if sent else _ON_ITS_WAY,
+        )
+
+    async def agent_records(self, since: float) -> list[AgentRecord]:
+        """How each agent did with each type of task since a moment."""
+        await self._outbox.flush(FLUSH_SECONDS)
+        found = await self._read("agent_records", since=since)
+        if found is None:
+            return await self._local.agent_records(since)
+        return [AgentRecord(**row) for row in found]
+
+    async def _read(self, function: str, **arguments: Any) -> Any:
+        """What the record answers; None while it is away."""
+        if self._copy.away_since is not None and self._keeping is not None:
+            return None
+        try:
+            return await self._client.call(
+                function, read=True, p_workspace=self._local.workspace, **arguments
+            )
+        except (RecordAway, RecordMisconfigured) as error:
+            _log.warning("figures_from_local_copy", reason=str(error))
+            return None
+
+    # Privacy
+
+    async def forget(self, user_id: str) -> ForgetReport:
+        """There, then here. Raises RecordAway; then nothing was changed."""
+        async with self._copy.one_at_a_time:
+            there = await self._do("forget_person", p_user=user_id)
+            here = await self._local.forget(user_id)
+            await self._copy.take_forgotten(just_forgotten=user_id)
+        # Until they are sent, the outbox names rows by keys that may hold the id.
+        await self._outbox.flush(CLOSE_SECONDS)
+        await asyncio.to_thread(self._local.file.on_own_connection, wipe)
+        more = {table: max(count, here.rows.get(table, 0)) for table, count in there.items()}
+        return ForgetReport(user_id, {**here.rows, **more})
+
+    async def purge(self, before: float) -> Mapping[str, int]:
+        """Here, then there; what is away is done the next time."""
+        here = await self._local.purge(before)
+        there: dict[str, int] = {}
+        after: int | None = 0
+        while after is not None:
+            found = await self._do(
+                "purge_texts", p_before=before, p_after=after, p_limit=_PURGED_AT_ONCE
+            )
+            after = found.pop("after")
+            for table, count in found.items():
+                there[table] = there.get(table, 0) + count
+        return {name: max(count, there.get(name, 0)) for name, count in here.items()}
+
+    async def erase(self) -> Mapping[str, int]:
+        """There, then here. Raises RecordAway; then nothing was changed."""
+        async with self._copy.one_at_a_time:
+            there = await self._do("erase_workspace")
+            here = await self._local.erase()
+        return {**there, **{name: max(count, there.get(name, 0)) for name, count in here.items()}}
+
+
+def _refusal(why: str, made: Document, answer: Mapping[str, Any]) -> StoreError | Exception:
+    match why:
+        case "taken":
+            return taken(made)
+        case "unknown":
+            return unknown(made)
+        case _:
+            return stale(made, answer["number"])
+
+
+def _json(query: RunQuery) -> dict[str, Any]:
+    return {
+        "kinds": list(query.kinds),
+        "user_id": query.user_id,
+        "channel_id": query.channel_id,
+        "thread_ts": query.thread_ts,
+        "agent": query.agent,
+        "since": query.since,
+        "until": query.until,
+        "audiences": None if query.audiences is None else sorted(query.audiences),
+        "limit": query.limit,
+    }
+
+
+def _run(row: Mapping[str, Any]) -> Run:
+    return rows.run_from(row, tuple(rows.step_from(step) for step in row["steps"] or ()))
+
+
+def _metrics_row(row: Mapping[str, Any], label: str) -> MetricsRow:
+    return MetricsRow(**{**{k: v for k, v in row.items() if k != "by"}, "label": label})
+
+
+def _behind(found: Sequence[Mapping[str, Any]]) -> Behind:
+    for row in found:
+        if row["by"] == "total":
+            return Behind(
+                row["runs"], row["input_tokens"], row["output_tokens"], row["cost_usd"],
+                row["unpriced_runs"],
+            )  # fmt: skip
+    return Behind()

@@ -78,10 +78,14 @@ class Origin:
 
 
 class Installations:
-    """The index of accounts in memory; what is on disk is read by `load`."""
+    """The index of accounts in memory; what is on disk is read by `load`.
 
-    def __init__(self, ledger: Ledger) -> None:
+    `only_own`: there is the environment's workspace and no other, so that all that comes is its.
+    """
+
+    def __init__(self, ledger: Ledger, *, only_own: bool = False) -> None:
         self._ledger = ledger
+        self._only_own = only_own
         self._own: dict[str, Account] = {}
         self._installed: dict[str, Installation] = {}
         self._served: dict[str, str] = {}
@@ -140,7 +144,7 @@ class Installations:
         whole = self._installed.get(origin.enterprise_id)
         if whole and whole.org and origin.team_ids:
             return _account_of(whole, origin.team_ids[0])
-        return None
+        return next(iter(self._own.values()), None) if self._only_own else None
 
     def holder(self, origin: Origin) -> str:
         """Whose installation something is about that is about no single workspace; '' for none."""

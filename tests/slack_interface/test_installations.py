@@ -279,6 +279,16 @@ async def test_what_belongs_to_nobody_is_nobodys(here: House, payload: Json) -> 
     assert index.account(origin_of(payload)) is None
 
 
+async def test_a_server_that_tells_no_workspaces_apart_has_one_only(here: House) -> None:
+    index = Installations(here.ledger, only_own=True)
+    nowhere = origin_of({"type": "event_callback", "team_id": "T0ELSEWHERE"})
+    assert index.account(nowhere) is None
+    own = index.add_own(ACME, "xoxb-1")
+    assert index.account(nowhere) == index.account(origin_of({})) == own
+    index.drop(ACME)
+    assert index.account(nowhere) is None
+
+
 async def test_two_workspaces_are_answered_each_with_its_own_token(
     here: House, slack: Slack
 ) -> None:

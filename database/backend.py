@@ -7,6 +7,7 @@ of this. Decisions are made where the record is, and figures and exports are rea
 from collections.abc import Mapping
 from typing import Protocol
 
+from database.known import Kept
 from database.records import (
     AgentRecord,
     Document,
@@ -68,6 +69,9 @@ class Backend(Protocol):
 
     async def agent_records(self, since: float) -> list[AgentRecord]:
         """How each agent did with each type of task, by agent and type."""
+
+    async def everything_about(self, user_id: str) -> list[Kept]:
+        """Everything that is kept about a person."""
 
     async def forget(self, user_id: str) -> ForgetReport:
         """Apply FORGET_RULES, here and elsewhere."""

@@ -1,7 +1,7 @@
 """Everything that is kept about a person: what forgetting them would empty or delete."""
 
 import sqlite3
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from itertools import groupby
 
 from database import rows
@@ -47,7 +47,12 @@ def everything_about(connection: sqlite3.Connection, workspace: str, user_id: st
         for run_id, group in groupby(read("steps", "run_id, position"), lambda row: row["run_id"])
     }
     runs = [rows.run_from(row, steps.get(row["run_id"], ())) for row in read("runs", "seq")]
-    rest = {table: [make(row) for row in read(table, order)]
-            for table, (make, order) in READ.items()}  # fmt: skip
+    rest = {table: read(table, order) for table, (_, order) in READ.items()}
     connection.execute("ROLLBACK")
+    return together(runs, rest)
+
+
+def together(runs: Sequence[Run], others: Mapping[str, Sequence[Row]]) -> list[Kept]:
+    """The person, their runs, and then the rows of the other tables of READ, in its order."""
+    rest = {table: [make(row) for row in others[table]] for table, (make, _) in READ.items()}
     return [*rest.pop("people"), *runs, *(kept for table in rest.values() for kept in table)]

@@ -14,8 +14,9 @@ from itertools import groupby
 from pathlib import Path
 from typing import Self
 
-from database import erasing, forgetting, metrics, rows
+from database import erasing, forgetting, known, metrics, rows
 from database.forgetting import empty_runs, without_forgotten
+from database.known import Kept
 from database.records import (
     AgentRecord,
     Document,
@@ -388,6 +389,10 @@ class SqliteBackend:
     async def agent_records(self, since: float) -> list[AgentRecord]:
         """How each agent did with each type of task since a moment."""
         return await self.file.aside(lambda c: metrics.agent_records(c, self.workspace, since))
+
+    async def everything_about(self, user_id: str) -> list[Kept]:
+        """What `forget` would empty or delete."""
+        return await self.file.aside(lambda c: known.everything_about(c, self.workspace, user_id))
 
     async def forget(self, user_id: str) -> ForgetReport:
         """By FORGET_RULES, down to the bytes on disk."""

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Self
 
-from database import known, rows
+from database import rows
 from database.backend import Backend
 from database.errors import InputError
 from database.known import Kept
@@ -298,9 +298,7 @@ class Store:
 
     async def everything_about(self, user_id: str) -> list[Kept]:
         """Everything that is kept about a person: what `forget` would empty or delete."""
-        return await self._local.file.aside(
-            lambda connection: known.everything_about(connection, self.workspace, user_id)
-        )
+        return await self._backend.everything_about(user_id)
 
     async def forget(self, user_id: str) -> ForgetReport:
         """Empty or delete everything about a person by FORGET_RULES, down to the bytes on disk.

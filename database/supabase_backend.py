@@ -16,6 +16,7 @@ import structlog
 
 from database import rows
 from database.errors import RecordAway, RecordMisconfigured, StoreError
+from database.known import Kept, together
 from database.local_copy import LocalCopy, ended
 from database.metrics import day_label, most_used
 from database.outbox import MAX_ROWS, Outbox
@@ -247,6 +248,12 @@ class SupabaseBackend:
             return None
 
     # Privacy
+
+    async def everything_about(self, user_id: str) -> list[Kept]:
+        """What `forget` would empty or delete. Raises RecordAway: it is all or nothing."""
+        await self._outbox.flush(FLUSH_SECONDS)
+        found = await self._do("everything_about", read=True, p_user=user_id)
+        return together([_run(row) for row in found["runs"]], found)
 
     async def forget(self, user_id: str) -> ForgetReport:
         """There, then here. Raises RecordAway; then nothing was changed."""

@@ -189,25 +189,29 @@ begin
 end
 $$;
 
+-- A person's runs. Runs made by a run (a shadow, a goal's task) repeat its words.
+create function public.their_runs(p_workspace text, p_user text) returns text[]
+language sql stable security invoker set search_path = '' as $$
+    with recursive of_them (run_id) as (
+        select r.run_id from public.runs r
+        where r.workspace = p_workspace
+            and (r.user_id = p_user or r.audience = 'person:' || p_user)
+        union
+        select r.run_id from public.runs r join of_them on r.parent_run_id = of_them.run_id
+        where r.workspace = p_workspace
+    ) select coalesce(array_agg(of_them.run_id), '{}') from of_them
+$$;
+
 -- Answers the number of rows that were emptied or deleted, by table.
 create function public.forget_person(p_workspace text, p_user text) returns jsonb
 language plpgsql security invoker set search_path = '' as $$
 declare
     own text := 'person:' || p_user;
     salt text := replace(gen_random_uuid()::text, '-', '');
-    theirs text[];
+    theirs text[] := public.their_runs(p_workspace, p_user);
     report jsonb := '{}';
     changed bigint;
 begin
-    -- Runs made by a run (a shadow, a goal's task) repeat its words.
-    with recursive of_them (run_id) as (
-        select r.run_id from public.runs r
-        where r.workspace = p_workspace and (r.user_id = p_user or r.audience = own)
-        union
-        select r.run_id from public.runs r join of_them on r.parent_run_id = of_them.run_id
-        where r.workspace = p_workspace
-    ) select coalesce(array_agg(of_them.run_id), '{}') into theirs from of_them;
-
     update public.documents set body = null, active = false
     where workspace = p_workspace and body is not null
         and (audience = own or (author = p_user and kind = 'runbook'));
@@ -380,7 +384,7 @@ public.is_wordless(text, text), public.step_without_forgotten(),
 public.message_without_forgotten(), public.feedback_without_forgotten(),
 public.scrub(text, text), public.forget_person(text, text), public.forgotten_rows(text),
 public.changes(text), public.seconds_of(text), public.empty_runs_of_message(),
-public.erase_workspace(text),
+public.erase_workspace(text), public.their_runs(text, text),
 public.purge_texts(text, double precision, bigint, bigint) from public, anon, authenticated;
 grant execute on function public.digest_of(text, text),
 public.was_deleted(text, text, text, text),
@@ -389,5 +393,5 @@ public.is_wordless(text, text), public.step_without_forgotten(),
 public.message_without_forgotten(), public.feedback_without_forgotten(),
 public.scrub(text, text), public.forget_person(text, text), public.forgotten_rows(text),
 public.changes(text), public.seconds_of(text), public.empty_runs_of_message(),
-public.erase_workspace(text),
+public.erase_workspace(text), public.their_runs(text, text),
 public.purge_texts(text, double precision, bigint, bigint) to service_role;

@@ -168,6 +168,67 @@ language sql stable security invoker set search_path = '' as $$
     ) chosen
 $$;
 
+-- Everything that is kept about a person, by table: what forget_person would empty or delete.
+create function public.everything_about(p_workspace text, p_user text) returns jsonb
+language plpgsql stable security invoker set search_path = '' as $$
+declare
+    own text := 'person:' || p_user;
+    theirs text[] := public.their_runs(p_workspace, p_user);
+begin
+    return jsonb_build_object(
+        'people', (
+            select coalesce(jsonb_agg(to_jsonb(p)), '[]') from public.people p
+            where p.workspace = p_workspace and p.user_id = p_user
+        ),
+        'runs', (
+            select coalesce(
+                jsonb_agg(
+                    to_jsonb(r) || jsonb_build_object(
+                        'steps', public.steps_of(p_workspace, r.run_id)
+                    ) order by r.seq
+                ), '[]'
+            )
+            from public.runs r where r.workspace = p_workspace and r.run_id = any (theirs)
+        ),
+        'messages', (
+            select coalesce(jsonb_agg(to_jsonb(m) order by m.ts, m.channel_id), '[]')
+            from public.messages m
+            where m.workspace = p_workspace
+                and (m.user_id = p_user or m.audience = own or m.run_id = any (theirs))
+        ),
+        'summaries', (
+            select coalesce(jsonb_agg(to_jsonb(s) order by s.until_ts, s.channel_id), '[]')
+            from public.summaries s
+            where s.workspace = p_workspace and (
+                s.audience = own or exists (
+                    select 1 from public.messages m
+                    where m.workspace = p_workspace and m.channel_id = s.channel_id
+                        and m.thread_ts = s.thread_ts
+                        and (m.user_id = p_user or m.audience = own or m.run_id = any (theirs))
+                )
+            )
+        ),
+        'feedback', (
+            select coalesce(jsonb_agg(to_jsonb(f) order by f.seq), '[]') from public.feedback f
+            where f.workspace = p_workspace and f.user_id = p_user
+        ),
+        'documents', (
+            select coalesce(
+                jsonb_agg(
+                    to_jsonb(d) order by d.kind collate "C", d.name collate "C", d.number
+                ), '[]'
+            )
+            from public.documents d
+            where d.workspace = p_workspace and (d.author = p_user or d.audience = own)
+        ),
+        'policy', (
+            select coalesce(jsonb_agg(to_jsonb(p) order by p.seq), '[]') from public.policy p
+            where p.workspace = p_workspace and p.set_by = p_user
+        )
+    );
+end
+$$;
+
 -- How each agent did with each type of task since a moment. Implicit feedback counts with its
 -- weight, where neither a check nor a person's word says more. A reaction of weight 0 takes back one
 -- of the same person and value.
@@ -220,7 +281,7 @@ revoke all on public.judged_runs from anon, authenticated;
 grant select on public.judged_runs to service_role;
 revoke execute on function public.metrics(text, text), public.list_runs(text, text, boolean),
 public.steps_of(text, text), public.page_of_runs(text, bigint, text, bigint),
-public.agent_records(text, double precision) from public, anon, authenticated;
+public.agent_records(text, double precision), public.everything_about(text, text) from public, anon, authenticated;
 grant execute on function public.metrics(text, text), public.list_runs(text, text, boolean),
 public.steps_of(text, text), public.page_of_runs(text, bigint, text, bigint),
-public.agent_records(text, double precision) to service_role;
+public.agent_records(text, double precision), public.everything_about(text, text) to service_role;

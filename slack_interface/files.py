@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from urllib.parse import urlsplit
 
 import aiohttp
 from cachetools import LRUCache
@@ -11,7 +10,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 from agents.ports import FileRef
 from database.errors import InputError, UnknownName
 from slack_interface.incoming import Incoming, SharedFile
-from slack_interface.transport import is_slack
+from slack_interface.transport import is_the_servers
 
 MAX_FILE_BYTES = 20_000_000
 READ_TIMEOUT_S = 30
@@ -40,7 +39,7 @@ class ThreadFiles:
             raise UnknownName(f"No file {file_id} was shared in this thread: share it here first.")
         if file.ref.size > MAX_FILE_BYTES:
             raise InputError(f"{file.ref.name} is larger than 20 MB: share a smaller part of it.")
-        if not _may_see_token(file.url, self.client.base_url):
+        if not is_the_servers(file.url, self.client.base_url):
             raise InputError(f"{file.ref.name} is not kept in Slack: upload it here instead.")
         return await self._download(file)
 
@@ -82,11 +81,3 @@ class SharedFiles:
             shared += new
             self._threads[key] = shared
         return ThreadFiles(self.client, shared)
-
-
-def _may_see_token(url: str, api_url: str) -> bool:
-    """Whether the bot's token may be shown to this address."""
-    target, api = urlsplit(url), urlsplit(api_url)
-    if (target.scheme, target.netloc) == (api.scheme, api.netloc):
-        return True
-    return target.scheme == "https" and is_slack(url)

@@ -74,6 +74,17 @@ def is_slack(url: str) -> bool:
     return host.endswith((".slack.com", ".slack-gov.com")) or host in ("slack.com", "slack-gov.com")
 
 
+def is_the_servers(url: str, api_url: str) -> bool:
+    """Whether an address that came with a payload is where the API is, or Slack's own.
+
+    Only there is anything sent: neither the bot's token nor an answer goes elsewhere.
+    """
+    target, api = urlsplit(url), urlsplit(api_url)
+    if (target.scheme, target.netloc) == (api.scheme, api.netloc):
+        return True
+    return target.scheme == "https" and is_slack(url)
+
+
 def retry_after(error: SlackApiError) -> float:
     """Seconds until Slack takes such a call again."""
     headers = getattr(error.response, "headers", None) or {}

@@ -15,6 +15,7 @@ from slack_interface.sends import Place, Sends, post_metadata
 from slack_interface.transport import (
     TRANSPORT_ERRORS,
     in_words,
+    is_the_servers,
     no_such_method,
     passes,
     refuses_form,
@@ -136,6 +137,10 @@ class Voice:
         return True
 
     async def _respond(self, item: Incoming, text: str, blocks: list[Json] | None) -> None:
+        if not is_the_servers(item.response_url, self.client.base_url):
+            log.warning("response_url_elsewhere", **item.described())
+            await self.whisper(item.channel_id, item.user_id, text, blocks)
+            return
         webhook = AsyncWebhookClient(item.response_url, session=self.client.session)
         try:
             answer = await webhook.send_dict(_body(text, blocks))

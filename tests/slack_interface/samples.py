@@ -12,6 +12,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from slack_interface.answer_cards import FEEDBACK
 from tests.people import ADA, BOT, GRACE, TEAM, Json
 
 APP, GENERAL, DIRECT = "A0VIRTUOUS", "C0GENERAL", "D0ADA"
@@ -183,8 +184,8 @@ SAMPLES: dict[str, Json] = {
     "/save-workflow": _command("/save-workflow", "tea"),
     "/metrics": _command("/metrics", "me 7d"),
     "an unknown command": _command("/dance", ""),
-    "thumb up": _click(type="feedback_buttons", action_id="feedback", value=f"up:{RUN}"),
-    "thumb down": _click(type="feedback_buttons", action_id="feedback", value=f"down:{RUN}"),
+    "thumb up": _click(type="feedback_buttons", action_id=FEEDBACK, value=f"up:{RUN}"),
+    "thumb down": _click(type="feedback_buttons", action_id=FEEDBACK, value=f"down:{RUN}"),
     "improve button": _click(
         type="button", action_id="improve_answer", value=json.dumps({"run_id": RUN})
     ),
@@ -227,6 +228,17 @@ def fresh(payload: Any) -> Any:
     number = next(_number)
     text = json.dumps(payload).replace(NOW, f"17{number:08d}.000100")
     return json.loads(text.replace(TRIGGER, f"1337.{number}.abc").replace(VIEW, f"V{number}"))
+
+
+def as_sent(payload: Json) -> Json:
+    """A payload of this moment; a command is a form, which holds texts only."""
+    payload = fresh(payload)
+    if "command" not in payload:
+        return payload
+    return {
+        key: value if isinstance(value, str) else json.dumps(value)
+        for key, value in payload.items()
+    }
 
 
 _JUNK: Sequence[Any] = (

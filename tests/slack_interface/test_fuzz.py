@@ -1,30 +1,25 @@
 """Whatever comes in, however spoiled: refused or acknowledged, and answered nowhere else."""
 
-import asyncio
 import contextlib
 import json
 import logging
-import time
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
-from urllib.parse import urlencode
 
 import httpx
 import pytest
 import structlog
 from hypothesis import HealthCheck, Phase, given, settings
 
-from slack_interface.local_workspace.http_push import signature
 from slack_interface.payloads import UnreadableError, bolt_request, checked
 from slack_interface.slack_bot import Mode
 from tests.people import ADA, GRACE, TEAM, Json, eventually
 from tests.slack_interface.refusals import Refusals
-from tests.slack_interface.samples import SAMPLES, Path, fresh, paths, spoiled
+from tests.slack_interface.samples import SAMPLES, Path, as_sent, paths, spoiled
+from tests.slack_interface.sender import Sender
 from tests.slack_interface.test_socket_mode import Gateway, envelope
 from tests.slack_interface.world import World
 
-JSON, FORM = "application/json", "application/x-www-form-urlencoded"
-WRITES = ("chat.", "views.publish", "conversations.open", "assistant.", "agents.")
 DIRECT_OF = {ADA: "D0ADA", GRACE: "D0GRACE", "U0ALAN": "D0ALAN"}
 
 quickly = settings(
@@ -58,55 +53,6 @@ def complaints(caplog: pytest.LogCaptureFixture) -> Iterator[list[str]]:
     structlog.configure(processors=before)
     found += [entry.getMessage() for entry in caplog.records if entry.levelno >= logging.ERROR]
     assert found == []
-
-
-class Sender:
-    """Slack, as far as it signs and sends; whatever it is answered must be an answer."""
-
-    def __init__(self, world: World, client: httpx.AsyncClient) -> None:
-        self._world = world
-        self._client = client
-        self._seen = 0
-
-    async def send(self, payload: Json) -> int:
-        """Sign and send; the status."""
-        form = payload.get("type") != "event_callback"
-        if "command" in payload:
-            body = urlencode(payload).encode()
-        elif form:
-            body = urlencode({"payload": json.dumps(payload)}).encode()
-        else:
-            body = json.dumps(payload).encode()
-        stamp = str(int(time.time()))
-        headers = {
-            "Content-Type": FORM if form else JSON,
-            "X-Slack-Request-Timestamp": stamp,
-            "X-Slack-Signature": signature(self._world.workspace.signing_secret, stamp, body),
-        }
-        assert self._world.bot
-        url = f"http://127.0.0.1:{self._world.bot.port}/slack/events"
-        answer = await self._client.post(url, content=body, headers=headers)
-        assert answer.status_code < 500, (answer.status_code, payload)
-        return answer.status_code
-
-    async def said_since(self) -> list[Json]:
-        """Every call since the last time that shows somebody something."""
-        assert self._world.bot
-        await asyncio.wait_for(self._world.bot.idle(), 20)
-        rows = self._world.workspace.runtime.log.rows(kind="api")
-        new, self._seen = rows[self._seen :], len(rows)
-        return [row for row in new if row["method"].startswith(WRITES)]
-
-
-def as_sent(payload: Json) -> Json:
-    """A payload of this moment; a command is a form, which holds texts only."""
-    payload = fresh(payload)
-    if "command" not in payload:
-        return payload
-    return {
-        key: value if isinstance(value, str) else json.dumps(value)
-        for key, value in payload.items()
-    }
 
 
 @pytest.fixture

@@ -1,0 +1,146 @@
+"""Clicks, forms and commands made by hand: nobody gets or does through them what is not theirs.
+
+Slack signs what it sends, so nobody can make these; what they claim is not believed all the same.
+"""
+
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx
+import pytest
+
+from orchestrator.policy import Policy
+from slack_interface.answer_cards import FEEDBACK
+from slack_interface.slack_bot import Mode
+from tests.people import ADA, ALAN, BOT, GRACE, Json, eventually
+from tests.slack_interface.samples import SAMPLES, as_sent
+from tests.slack_interface.sender import Sender
+from tests.slack_interface.world import World
+
+GENERAL, LEADERSHIP = "C0GENERAL", "C0LEADERSHIP"
+
+
+@pytest.fixture
+def transport() -> Mode:
+    return "http"
+
+
+@pytest.fixture
+async def sender(world: World) -> AsyncIterator[Sender]:
+    async with httpx.AsyncClient(trust_env=False, timeout=30) as client:
+        yield Sender(world, client)
+
+
+def click(user: str, channel: str, **action: Any) -> Json:
+    """A button pressed at a message in `channel`."""
+    payload = as_sent(SAMPLES["thumb up"])
+    payload["user"]["id"] = user
+    payload["channel"] = {"id": channel, "name": "x"}
+    payload["container"]["channel_id"] = channel
+    payload["actions"][0] |= action
+    return payload
+
+
+def form(name: str, user: str, about: Json) -> Json:
+    """A modal that `user` submits, as if it had been opened with `about`."""
+    payload = as_sent(SAMPLES[name])
+    payload["user"]["id"] = user
+    payload["view"]["private_metadata"] = json.dumps(about)
+    return payload
+
+
+async def said(world: World, text: str, user: str, channel: str) -> Json:
+    """The bot's answer to `text`."""
+    ts = await world.say(text, user, channel)
+    place = f"D{user[1:]}" if channel == "@assistant" else f"C0{channel.upper()}"
+    [answer] = await world.replies(ts, place)
+    return answer
+
+
+async def private_run(world: World, user: str = ADA, channel: str = "@assistant") -> str:
+    """A run that others may not read."""
+    await said(world, "@Virtuous6 our heliotrope plan", user, channel)
+    return world.orchestrator.requests[-1].run_id
+
+
+async def told(world: World, user: str) -> str:
+    """What a person was told by a whisper or in their direct message, once there is something."""
+
+    async def something() -> str:
+        await world.idle()
+        whispers = (await world.get(f"ephemeral/{user}"))["messages"]
+        direct = (await world.get(f"messages/D{user[1:]}"))["messages"]
+        return " ".join(m["text"] for m in [*whispers, *direct] if m.get("user") == BOT)
+
+    return str(await eventually(something, f"{user} is told"))
+
+
+async def test_nobody_judges_what_they_may_not_read(world: World, sender: Sender) -> None:
+    run_id = await private_run(world)
+    for verdict in ("up", "down"):
+        value = f"{verdict}:{run_id}"
+        await sender.send(click(GRACE, GENERAL, action_id=FEEDBACK, value=value))
+    about = {"run_id": run_id, "channel": GENERAL}
+    await sender.send(form("why", GRACE, about))
+    assert "no longer have that answer" in await told(world, GRACE)
+    assert world.orchestrator.feedback == []
+    assert (await world.get(f"views/{GRACE}"))["modals"] == []
+
+
+async def test_a_form_speaks_only_where_its_person_is(world: World, sender: Sender) -> None:
+    run_id = await private_run(world)
+    await sender.send(form("improve", GRACE, {"run_id": run_id, "channel": "D0ADA"}))
+    assert "you are not in" in await told(world, GRACE)
+    inside = await private_run(world, ADA, "leadership")
+    for name, channel in (("channel", LEADERSHIP), ("im", LEADERSHIP), ("mpdm", LEADERSHIP)):
+        about = {"run_id": inside, "channel": channel, "channel_name": name}
+        await sender.send(form("improve", ALAN, about))
+        await sender.send(form("save", ALAN, about))
+    assert "you are not in" in await told(world, ALAN)
+    assert len(world.orchestrator.requests) == 2
+    assert world.workflows.saved == {}
+
+
+async def test_an_answer_is_made_better_only_where_it_was(world: World, sender: Sender) -> None:
+    run_id = await private_run(world, ADA, "leadership")
+    for name in ("improve", "save"):
+        await sender.send(form(name, ADA, {"run_id": run_id, "channel": GENERAL}))
+    assert "no longer have that answer here" in await told(world, ADA)
+    assert len(world.orchestrator.requests) == 1
+    assert world.workflows.saved == {}
+    public = (await world.get(f"messages/{GENERAL}"))["messages"]
+    assert "heliotrope" not in json.dumps(public)
+
+
+async def test_a_workflow_that_is_not_ones_own_is_not_found(world: World, sender: Sender) -> None:
+    await said(world, "our heliotrope plan", ADA, "@assistant")
+    await world.command("/save-workflow", "heliotrope")
+    await world.idle()
+    await sender.send(form("run", GRACE, {"name": "heliotrope", "channel": "D0GRACE"}))
+    assert "There is no workflow" in await told(world, GRACE)
+    assert len(world.orchestrator.requests) == 1
+
+
+@pytest.mark.parametrize("key", ["speak", "allow_guests", f"allow_external.{GENERAL}", "approvers"])
+async def test_only_approvers_decide_whatever_is_pressed(
+    world: World, sender: Sender, key: str
+) -> None:
+    payload = as_sent(SAMPLES["policy"])
+    payload["user"]["id"] = GRACE
+    payload["actions"][0]["action_id"] = f"policy:{key}"
+    for value in ("everything", "yes", GRACE):
+        payload["actions"][0]["selected_option"]["value"] = value
+        await sender.send(as_sent(payload))
+    assert "can decide that" in await told(world, GRACE)
+    settings = Policy(world.store.policy).settings()
+    assert [setting.key for setting in settings if setting.set_by] == []
+
+
+async def test_an_answer_goes_to_slack_only(world: World, sender: Sender) -> None:
+    """A response_url that leads elsewhere is not used."""
+    payload = as_sent(SAMPLES["/metrics"])
+    payload["response_url"] = "http://127.0.0.1:9/steal"
+    await sender.send(payload)
+    [whisper] = await world.whispers(ADA)
+    assert "You" in whisper["text"]

@@ -65,14 +65,16 @@ class InstallationRows:
             ON CONFLICT DO UPDATE SET holder = excluded.holder"""
         await self._engine.queue(sql, (workspace, holder))
 
-    async def depart(self, holder: str) -> None:
-        """Note that they sent us away: on disk when this returns."""
-        sql = "INSERT INTO departures (holder, noted_at) VALUES (?, ?) ON CONFLICT DO NOTHING"
-        await self._engine.queue(sql, (holder, self._engine.clock()))
+    async def depart(self, holder: str, *, sure: bool) -> None:
+        """Note that they sent us away, or perhaps did: on disk when this returns."""
+        sql = """INSERT INTO departures (holder, noted_at, sure) VALUES (?, ?, ?)
+            ON CONFLICT DO UPDATE SET sure = max(sure, excluded.sure)"""
+        await self._engine.queue(sql, (holder, self._engine.clock(), sure))
 
-    def departures(self) -> list[str]:
-        """Who sent us away and is not settled with."""
-        return [row["holder"] for row in self._engine.rows("SELECT holder FROM departures")]
+    def departures(self) -> dict[str, bool]:
+        """Who sent us away and is not settled with, and whether that is sure."""
+        rows = self._engine.rows("SELECT holder, sure FROM departures ORDER BY holder")
+        return {row["holder"]: bool(row["sure"]) for row in rows}
 
     async def stay(self, holder: str) -> None:
         """They did not send us away after all."""

@@ -19,27 +19,52 @@ _DEAD = frozenset(
 )
 """What Slack says of a token that will never be good again."""
 
+_KINDS = frozenset({"app_uninstalled", "tokens_revoked", "team_access_revoked"})
+_LATEST_S = 2 * 86_400.0
+
 Erase = Callable[[str], Awaitable[Mapping[str, int]]]
 """Deletes all that is kept of the workspace with this id; how many rows, by table."""
 
 
-def who_leaves(payload: Json, installations: Installations) -> list[str] | None:
-    """Those for whom we are no longer wanted, by this event; None for any other event."""
+@dataclass(frozen=True, slots=True)
+class Farewell:
+    """Somebody sent us away; unless `sure`, only if Slack does not take their token any more."""
+
+    holder: str
+    sure: bool
+
+
+def farewells(payload: Json, installations: Installations) -> list[Farewell] | None:
+    """What an event says of this; None for an event that says nothing of it.
+
+    That the app was removed is sure, unless the event is late and the app installed since. That a
+    bot's token was revoked is not: it may be a former one.
+    """
     event = payload.get("event")
-    if payload.get("type") != "event_callback" or not isinstance(event, dict):
+    kind = event.get("type") if isinstance(event, dict) else None
+    if payload.get("type") != "event_callback" or not isinstance(event, dict) or kind not in _KINDS:
         return None
-    match event.get("type"):
-        case "app_uninstalled":
-            leaves = True
-        case "tokens_revoked":
-            tokens = event.get("tokens")
-            leaves = isinstance(tokens, dict) and bool(tokens.get("bot"))
-        case "team_access_revoked":
-            return [str(team) for team in event.get("team_ids") or () if installations.serves(team)]
-        case _:
-            return None
-    holder = installations.holder(origin_of(payload)) if leaves else ""
-    return [holder] if holder else []
+    if kind == "team_access_revoked":
+        holders = [str(team) for team in event.get("team_ids") or () if installations.serves(team)]
+    else:
+        tokens = event.get("tokens")
+        about_us = kind != "tokens_revoked" or (isinstance(tokens, dict) and tokens.get("bot"))
+        holders = [installations.holder(origin_of(payload))] if about_us else []
+    told = payload.get("event_time")
+    return [
+        Farewell(holder, kind != "tokens_revoked" and not _late(told, holder, installations))
+        for holder in holders
+        if holder
+    ]
+
+
+def _late(told: object, holder: str, installations: Installations) -> bool:
+    """Whether an event is of a time before the app was installed there.
+
+    Slack gives up on an event after a day; what claims to be older still has no true time.
+    """
+    since = installations.known_since(holder)
+    return isinstance(told, int | float) and since - _LATEST_S < told < since
 
 
 @dataclass(slots=True)
@@ -47,8 +72,7 @@ class Departures:
     """Settles with those who sent us away: a workspace, an organisation, or one workspace of it.
 
     That they did is on disk before Slack hears that we know, and is taken off when all is deleted:
-    a process that ends meanwhile goes on with its next start. An event may be late or replayed, and
-    the app installed again since; so nothing is deleted while Slack still takes the token.
+    a process that ends meanwhile goes on with its next start.
     """
 
     ledger: Ledger
@@ -57,25 +81,21 @@ class Departures:
     close_desk: Callable[[str], Awaitable[None]]
     erase: Erase
 
-    async def note(self, holder: str) -> None:
+    async def note(self, farewell: Farewell) -> None:
         """On disk when this returns. Raises StoreError."""
-        await self.ledger.depart(holder)
+        await self.ledger.depart(farewell.holder, sure=farewell.sure)
 
     async def settle_all(self) -> None:
         """Settle with everybody; who cannot be settled with now stays noted."""
-        for holder in self.ledger.departures():
+        for holder, sure in self.ledger.departures().items():
             try:
-                await self.settle(holder)
+                await self._settle(Farewell(holder, sure))
             except (*TRANSPORT_ERRORS, VirtuousError) as error:
                 log.error("departure_not_settled", holder=holder, reason=in_words(error))
 
-    async def settle(self, holder: str) -> None:
-        """Delete all that is theirs, unless Slack still takes their token.
-
-        Raises:
-            TRANSPORT_ERRORS, VirtuousError: it could not be found out, or not all be deleted.
-        """
-        if await self._still_wanted(holder):
+    async def _settle(self, farewell: Farewell) -> None:
+        holder = farewell.holder
+        if not farewell.sure and await self._still_wanted(holder):
             log.warning("not_sent_away", holder=holder, reason="Slack still takes the token")
             await self.ledger.stay(holder)
             return

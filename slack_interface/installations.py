@@ -29,11 +29,11 @@ class Ledger(Protocol):
     async def serve(self, workspace: str, holder: str) -> None:
         """Note that it serves this workspace."""
 
-    async def depart(self, holder: str) -> None:
-        """Note that they sent us away."""
+    async def depart(self, holder: str, *, sure: bool) -> None:
+        """Note that they sent us away, or perhaps did."""
 
-    def departures(self) -> list[str]:
-        """Who sent us away and is not settled with."""
+    def departures(self) -> dict[str, bool]:
+        """Who sent us away and is not settled with, and whether that is sure."""
 
     async def stay(self, holder: str) -> None:
         """They did not send us away after all."""
@@ -86,6 +86,7 @@ class Installations:
     def __init__(self, ledger: Ledger, *, only_own: bool = False) -> None:
         self._ledger = ledger
         self._only_own = only_own
+        self._began = ledger.clock()
         self._own: dict[str, Account] = {}
         self._installed: dict[str, Installation] = {}
         self._served: dict[str, str] = {}
@@ -109,6 +110,11 @@ class Installations:
         if account.org and self._served.get(account.team_id) != account.holder:
             self._served[account.team_id] = account.holder
             await self._ledger.serve(account.team_id, account.holder)
+
+    def known_since(self, holder: str) -> float:
+        """When the app was installed there as far as known, in seconds since 1970."""
+        installation = self._installed.get(self._served.get(holder, holder))
+        return installation.installed_at if installation else self._began
 
     def serves(self, team_id: object) -> bool:
         """Whether this is a workspace that an organisation's installation is used in."""

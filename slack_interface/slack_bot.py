@@ -12,7 +12,7 @@ from pydantic import SecretStr
 from database.errors import ConfigurationError
 from database.installations import Installation
 from slack_interface.background import Background
-from slack_interface.departures import Departures, Erase
+from slack_interface.departures import Departures, Erase, Farewell
 from slack_interface.desk import Desk, Furnish
 from slack_interface.http_server import HttpServer, Listen
 from slack_interface.installations import Account, Installations, Ledger
@@ -267,10 +267,10 @@ class SlackBot:
 
         await asyncio.gather(*(open_one(one) for one in self._installations.accounts()))
 
-    async def _sent_away(self, holders: Sequence[str]) -> None:
-        for holder in holders:
-            await self._departures.note(holder)
-        if holders:
+    async def _sent_away(self, said: Sequence[Farewell]) -> None:
+        for farewell in said:
+            await self._departures.note(farewell)
+        if said:
             self._background.spawn(self._settle())
 
     async def _settle(self) -> None:

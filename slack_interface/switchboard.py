@@ -10,7 +10,7 @@ import structlog
 from slack_bolt.response import BoltResponse
 
 from database.errors import VirtuousError
-from slack_interface.departures import who_leaves
+from slack_interface.departures import Farewell, farewells
 from slack_interface.desk import Desk, Furnish
 from slack_interface.incoming import Json
 from slack_interface.installations import Account, Installations, origin_of
@@ -43,7 +43,7 @@ class Switchboard:
         installations: Installations,
         furnish: Furnish,
         client_for: Callable[[Account], WorkspaceClient],
-        sent_away: Callable[[Sequence[str]], Awaitable[None]],
+        sent_away: Callable[[Sequence[Farewell]], Awaitable[None]],
     ) -> None:
         self._installations = installations
         self._furnish = furnish
@@ -71,9 +71,9 @@ class Switchboard:
             return BoltResponse(status=400, body={"error": "malformed_payload"})
         if payload.get("type") == "url_verification":
             return BoltResponse(status=200, body={"challenge": str(payload.get("challenge"))})
-        leaving = who_leaves(payload, self._installations)
-        if leaving is not None:
-            await self._sent_away(leaving)
+        said = farewells(payload, self._installations)
+        if said is not None:
+            await self._sent_away(said)
             return BoltResponse(status=200)
         origin = origin_of(payload)
         account = self._installations.account(origin)

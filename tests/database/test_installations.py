@@ -92,11 +92,13 @@ async def test_what_is_dropped_leaves_no_byte(rows: InstallationRows, tmp_path: 
 
 
 async def test_a_departure_stays_noted_until_it_is_settled(rows: InstallationRows) -> None:
-    await rows.depart("T0ACME")
-    await rows.depart("T0ACME")
-    assert rows.departures() == ["T0ACME"]
+    await rows.depart("T0ACME", sure=False)
+    assert rows.departures() == {"T0ACME": False}
+    await rows.depart("T0ACME", sure=True)
+    await rows.depart("T0ACME", sure=False)
+    assert rows.departures() == {"T0ACME": True}
     await rows.stay("T0ACME")
-    assert rows.departures() == []
+    assert rows.departures() == {}
 
 
 async def test_an_installer_who_is_forgotten_is_nobody(rows: InstallationRows) -> None:

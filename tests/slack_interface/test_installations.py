@@ -488,7 +488,7 @@ async def test_who_sends_us_away_leaves_nothing_behind(
     slack.kill(ACME)
     assert (await here.leave(ACME, kind, event=event)).status_code == 200
     assert [one.holder for one in here.ledger.installations()] == [BETA]
-    assert here.ledger.departures() == []
+    assert here.ledger.departures() == {}
     assert [desk.identity.team_id for desk in here.bot.desks] == [BETA]
     await here.orchestrators[BETA].store.close()
     kept = on_disk(tmp_path)
@@ -502,25 +502,41 @@ async def test_who_sends_us_away_leaves_nothing_behind(
 
 
 @pytest.mark.parametrize(
-    ("kind", "event"),
+    ("kind", "event", "age_s"),
     [
-        ("app_uninstalled", {}),
-        ("tokens_revoked", {"tokens": {"oauth": [], "bot": ["U0BOT"]}}),
-        ("tokens_revoked", {"tokens": {"oauth": [ADA], "bot": []}}),
-        ("tokens_revoked", {}),
+        ("app_uninstalled", {}, 60),
+        ("app_uninstalled", {}, 80_000),
+        ("tokens_revoked", {"tokens": {"oauth": [], "bot": ["U0BOT"]}}, 0),
+        ("tokens_revoked", {"tokens": {"oauth": [ADA], "bot": []}}, 0),
+        ("tokens_revoked", {}, 0),
     ],
 )
 async def test_a_late_or_other_farewell_deletes_nothing_while_slack_takes_the_token(
-    here: House, slack: Slack, kind: str, event: Json
+    here: House, clock: Clock, kind: str, event: Json, age_s: float
 ) -> None:
-    await here.installed(ACME)
+    await here.installed(ACME, installed_at=clock.now)
     await here.start()
     await here.say("hello", ACME)
-    await here.leave(ACME, kind, event=event)
-    assert here.ledger.departures() == []
+    await here.leave(ACME, kind, event=event, event_time=int(clock.now - age_s))
+    assert here.ledger.departures() == {}
     assert [one.holder for one in here.ledger.installations()] == [ACME]
     await here.say("still here", ACME, "2.000100")
     assert texts(here, ACME) == ["hello", "still here"]
+
+
+@pytest.mark.parametrize("told", [{}, {"event_time": 1_234_567_890}, {"event_time": 2e10}])
+async def test_the_app_being_removed_is_believed_without_asking(
+    here: House, slack: Slack, told: Json
+) -> None:
+    await here.installed(ACME)
+    here.token = slack.token(BETA)
+    await here.start()
+    asked = len(slack.made("auth.test"))
+    for team in (ACME, BETA):
+        await here.leave(team, **told)
+    assert here.ledger.installations() == []
+    assert here.bot.desks == []
+    assert len(slack.made("auth.test")) == asked
 
 
 async def test_a_farewell_that_could_not_be_settled_is_settled_later(
@@ -531,15 +547,16 @@ async def test_a_farewell_that_could_not_be_settled_is_settled_later(
     await here.say("the secret of it", ACME)
     slack.refusals["auth.test"] = (200, {"ok": False, "error": "fatal_error"})
     slack.kill(ACME)
-    await here.leave(ACME)
-    assert here.ledger.departures() == [ACME]
+    revoked = {"tokens": {"oauth": [], "bot": ["U0BOT"]}}
+    await here.leave(ACME, "tokens_revoked", event=revoked)
+    assert here.ledger.departures() == {ACME: False}
     assert [one.holder for one in here.ledger.installations()] == [ACME]
     await here.stop()
     slack.refusals.clear()
     async with house(tmp_path, slack, clock) as later:
         await later.start()
         assert later.opened == []
-        assert later.ledger.departures() == []
+        assert later.ledger.departures() == {}
         assert later.ledger.installations() == []
     assert b"the secret of it" not in on_disk(tmp_path)
 
@@ -616,7 +633,7 @@ async def test_a_workspaces_own_installation_comes_before_its_organisations(
 
 
 async def test_one_workspace_that_its_organisation_takes_away_is_erased_alone(
-    started: House, slack: Slack, tmp_path: Path
+    started: House, slack: Slack, clock: Clock, tmp_path: Path
 ) -> None:
     await started.install(slack.code(GRID))
     for team in (ACME, BETA):
@@ -624,10 +641,11 @@ async def test_one_workspace_that_its_organisation_takes_away_is_erased_alone(
     taken = {"team_ids": [ACME, "T0NEVER"]}
     away: Json = {"enterprise_id": GRID, "event": taken}
     slack.granted = {ACME, BETA}
-    await started.leave("", "team_access_revoked", **away)
+    late = int(clock.now) - 60
+    await started.leave("", "team_access_revoked", event_time=late, **away)
     assert started.ledger.served().keys() == {ACME, BETA}, "Slack says that it is still granted"
     slack.granted = {BETA}
-    await started.leave("", "team_access_revoked", **away)
+    await started.leave("", "team_access_revoked", event_time=late, **away)
     assert started.ledger.served() == {BETA: GRID}
     assert [desk.identity.team_id for desk in started.bot.desks] == [BETA]
     assert b"the secret of T0ACME" not in on_disk(tmp_path)

@@ -57,7 +57,7 @@ def _command(command: str, text: str) -> Json:
         "token": "verification", "team_id": TEAM, "team_domain": "virtuous",
         "channel_id": GENERAL, "channel_name": "general", "user_id": ADA, "user_name": "ada",
         "command": command, "text": text, "api_app_id": APP, "is_enterprise_install": "false",
-        "response_url": "https://hooks.slack.com/commands/T0/1/x", "trigger_id": TRIGGER,
+        "response_url": "https://hooks.slack.example/commands/T0/1/x", "trigger_id": TRIGGER,
     }  # fmt: skip
 
 
@@ -84,7 +84,7 @@ def _click(**action: Any) -> Json:
         message={"type": "message", "user": BOT, "ts": NOW, "bot_id": "B0", "text": "tea",
                  "thread_ts": "1699999999.000100"},
         state={"values": {}},
-        response_url="https://hooks.slack.com/actions/T0/1/x",
+        response_url="https://hooks.slack.example/actions/T0/1/x",
         actions=[{"block_id": "b", "action_ts": NOW, **action}],
     )  # fmt: skip
 
@@ -120,7 +120,7 @@ def _menu(callback_id: str) -> Json:
     said = {"type": "message", "user": BOT, "ts": NOW, "text": "tea", "team": TEAM}
     return _interaction(
         "message_action", callback_id=callback_id, trigger_id=TRIGGER, message_ts=NOW, message=said,
-        channel={"id": GENERAL, "name": "general"}, response_url="https://hooks.slack.com/app/x",
+        channel={"id": GENERAL, "name": "general"}, response_url="https://hooks.slack.example/app/x",
         action_ts=NOW,
     )  # fmt: skip
 

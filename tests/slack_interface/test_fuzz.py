@@ -23,7 +23,7 @@ from tests.slack_interface.world import World
 DIRECT_OF = {ADA: "D0ADA", GRACE: "D0GRACE", "U0ALAN": "D0ALAN"}
 
 quickly = settings(
-    max_examples=250,
+    max_examples=200,
     deadline=None,
     derandomize=True,
     database=None,
@@ -175,6 +175,7 @@ async def test_a_socket_survives_them_all(quiet_world: World) -> None:
         await bot.stop()
 
 
+@pytest.mark.timeout(180)
 @quickly
 @given(spoiled())
 async def test_nothing_that_is_spoiled_does_harm(

@@ -168,7 +168,7 @@ class _Command(_Sent):
     user_id: _Id
     channel_id: _Id
     channel_name: _Text = None
-    trigger_id: _Id
+    trigger_id: _MaybeId = None
     text: _Text = None
 
 
@@ -222,7 +222,7 @@ class _View(BaseModel):
 class _Clicked(_Interaction):
     view: _View | None = None
     actions: Annotated[list[_Action], Field(min_length=1)]
-    trigger_id: _Id
+    trigger_id: _MaybeId = None
     channel: _Party | None = None
     container: _Container | None = None
     message: _Pressed | None = None
@@ -230,14 +230,14 @@ class _Clicked(_Interaction):
 
 class _MessageShortcut(_Interaction):
     callback_id: str
-    trigger_id: _Id
+    trigger_id: _MaybeId = None
     channel: _Party
     message: _Said
 
 
 class _Shortcut(_Interaction):
     callback_id: str
-    trigger_id: _Id
+    trigger_id: _MaybeId = None
 
 
 class _Submitted(_Interaction):

@@ -15,6 +15,7 @@ from typing import Any
 import aiohttp
 import orjson
 import structlog
+from cachetools import TTLCache
 from slack_bolt.response import BoltResponse
 from slack_sdk.errors import SlackApiError
 from slack_sdk.socket_mode.request import SocketModeRequest
@@ -24,7 +25,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 from database.errors import ConfigurationError, VirtuousError
 from slack_interface.incoming import Json
 from slack_interface.switchboard import Take
-from slack_interface.transport import TRANSPORT_ERRORS, in_words
+from slack_interface.transport import TRANSPORT_ERRORS, in_words, is_slack, no_such_method
 
 log = structlog.get_logger()
 
@@ -33,8 +34,14 @@ CONNECTIONS = 2
 PING_S = 10.0
 """A ping this often; a connection that is silent for half as long afterwards is dead."""
 HELLO_S = 10.0
+SILENCE_S = 1.0
+"""A server that is not Slack and says nothing for so long is taken to have no hello."""
 RETIRE_S = 15.0
 """How long a replaced connection may still bring something before it is closed."""
+DISPLACED_S = 0.5
+"""What ends so soon after its neighbour opened was ended by that."""
+SAME_S = 60.0
+"""So long an envelope is known that comes again; some servers send each by every connection."""
 SOUND_S = 5.0
 """A connection that lived so long, or brought anything, is replaced without a pause."""
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 30.0
@@ -45,12 +52,16 @@ _ADVICE = {
     "link_disabled": "switch Socket Mode on at api.slack.com/apps, Socket Mode",
 }
 
+_NO_SOCKETS = (
+    "{url} offers no Socket Mode (apps.connections.open): start with `virtuous6 serve --mode http`."
+)
+
 
 class _NotWelcomeError(VirtuousError):
     """Slack took the connection and ended it at once."""
 
 
-_NOT_OPENED = (*TRANSPORT_ERRORS, _NotWelcomeError)
+_NOT_OPENED = (*TRANSPORT_ERRORS, VirtuousError)
 
 
 @dataclass(slots=True, eq=False)
@@ -95,7 +106,11 @@ class SocketMode:
         self._keepers: list[asyncio.Task[None]] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self._handling: set[asyncio.Task[None]] = set()
+        self._taken: TTLCache[str, asyncio.Future[BoltResponse]] = TTLCache(
+            10_000, SAME_S, timer=time.monotonic
+        )
         self._opened = 0
+        self._displaced = 0
         self._closing = False
 
     async def start(self) -> None:
@@ -107,7 +122,11 @@ class SocketMode:
         first: _Connection | None = None
         try:
             first = await self._open()
+        except ConfigurationError:
+            raise
         except SlackApiError as error:
+            if no_such_method(error, self._web):
+                raise ConfigurationError(_NO_SOCKETS.format(url=self._web.base_url)) from error
             raise ConfigurationError(
                 f"Slack refuses SLACK_APP_TOKEN ({in_words(error)}): make an app-level "
                 "token with connections:write at api.slack.com/apps, Basic Information."
@@ -152,6 +171,9 @@ class SocketMode:
             if former:
                 _spawn(self._retire(former), self._tasks)
             await connection.leaving.wait()
+            if self._displaced > 1 and self.connected():
+                log.info("slack_takes_one_socket_only", socket=connection.number)
+                return
             failures = 0 if connection.sound else failures + 1
             if failures:
                 await _pause(failures, "ended at once")
@@ -161,6 +183,8 @@ class SocketMode:
         """One more connection, greeted by Slack."""
         web = self._web
         answer = await web.apps_connections_open(app_token=self._app_token)
+        if not answer.get("url"):
+            raise ConfigurationError(_NO_SOCKETS.format(url=web.base_url))
         socket = await self._session.ws_connect(
             answer["url"],
             heartbeat=self._ping_s,
@@ -169,13 +193,15 @@ class SocketMode:
             ssl=True if web.ssl is None else web.ssl,
         )
         try:
-            await _greeted(socket)
+            early = await _greeted(socket, by_slack=is_slack(web.base_url))
         except BaseException:
             await socket.close()
             raise
         self._opened += 1
         connection = _Connection(socket, self._opened)
         self._live.add(connection)
+        if early:
+            self._take(connection, early)
         _spawn(self._read(connection), self._tasks)
         log.info("slack_socket_opened", socket=connection.number, live=len(self._live))
         return connection
@@ -194,9 +220,15 @@ class SocketMode:
                     self._take(connection, message.data)
         finally:
             self._live.discard(connection)
+            self._displaced = self._displaced + 1 if self._was_displaced() else 0
             if not self._closing:
                 self._tell_end(connection)
             connection.leaving.set()
+
+    def _was_displaced(self) -> bool:
+        """Whether a connection has ended because another was opened, which is not Slack's way."""
+        ages = [time.monotonic() - other.opened_at for other in self._live]
+        return bool(ages) and min(ages) < DISPLACED_S and not is_slack(self._web.base_url)
 
     def _tell_end(self, connection: _Connection) -> None:
         trouble, code = connection.socket.exception(), connection.socket.close_code
@@ -230,7 +262,7 @@ class SocketMode:
             request = SocketModeRequest.from_dict(message)
             if request is None:
                 return
-            response = await self._take_in(request.payload, _retry(request))
+            response = await self._taken_once(request)
         except Exception:
             log.exception("envelope_failed", type=message.get("type"))
             return
@@ -238,6 +270,14 @@ class SocketMode:
             await self._acknowledge(connection, request.envelope_id, response)
         else:
             log.warning("envelope_refused", type=request.type, status=response.status)
+
+    async def _taken_once(self, request: SocketModeRequest) -> BoltResponse:
+        """What became of an envelope, also where it came by several connections."""
+        taken = self._taken.get(request.envelope_id)
+        if taken is None or not _may_stand(taken):
+            taken = asyncio.ensure_future(self._take_in(request.payload, _retry(request)))
+            self._taken[request.envelope_id] = taken
+        return await taken
 
     async def _acknowledge(
         self, connection: _Connection, envelope_id: str, response: BoltResponse
@@ -258,10 +298,29 @@ def _spawn(work: Coroutine[Any, Any, None], among: set[asyncio.Task[None]]) -> N
     task.add_done_callback(among.discard)
 
 
-async def _greeted(socket: aiohttp.ClientWebSocketResponse) -> None:
-    """Return when Slack has said hello. Raises _NotWelcomeError, TimeoutError."""
-    async with asyncio.timeout(HELLO_S):
-        first = await socket.receive()
+def _may_stand(taken: asyncio.Future[BoltResponse]) -> bool:
+    """Whether it is under way or was taken; what failed is tried again."""
+    if not taken.done():
+        return True
+    return not taken.cancelled() and not taken.exception() and taken.result().status == 200
+
+
+async def _greeted(socket: aiohttp.ClientWebSocketResponse, *, by_slack: bool) -> str:
+    """Return when Slack has said hello.
+
+    Servers that are not Slack may say nothing, or begin with an envelope, which is returned.
+
+    Raises:
+        _NotWelcomeError: it was ended at once.
+        TimeoutError: Slack says nothing.
+    """
+    try:
+        async with asyncio.timeout(HELLO_S if by_slack else SILENCE_S):
+            first = await socket.receive()
+    except TimeoutError:
+        if by_slack or socket.closed:
+            raise
+        return ""
     if first.type is not aiohttp.WSMsgType.TEXT:
         raise _NotWelcomeError(f"no hello, but {first.type.name}")
     try:
@@ -269,9 +328,12 @@ async def _greeted(socket: aiohttp.ClientWebSocketResponse) -> None:
     except orjson.JSONDecodeError:
         message = None
     said = message if isinstance(message, dict) else {}
+    if "envelope_id" in said:
+        return str(first.data)
     if said.get("type") != "hello":
         reason = str(said.get("reason"))
         raise _NotWelcomeError(f"{reason}: {_ADVICE.get(reason, 'no hello')}")
+    return ""
 
 
 async def _pause(failures: int, reason: str) -> None:

@@ -3,6 +3,7 @@
 import re
 import time
 from dataclasses import dataclass
+from uuid import uuid4
 
 import orjson
 from slack_bolt.async_app import AsyncApp
@@ -78,7 +79,10 @@ class Actions:
         verdict, _, run_id = str(action.get("value") or "").partition(":")
         if verdict not in ("up", "down") or not run_id:
             raise InputError(NOT_KNOWN)
-        user_id, stamp = body["user"]["id"], str(action.get("action_ts") or body["trigger_id"])
+        user_id, stamp = (
+            body["user"]["id"],
+            str(action.get("action_ts") or _trigger(body) or uuid4().hex),
+        )
         await self.commands.require_readable(run_id, user_id, _place(body).get("channel", ""))
         await self.commands.feedback.rating(run_id, user_id, verdict == "up", stamp)
         if verdict == "up":
@@ -89,7 +93,7 @@ class Actions:
 
     async def _ask_why(self, body: Json, run_id: str) -> None:
         view = why_modal(about(run_id=run_id, **_place(body)))
-        if not await self.commands.voice.open_view(body["trigger_id"], view):
+        if not await self.commands.voice.open_view(_trigger(body), view):
             await self._whisper(body, SORRY, improve_offer(run_id))
 
     async def on_why(self, ack: AsyncAck, body: Json, view: Json) -> None:
@@ -238,7 +242,7 @@ class Actions:
         )
 
     async def _open(self, body: Json, view: Json) -> None:
-        if not await self.commands.voice.open_view(body["trigger_id"], view):
+        if not await self.commands.voice.open_view(_trigger(body), view):
             await self._whisper(body, TOO_LATE)
 
     async def _whisper(self, body: Json, text: str, blocks: list[Json] | None = None) -> None:
@@ -263,6 +267,11 @@ def _place(body: Json) -> dict[str, str]:
         "thread_ts": message.get("thread_ts") or container.get("thread_ts"),
     }
     return {key: str(value) for key, value in found.items() if value}
+
+
+def _trigger(body: Json) -> str:
+    """What a modal may be opened with; Slack always sends it."""
+    return str(body.get("trigger_id") or "")
 
 
 def _about(view: Json) -> dict[str, str]:

@@ -3,6 +3,7 @@
 import re
 import time
 from dataclasses import dataclass
+from uuid import uuid4
 
 from slack_bolt.async_app import AsyncApp
 from slack_bolt.context.ack.async_ack import AsyncAck
@@ -23,13 +24,14 @@ class SlashCommands:
         app.command(re.compile("^/"))(self.on_command)
 
     async def on_command(self, ack: AsyncAck, command: Json) -> None:
-        """Any of them; its trigger id tells deliveries apart."""
+        """Any of them; its trigger id tells deliveries apart, which Slack always sends."""
+        said_once = command.get("trigger_id") or command.get("response_url") or uuid4().hex
         app_id, team_id = command.get("api_app_id") or "", command.get("team_id") or ""
         channel = command["channel_id"]
         await self.inbox.accept(
             Incoming(
                 kind="command",
-                key=run_id_of(app_id, team_id, "command", command["trigger_id"]),
+                key=run_id_of(app_id, team_id, "command", said_once),
                 app_id=app_id,
                 team_id=team_id,
                 channel_id=channel,

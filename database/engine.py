@@ -124,7 +124,7 @@ class Engine:
             return self._fernet.decrypt(sealed)
         except InvalidToken as error:
             raise ConfigurationError(
-                f"{self._file.path} was encrypted with another key. Set VIRTUOUS6_SECRET_KEY to "
+                f"{ENGINE} was encrypted with another key. Set VIRTUOUS6_SECRET_KEY to "
                 f"the former one (or put back {KEY_FILE}), or delete {ENGINE} and lose the "
                 "messages that were not answered yet."
             ) from error

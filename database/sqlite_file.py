@@ -39,22 +39,22 @@ _log = structlog.get_logger(__name__)
 _CAUSES = (
     (
         ("not a database", "malformed", "file is encrypted"),
-        "{path} is damaged or is not a database. Move it away and start again (a new one is made), "
+        "{file} is damaged or is not a database. Move it away and start again (a new one is made), "
         "or put back a copy",
     ),
     (
         ("unable to open", "readonly", "read-only", "permission", "directory", "file exists"),
-        "{path} cannot be written. Give this user write access to its folder, or set "
+        "{file} cannot be written. Give this user write access to its folder, or set "
         "VIRTUOUS6_HOME to another folder",
     ),
     (
         ("full", "disk i/o error", "no space"),
-        "{path} could not be written because the disk is full or failing. Free some space; "
+        "{file} could not be written because the disk is full or failing. Free some space; "
         "nothing was half-written",
     ),
     (
         ("locked", "busy"),
-        "{path} is held by another process. Wait until it has finished, or stop it",
+        "{file} is held by another process. Wait until it has finished, or stop it",
     ),
 )
 
@@ -69,12 +69,19 @@ def explained(path: Path) -> Iterator[None]:
 
 
 def explain(path: Path, error: Exception) -> StoreError:
-    """What went wrong with this file, in words that say what to do."""
-    text = str(error).lower()
-    for signs, advice in _CAUSES:
-        if any(sign in text for sign in signs):
-            return StoreError(f"{advice.format(path=path)} ({error}).")
-    return StoreError(f"{path} could not be used: {error}. Nothing was half-written; report this.")
+    """What went wrong with this file, in words that say what to do.
+
+    The words may be shown to anybody, so that where the file is stands in a note beside them.
+    """
+    reason = str((error.strerror if isinstance(error, OSError) else None) or error)
+    text = reason.lower()
+    words = next(
+        (f"{advice} ({reason})." for signs, advice in _CAUSES if any(s in text for s in signs)),
+        f"{{file}} could not be used: {reason}. Nothing was half-written; report this.",
+    )
+    explained = StoreError(words.replace("{file}", path.name))
+    explained.add_note(f"The file is {path}.")
+    return explained
 
 
 class SqliteFile:

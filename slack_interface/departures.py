@@ -99,12 +99,13 @@ class Departures:
             log.warning("not_sent_away", holder=holder, reason="Slack still takes the token")
             await self.ledger.stay(holder)
             return
-        teams = self.installations.drop(holder)
+        teams = self.installations.leave(holder)
         for team_id in teams:
             await self.close_desk(team_id)
             deleted = await self.erase(team_id)
             log.warning("workspace_erased", team=team_id, **deleted)
         await self.ledger.drop(holder)
+        self.installations.drop(holder)
         log.warning("sent_away", holder=holder, teams=teams)
 
     async def _still_wanted(self, holder: str) -> bool:

@@ -90,11 +90,13 @@ class Installations:
         self._own: dict[str, Account] = {}
         self._installed: dict[str, Installation] = {}
         self._served: dict[str, str] = {}
+        self._leaving: set[str] = set()
 
     def load(self) -> None:
         """Take over what this or another process has saved. Raises StoreError."""
         self._installed = {one.holder: one for one in self._ledger.installations()}
         self._served = self._ledger.served()
+        self._leaving |= {holder for holder, sure in self._ledger.departures().items() if sure}
 
     def add_own(self, team_id: str, token: str) -> Account:
         """The workspace of the environment's token."""
@@ -104,6 +106,7 @@ class Installations:
     def learn(self, installation: Installation) -> None:
         """An installation is new, or has new tokens."""
         self._installed[installation.holder] = installation
+        self._leaving.discard(installation.holder)
 
     async def serve(self, account: Account) -> None:
         """An organisation's installation is used in this workspace."""
@@ -120,16 +123,20 @@ class Installations:
         """Whether this is a workspace that an organisation's installation is used in."""
         return team_id in self._served
 
-    def drop(self, holder: str) -> list[str]:
-        """Nothing of theirs is for us any more; the workspaces that this was about."""
-        installation = self._installed.pop(holder, None)
-        self._own.pop(holder, None)
-        self._served.pop(holder, None)
+    def leave(self, holder: str) -> list[str]:
+        """Nothing of theirs is for us any more; the workspaces that this is about."""
+        self._leaving.add(holder)
+        installation = self._installed.get(holder)
         if installation is None or not installation.org:
             return [holder]
-        teams = [team for team, by in self._served.items() if by == holder]
-        self._served = {team: by for team, by in self._served.items() if by != holder}
-        return teams
+        return [team for team, by in self._served.items() if by == holder]
+
+    def drop(self, holder: str) -> None:
+        """Nothing is kept of them any more; they may begin anew."""
+        self._installed.pop(holder, None)
+        self._own.pop(holder, None)
+        self._served = {team: by for team, by in self._served.items() if holder not in (team, by)}
+        self._leaving.discard(holder)
 
     def installed(self) -> list[Installation]:
         """Everything that was installed by OAuth."""
@@ -147,27 +154,35 @@ class Installations:
         for team_id in origin.team_ids:
             if found := self._account(team_id):
                 return found
-        whole = self._installed.get(origin.enterprise_id)
-        if whole and whole.org and origin.team_ids:
+        whole = self._whole(origin)
+        if whole and origin.team_ids:
             return _account_of(whole, origin.team_ids[0])
-        return next(iter(self._own.values()), None) if self._only_own else None
+        own = next(iter(self._own), "") if self._only_own else ""
+        return self._account(own)
 
     def holder(self, origin: Origin) -> str:
         """Whose installation something is about that is about no single workspace; '' for none."""
-        whole = self._installed.get(origin.enterprise_id)
-        if whole and whole.org and not any(team in self._installed for team in origin.team_ids):
+        whole = self._whole(origin)
+        if whole and not any(team in self._installed for team in origin.team_ids):
             return whole.holder
         account = self.account(origin)
         return (account.holder or account.team_id) if account else ""
 
+    def _whole(self, origin: Origin) -> Installation | None:
+        """The installation of the organisation that something is from."""
+        found = self._installed.get(origin.enterprise_id)
+        return found if found and found.org and found.holder not in self._leaving else None
+
     def _account(self, team_id: str) -> Account | None:
         """The environment's token comes first: whoever runs us chose it."""
+        whole = self._installed.get(self._served.get(team_id, ""))
+        if team_id in self._leaving or (whole and whole.holder in self._leaving):
+            return None
         if own := self._own.get(team_id):
             return own
-        if installed := self._installed.get(team_id):
+        if installed := self._installed.get(team_id) or whole:
             return _account_of(installed, team_id)
-        whole = self._installed.get(self._served.get(team_id, ""))
-        return _account_of(whole, team_id) if whole else None
+        return None
 
 
 def _account_of(installation: Installation, team_id: str) -> Account:

@@ -561,6 +561,34 @@ async def test_a_farewell_that_could_not_be_settled_is_settled_later(
     assert b"the secret of it" not in on_disk(tmp_path)
 
 
+@pytest.mark.parametrize("holder", [ACME, GRID])
+async def test_what_cannot_be_erased_now_is_erased_later_and_answered_no_more(
+    started: House, slack: Slack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, holder: str
+) -> None:
+    await started.install(slack.code(holder))
+    more = somewhere(ACME) if holder == GRID else {}
+    await started.say("the secret of it", ACME, **more)
+
+    async def away(*_: object) -> None:
+        raise StoreError("The record is away.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("database.store.Store.erase", away)
+        await started.leave(ACME, **more)
+        for _ in range(2):
+            await started.bot.look_after()
+            assert started.ledger.departures() == {holder: True}
+            assert started.bot.desks == []
+        await started.say("hello?", ACME, "2.000100", **more)
+        assert started.opened == [ACME]
+    await started.bot.look_after()
+    assert started.ledger.departures() == {}
+    assert b"the secret of it" not in on_disk(tmp_path)
+    await started.install(slack.code(holder))
+    await started.say("a new life", ACME, "3.000100", **more)
+    assert texts(started, ACME) == ["a new life"]
+
+
 async def test_the_workspace_of_the_environment_is_erased_too(
     here: House, slack: Slack, tmp_path: Path
 ) -> None:

@@ -38,6 +38,8 @@ SILENCE_S = 1.0
 """A server that is not Slack and says nothing for so long is taken to have no hello."""
 RETIRE_S = 15.0
 """How long a replaced connection may still bring something before it is closed."""
+_IN_ORDER = frozenset({1000, 1001, 1008})
+"""How a server closes what it no longer wants (RFC 6455, 7.4.1)."""
 DISPLACED_S = 0.5
 """What ends so soon after its neighbour opened was ended by that."""
 SAME_S = 60.0
@@ -220,13 +222,15 @@ class SocketMode:
                     self._take(connection, message.data)
         finally:
             self._live.discard(connection)
-            self._displaced = self._displaced + 1 if self._was_displaced() else 0
+            self._displaced = self._displaced + 1 if self._was_displaced(connection) else 0
             if not self._closing:
                 self._tell_end(connection)
             connection.leaving.set()
 
-    def _was_displaced(self) -> bool:
-        """Whether a connection has ended because another was opened, which is not Slack's way."""
+    def _was_displaced(self, connection: _Connection) -> bool:
+        """Whether it was ended, in order, because another was opened; that is not Slack's way."""
+        if connection.leaving.is_set() or connection.socket.close_code not in _IN_ORDER:
+            return False
         ages = [time.monotonic() - other.opened_at for other in self._live]
         return bool(ages) and min(ages) < DISPLACED_S and not is_slack(self._web.base_url)
 

@@ -146,7 +146,7 @@ class Installations:
         self._refreshes[refresh] = token
         working = [t for t in installation.tokens if t.expires is not None and self._works(t)]
         for old in working[:-ACTIVE_TOKENS]:
-            old.ended = "token_revoked"
+            self.end(old, "token_revoked")
         return token
 
     def refresh(self, value: str) -> Token:
@@ -156,7 +156,7 @@ class Installations:
         `invalid_refresh_token`.
         """
         old = self._refreshes.pop(value, None)
-        if old is None or old.ended is not None:
+        if old is None:
             raise SlackError("invalid_refresh_token")
         old.refresh = None
         return self.give_rotating(old.installation)

@@ -11,7 +11,7 @@ from slack_interface.local_workspace.config import (
     WorkspaceConfig,
 )
 from slack_interface.local_workspace.delivery import Parcel
-from slack_interface.local_workspace.errors import ControlError, SlackError
+from slack_interface.local_workspace.errors import ControlError, SlackError, WorkspaceError
 from slack_interface.local_workspace.installations import Grant, Installation, Token
 from slack_interface.local_workspace.platform import Platform
 from slack_interface.local_workspace.runtime import Runtime
@@ -19,9 +19,13 @@ from slack_interface.local_workspace.seed import ADA
 
 
 class Teams:
-    """The runtimes by team id, in the order of the configuration."""
+    """The runtimes by team id, in the order of the configuration.
+
+    Raises WorkspaceError when two teams have one id, or there is none.
+    """
 
     def __init__(self, config: WorkspaceConfig) -> None:
+        _check(config)
         self.platform = Platform(config)
         self.runtimes: dict[str, Runtime] = {}
         for team in config.teams:
@@ -212,6 +216,12 @@ class Teams:
         self.platform.installations.give(installation, value)
         for runtime in self.of(installation):
             runtime.workspace.seed_app(_home_of(installation))
+
+
+def _check(config: WorkspaceConfig) -> None:
+    ids = [team.id for team in config.teams]
+    if not ids or len(set(ids)) < len(ids):
+        raise WorkspaceError(f"Give one team or more, each with an id of its own, not {ids}.")
 
 
 def _names_a_place(args: Json) -> bool:

@@ -88,6 +88,9 @@ async def test_a_call_acts_in_the_team_it_names(
     assert await refused(unclear) == "missing_argument"
     await client.chat_update(channel="C0GENERAL", ts=sent["ts"], text="changed")
     assert (await scripts[1].messages("C0GENERAL"))[0]["text"] == "changed"
+    of_org = client.chat_update(channel="C0GENERAL", ts=sent["ts"], text="y", team_id="E0ORG")
+    assert (await of_org)["text"] == "y"
+    assert await refused(client.conversations_list(team_id="E0ORG")) == "missing_argument"
     trigger = workspace.teams[1].runtime.triggers.issue_trigger("U0ADA")
     view = {"type": "modal", "title": TITLE, "blocks": [{"type": "divider"}]}
     opened = (await client.views_open(trigger_id=trigger, view=view))["view"]
@@ -217,6 +220,29 @@ async def test_an_admin_installs_it_org_wide() -> None:
         log = workspace.runtime.log
         sent, *_ = await until(lambda: log.rows(method="team_access_granted"))
     assert sent["payload"]["event"]["team_ids"] == ["T0ONE", "T0TWO"]
+
+
+async def test_an_org_wide_installation_goes_before_a_team_s_own() -> None:
+    org = Enterprise("E0ORG", "The Org")
+    async with LocalWorkspace(teams=(Team("T0ONE", "One", org),), pacing=False) as workspace:
+        own = workspace.bot_token
+        query = {"client_id": workspace.client_id, "scope": "chat:write,im:history"}
+        query["redirect_uri"] = "http://localhost:9/back"
+        back = workspace.consent(f"{workspace.authorize_url}?{urlencode(query)}", "E0ORG")
+        client = AsyncWebClient(base_url=workspace.api_url)
+        answer = await client.oauth_v2_access(
+            client_id=workspace.client_id,
+            client_secret=workspace.client_secret,
+            code=httpx.URL(back).params["code"],
+            redirect_uri=query["redirect_uri"],
+        )
+        assert workspace.bot_token == answer["access_token"] != own
+        async with Script(workspace).http as http:
+            said = {"channel": "@assistant", "user": "ada", "text": "x"}
+            await http.post("/_control/message", json=said)
+        sent, *_ = await until(lambda: workspace.runtime.log.rows(method="message"))
+        assert sent["payload"]["authorizations"][0]["is_enterprise_install"] is True
+        assert (await AsyncWebClient(own, base_url=workspace.api_url).auth_test())["ok"]
 
 
 async def test_an_app_that_is_not_for_organisations_is_not_offered_to_them() -> None:

@@ -64,9 +64,9 @@ def app(workspace: LocalWorkspace, token: str | None = None) -> AsyncWebClient:
     return AsyncWebClient(token, base_url=workspace.api_url)
 
 
-async def install(workspace: LocalWorkspace, user: str = "grace") -> Json:
+async def install(workspace: LocalWorkspace, user: str = "grace", **asked: str) -> Json:
     """The whole way, in the second team; what oauth.v2.access answered."""
-    back = workspace.consent(asking(workspace), "T0SECOND", user)
+    back = workspace.consent(asking(workspace, **asked), "T0SECOND", user)
     code = httpx.URL(back).params["code"]
     answer = await app(workspace).oauth_v2_access(
         **credentials(workspace), code=code, redirect_uri=BACK
@@ -207,6 +207,18 @@ async def test_the_bot_comes_with_the_installation(
     assert {body["team_id"] for body in bolt.bodies} == {"T0SECOND"}
 
 
+async def test_scopes_decide_what_is_heard_and_add_up(
+    workspace: LocalWorkspace, second: Script, bolt: Bolt
+) -> None:
+    await install(workspace, scope="chat:write")
+    await second.say("@assistant", "ada", "unheard")
+    answer = await install(workspace, scope="im:history")
+    assert answer["scope"] == "chat:write,im:history"
+    await second.say("@assistant", "ada", "heard")
+    await until(lambda: bolt.events("message"))
+    assert [event["text"] for event in bolt.events("message")] == ["heard"]
+
+
 async def test_a_refreshed_token_takes_over_while_the_old_one_still_works(
     workspace: LocalWorkspace, second: Script
 ) -> None:
@@ -345,6 +357,8 @@ async def test_a_second_start_remembers_installations(tmp_path: Any) -> None:
             "account_inactive"
         )
         assert [team.bot_token != "" for team in workspace.teams] == [True, False]
+        users = workspace.teams[1].runtime.workspace.users
+        assert users["U0VIRTUOUS"]["deleted"] is True
 
 
 async def test_no_secret_is_in_the_log(workspace: LocalWorkspace, second: Script) -> None:

@@ -1,5 +1,8 @@
 """Several teams behind one API address and one app: told apart by token, heard apart by team."""
 
+import asyncio
+import json
+import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from typing import Any
@@ -10,7 +13,9 @@ from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
 from slack_interface.local_workspace import LocalTeam, LocalWorkspace, Team
+from slack_interface.local_workspace.errors import WorkspaceError
 from tests.slack_interface.local_workspace.conftest import Bolt, Script, until
+from tests.slack_interface.local_workspace.test_http_mode import HttpApp
 
 Json = dict[str, Any]
 
@@ -75,6 +80,23 @@ async def test_one_connection_gets_the_events_of_all_teams(two: Two) -> None:
             False,
         )
     assert {body["team_id"] for body in bolt.bodies} == {"T0VIRTUOUS", "T0SECOND"}
+
+
+async def test_one_request_url_gets_the_events_of_all_teams(two: Two) -> None:
+    heard: list[Json] = []
+    async with HttpApp(two.workspace) as app:
+
+        @app.app.event("message")
+        async def listener(body: Json) -> None:
+            heard.append(body)
+
+        await two.workspace.set_request_url(app.url)
+        for team, script in zip(two.teams, two.scripts, strict=True):
+            await script.say("@assistant", "ada", f"from {team.id}")
+        await until(lambda: len(heard) == 2)
+    assert {(b["team_id"], b["event"]["text"]) for b in heard} == {
+        (team.id, f"from {team.id}") for team in two.teams
+    }
 
 
 async def test_a_button_of_one_team_says_so_and_answers_there(two: Two) -> None:
@@ -154,6 +176,32 @@ async def test_a_second_start_remembers_every_team(tmp_path: Any) -> None:
         assert [team.bot_token for team in workspace.teams] == tokens
         assert _texts(workspace.teams[1]) == ["kept"]
         assert _texts(workspace.teams[0]) == []
+
+
+async def test_in_a_process_of_its_own() -> None:
+    options = ["--port", "0", "--json", "--oauth", "--team", "T0ONE=One", "--team", "T0TWO"]
+    command = [sys.executable, "-m", "slack_interface.local_workspace", *options]
+    process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
+    assert process.stdout is not None
+    try:
+        settings = json.loads(await asyncio.wait_for(process.stdout.readline(), 20))
+        async with httpx.AsyncClient(base_url=settings["url"], trust_env=False) as http:
+            listed = (await http.get("/_control/teams")).json()["teams"]
+    finally:
+        process.terminate()
+        await process.wait()
+    assert [(row["id"], row["name"], row["installed"]) for row in listed] == [
+        ("T0ONE", "One", False),
+        ("T0TWO", "T0TWO", False),
+    ]
+    assert settings["SLACK_CLIENT_SECRET"]
+    assert "SLACK_BOT_TOKEN" not in settings
+
+
+@pytest.mark.parametrize("teams", [(), (Team(), Team())])
+async def test_teams_are_there_and_differ(teams: tuple[Team, ...]) -> None:
+    with pytest.raises(WorkspaceError, match="team"):
+        LocalWorkspace(teams=teams)
 
 
 def _texts(team: LocalTeam) -> list[str]:

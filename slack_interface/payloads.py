@@ -212,6 +212,7 @@ class _State(BaseModel):
 
 class _View(BaseModel):
     id: _Id
+    type: _Id
     callback_id: str = ""
     team_id: _MaybeId = None
     app_installed_team_id: _MaybeId = None

@@ -131,6 +131,7 @@ BROKEN: list[Json] = [
     {"type": "block_actions", "user": ADA, "trigger_id": "1", "actions": [{"action_id": "a"}]},
     {"type": "view_submission", "view": {"callback_id": "why_modal"}},
     {"type": "view_submission", "user": {"id": ADA}, "view": None},
+    {"type": "view_submission", "user": {"id": ADA}, "view": {"id": "V1", "callback_id": "why"}},
     {"type": "message_action", "callback_id": "how_answered", "user": {"id": ADA}},
     {"type": "interactive_message", "callback_id": "x", "actions": []},
     {"type": "workflow_step_edit", "callback_id": "x"},

@@ -9,13 +9,15 @@ import httpx
 import pytest
 from filelock import FileLock
 
-from bootstrap import Assistant, assistant, demo, serve
+from bootstrap import Assistant, assistant, demo, house, serve
 from database.coordination import Coordination
 from database.errors import ConfigurationError
+from database.installations import Installation
 from database.records import Run, RunQuery
 from database.store import Store
 from orchestrator.administration import forget
 from orchestrator.settings import Settings, load_settings
+from slack_interface.http_server import Listen
 from slack_interface.local_workspace import LocalWorkspace
 from slack_interface.manifest import manifest
 from slack_interface.slack_bot import Mode
@@ -134,6 +136,110 @@ async def test_serve_says_where_it_listens_and_answers_about_its_health(
     finally:
         serving.cancel()
         await asyncio.gather(serving, return_exceptions=True)
+
+
+@pytest.mark.parametrize("mode", ["socket", "http"])
+async def test_without_a_workspace_it_says_where_one_installs_the_app(
+    workspace: LocalWorkspace, home: Path, mode: Mode
+) -> None:
+    settings = oauth_settings(workspace, home)
+    lines: asyncio.Queue[str] = asyncio.Queue()
+    serving = asyncio.create_task(serve(settings, lines.put_nowait, mode=mode, port=0))
+    try:
+        async with asyncio.timeout(30):
+            assert (await lines.get()) == "Connected to Slack. Ctrl-C stops."
+            health = re.findall(r"http://\S+/health/ready", await lines.get())[0]
+            install = re.findall(r"http://\S+/slack/install", await lines.get())[0]
+            assert "VIRTUOUS6_PUBLIC_URL" in await lines.get()
+        async with httpx.AsyncClient(trust_env=False) as client:
+            assert (await client.get(health)).json() == {"ready": True, "reasons": []}
+            page = await client.get(install)
+        assert "Add to Slack" in page.text
+        assert workspace.client_id in page.text
+    finally:
+        serving.cancel()
+        await asyncio.gather(serving, return_exceptions=True)
+
+
+def oauth_settings(workspace: LocalWorkspace, home: Path, **more: Any) -> Settings:
+    """An app that workspaces install, and none has."""
+    return load_settings(
+        slack_api_url=workspace.api_url,
+        slack_app_token=workspace.app_token,
+        slack_signing_secret=workspace.signing_secret,
+        slack_client_id=workspace.client_id,
+        slack_client_secret=workspace.client_secret,
+        openai_base_url="http://127.0.0.1:9/v1",
+        virtuous6_home=home,
+        **more,
+    )
+
+
+async def test_the_address_from_outside_is_what_slack_is_told(
+    workspace: LocalWorkspace, home: Path
+) -> None:
+    settings = oauth_settings(workspace, home, virtuous6_public_url="https://bot.example.com/a/")
+    lines: asyncio.Queue[str] = asyncio.Queue()
+    serving = asyncio.create_task(serve(settings, lines.put_nowait, mode="http", port=0))
+    try:
+        async with asyncio.timeout(30):
+            await lines.get()
+            where = re.findall(r"http://[^/]+", await lines.get())[0]
+            told = "Workspaces install the app at https://bot.example.com/a/slack/install"
+            assert await lines.get() == told
+        async with httpx.AsyncClient(trust_env=False) as client:
+            page = await client.get(f"{where}/slack/install", headers={"Host": "evil.example"})
+        assert "bot.example.com%2Fa%2Fslack%2Foauth_redirect" in page.text
+        assert "evil" not in page.text
+        assert "; Path=/a/slack/oauth_redirect; SameSite=lax; Secure" in page.headers["set-cookie"]
+    finally:
+        serving.cancel()
+        await asyncio.gather(serving, return_exceptions=True)
+
+
+@pytest.mark.parametrize(
+    ("given", "missing"),
+    [("slack_client_id", "SLACK_CLIENT_SECRET"), ("slack_client_secret", "SLACK_CLIENT_ID")],
+)
+async def test_half_of_an_app_to_install_is_not_enough(
+    home: Path, given: str, missing: str
+) -> None:
+    settings = load_settings(**{given: "1.2"}, openai_base_url="http://127.0.0.1:9/v1")
+    with pytest.raises(ConfigurationError, match=f"Set {missing} too"):
+        await serve(settings, lambda line: None)
+
+
+async def test_two_assistants_do_not_share_a_home(workspace: LocalWorkspace, home: Path) -> None:
+    home.mkdir(parents=True)
+    with (
+        FileLock(home / "serve.lock"),
+        pytest.raises(ConfigurationError, match="An assistant is already running"),
+    ):
+        await serve(settings_for(workspace, home), lambda line: None)
+
+
+async def test_a_workspace_that_installs_the_app_is_looked_after_like_the_others(
+    workspace: LocalWorkspace, home: Path
+) -> None:
+    models = ScriptedModels(lambda turns, model: "Fine.")
+    settings = oauth_settings(workspace, home)
+    parts: dict[str, Any] = {"models": models, "embedder": WordEmbedder()}
+    store = Store.open(home, "T0VIRTUOUS")
+    store.append(Run("old", "old words", "a", started_at=time.time() - 91 * 86_400))
+    await store.close()
+    async with house(settings, mode="http", listen=Listen(port=0), **parts) as running:
+        assert running.assistants == {}
+        token = workspace.bot_token
+        await running.slack.install(Installation("T0VIRTUOUS", "Local", token, installer="U0ADA"))
+        [one] = running.assistants.values()
+        scheduler = running.scheduler()
+        scheduler.start()
+        scheduler.hurry()
+        async with asyncio.timeout(10):
+            while (old := await one.store.run("old")) and old.request:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+        scheduler.stop()
+        assert {"look after workspaces", "learn what worked"} <= scheduler.next_times().keys()
 
 
 async def test_without_any_model_it_says_how_to_get_one(

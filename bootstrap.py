@@ -31,6 +31,7 @@ from database.errors import ConfigurationError
 from database.installations import InstallationRows
 from database.privacy import Redactor
 from database.store import Store
+from database.supabase_backend import Supabase
 from orchestrator.agent_orchestrator import AgentOrchestrator
 from orchestrator.agent_pool import AgentPool, register_shipped
 from orchestrator.choosing import fast_chooser
@@ -44,6 +45,7 @@ from orchestrator.routing import Embedder, Router
 from orchestrator.scheduler import Scheduler
 from orchestrator.settings import Settings
 from orchestrator.spawning import Spawner
+from orchestrator.supabase import connected
 from orchestrator.task_types import TaskTypes
 from orchestrator.workflows import Workflows
 from slack_interface.desk import Backroom
@@ -76,6 +78,7 @@ class Shared:
     tools: Mapping[str, Tool]
     shipped: Sequence[AgentDefinition]
     redactor: Redactor
+    supabase: Supabase | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,8 +171,11 @@ class House:
         if self._store:
             yield self._store
             return
-        store = Store.open(self.shared.settings.home, workspace)
+        settings = self.shared.settings
+        most = settings.virtuous6_outbox_max_rows
+        store = Store.open(settings.home, workspace, self.shared.supabase, outbox_max_rows=most)
         try:
+            await store.start()
             yield store
         finally:
             await store.close()
@@ -221,6 +227,7 @@ async def house(
             await _tools(settings) if tools is None else tools,
             shipped_definitions() if shipped is None else shipped,
             Redactor(),
+            await stack.enter_async_context(connected(settings)),
         )
         running = House(shared, engine, store, coordination)
         stack.push_async_callback(running.slack.stop)

@@ -199,11 +199,16 @@ def model_list(json: Json = False) -> None:
 
 @db_app.command("migrate")
 def db_migrate(json: Json = False) -> None:
-    """Bring the database files up to date."""
+    """Bring the database files, and the database at Supabase, up to date."""
     with _reported(json):
+        from orchestrator import supabase
         from orchestrator.administration import migrate
 
-        done = migrate(_settings().home)
+        settings = _settings()
+        done = migrate(settings.home)
+        there = asyncio.run(supabase.migrate(settings))
+        if there is not None:
+            done["Supabase"] = there
         if json:
             _print_json({"applied": done})
         else:
@@ -213,18 +218,25 @@ def db_migrate(json: Json = False) -> None:
 
 @db_app.command("check")
 def db_check(json: Json = False) -> None:
-    """Whether the database files are whole and up to date; changes nothing."""
+    """Whether the databases are whole, up to date and safe; changes nothing."""
     with _reported(json):
+        from orchestrator import supabase
         from orchestrator.administration import check
 
-        states = check(_settings().home)
+        settings = _settings()
+        states = check(settings.home)
+        there = asyncio.run(supabase.described(settings))
         fine = all(state.problem is None and not state.missing for state in states)
+        fine = fine and (there is None or there["ok"])
         if json:
-            _print_json({"ok": fine, "files": [asdict(state) for state in states]})
+            files = [asdict(state) for state in states]
+            _print_json({"ok": fine, "files": files, "supabase": there})
         else:
             for state in states:
                 behind = f"lacks {', '.join(state.missing)}: run `virtuous6 db migrate`"
                 _say(f"{state.file}: {state.problem or (behind if state.missing else 'ok')}")
+            for problem in (there["problems"] or ["ok"]) if there else ():
+                _say(f"Supabase: {problem}")
         raise typer.Exit(0 if fine else 1)
 
 
@@ -333,8 +345,8 @@ def metrics(
                 ("agent", "runs", "success", "p50", "p95", "tokens", "cost", "feedback"),
                 [_metrics_cells(row) for row in (*found.by_agent, found.total)],
             )
-            if besides := found.behind.sentence():
-                _say(besides)
+            for more in filter(None, (found.behind.sentence(), found.note)):
+                _say(more)
 
 
 @agents_app.command("list")
@@ -502,10 +514,11 @@ def _reported(json: bool = False) -> Iterator[None]:
     try:
         yield
     except VirtuousError as error:
+        words = " ".join(" ".join([str(error), *getattr(error, "__notes__", ())]).split())
         if json:
-            _print_json({"error": str(error)})
+            _print_json({"error": words})
         else:
-            typer.echo(" ".join(str(error).split()), err=True)
+            typer.echo(words, err=True)
         raise typer.Exit(2 if isinstance(error, ConfigurationError) else 1) from None
     except KeyboardInterrupt:
         raise typer.Exit(130) from None

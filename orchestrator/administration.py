@@ -22,6 +22,7 @@ from database.errors import ConfigurationError, InputError, UnknownName
 from database.installations import InstallationRows
 from database.records import Document, ForgetReport, Metrics, MetricsRow
 from database.store import RECORD, Store
+from orchestrator import supabase
 from orchestrator.agent_pool import register_shipped
 from orchestrator.settings import Settings
 
@@ -47,11 +48,12 @@ async def opened(settings: Settings, workspace: str | None) -> AsyncIterator[Sto
 
     Raises ConfigurationError when there are several and none is named.
     """
-    store = Store.open(settings.home, workspace or _only_workspace(settings.home))
-    try:
-        yield store
-    finally:
-        await store.close()
+    async with supabase.connected(settings) as client:
+        store = Store.open(settings.home, workspace or _only_workspace(settings.home), client)
+        try:
+            yield store
+        finally:
+            await store.close()
 
 
 def migrate(home: Path) -> dict[str, list[str]]:
@@ -135,6 +137,7 @@ def metrics_json(metrics: Metrics) -> dict[str, Any]:
         "by_agent": [row(r) for r in metrics.by_agent],
         "by_day": [row(r) for r in metrics.by_day],
         "behind": asdict(metrics.behind),
+        "note": metrics.note,
     }
 
 

@@ -11,7 +11,7 @@ import structlog
 
 from agents.definition import AgentDefinition, DefinitionError, parse_definition
 from agents.universal_agent import UniversalAgent
-from database.errors import UnknownName
+from database.errors import InputError, RecordAway, UnknownName
 from database.records import Document, Reader
 from database.store import Store
 from orchestrator.event_bus import EventBus
@@ -135,6 +135,7 @@ class AgentPool:
                 d.specialty,
                 d.examples,
                 documents[d.name].audience,
+                d.description,
             )
             for d in definitions.values()
         )
@@ -217,25 +218,38 @@ async def register_shipped(store: Store, shipped: Sequence[AgentDefinition]) -> 
     """Put what is shipped into the store.
 
     A shipped definition becomes version 1. One that changed becomes a new version, unless somebody
-    has changed the agent since: people's own stay.
+    has changed the agent since: people's own stay. Where the record is away, what is known of it
+    answers; raises RecordAway where nothing is.
     """
     known = {document.name: document for document in await store.documents("agent")}
-    for definition in shipped:
-        active = known.get(definition.name)
+    try:
+        for definition in shipped:
+            await _register(store, definition, known.get(definition.name))
+    except RecordAway as error:
+        if not known:
+            raise
+        log.warning("shipped_agents_not_registered", reason=str(error))
+
+
+async def _register(store: Store, definition: AgentDefinition, active: Document | None) -> None:
+    name, body = definition.name, definition.body()
+    try:
         if active is None:
-            await store.create_document(
-                "agent", definition.name, definition.body(), origin="shipped"
-            )
+            await store.create_document("agent", name, body, origin="shipped")
         elif active.origin == "shipped" and active.version != definition.version:
             await store.activate(
                 "agent",
-                definition.name,
-                definition.body(),
+                name,
+                body,
                 base=active.version,
                 origin="shipped",
                 author=None,
                 reason="The shipped definition changed.",
             )
+    except InputError:
+        # Another machine was first; then it is there.
+        if await store.document("agent", name) is None:
+            raise
 
 
 def _parsed(document: Document) -> AgentDefinition | None:

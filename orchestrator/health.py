@@ -10,6 +10,7 @@ from typing import Literal
 import httpx
 
 from agents.weights import installed
+from orchestrator import supabase
 from orchestrator.settings import Settings
 
 Status = Literal["ok", "missing", "failed"]
@@ -64,7 +65,18 @@ async def examine(settings: Settings, record: Callable[[Path], str]) -> list[Che
             _weights(settings),
             _disk(settings),
             _record(settings, record),
+            *await _supabase(settings),
         ]
+
+
+async def _supabase(settings: Settings) -> list[Check]:
+    found = await supabase.described(settings)
+    if found is None:
+        return []
+    if found["ok"]:
+        return [Check("Supabase", "ok", f"the record is there, at {found['version']}")]
+    advice = "See `virtuous6 db check` and supabase/README.md."
+    return [Check("Supabase", "failed", "; ".join(found["problems"]), advice, needed=False)]
 
 
 async def _slack(settings: Settings, client: httpx.AsyncClient) -> Check:

@@ -111,6 +111,11 @@ class Settings(BaseSettings):
     virtuous6_home: Folder = Field(default_factory=lambda: Path.home() / ".virtuous6")
     virtuous6_models_dir: Folder = Field(default_factory=_default_models_dir)
 
+    supabase_url: Address | None = None
+    supabase_service_role_key: SecretStr | None = None
+    supabase_db_url: SecretStr | None = None
+    virtuous6_outbox_max_rows: int = Field(default=1_000_000, gt=0)
+
     virtuous6_mcp_config: Path | None = None
     virtuous6_approvers: Annotated[str, AfterValidator(_people)] = ""
 

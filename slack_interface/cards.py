@@ -178,8 +178,7 @@ def metrics_card(metrics: Metrics, title: str, counts_only: bool) -> tuple[str, 
     if counts_only:
         text = f"{title}: {_count(total.runs, 'answer')} in public channels."
         return text, [header(title), section(escaped(text)), *_day_chart(metrics, True)]
-    besides = metrics.behind.sentence()
-    lines = [*_summary(total), *([besides] if besides else [])]
+    lines = [*_summary(total), *filter(None, (metrics.behind.sentence(), metrics.note))]
     agents = _agent_lines(metrics.by_agent)
     text = "\n".join([title, *lines, *agents])
     rows = [_table_row(row) for row in (*metrics.by_agent[:99], total)]

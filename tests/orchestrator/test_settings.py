@@ -4,6 +4,7 @@ import pytest
 
 from database.errors import ConfigurationError
 from orchestrator.settings import environment_names, load_settings
+from orchestrator.supabase import is_configured
 
 
 @pytest.fixture(autouse=True)
@@ -85,3 +86,11 @@ def test_an_address_that_is_none_is_said(address: str, monkeypatch: pytest.Monke
     monkeypatch.setenv("OPENAI_BASE_URL", address)
     with pytest.raises(ConfigurationError, match="OPENAI_BASE_URL must be an address"):
         load_settings()
+
+
+@pytest.mark.parametrize("name", ["SUPABASE_URL", "SUPABASE_SERVICE_ROLE_KEY"])
+def test_half_of_supabase_is_told(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    assert not is_configured(load_settings())
+    monkeypatch.setenv(name, "https://abc.supabase.co")
+    with pytest.raises(ConfigurationError, match=rf"{name} is set but \w+ is not"):
+        is_configured(load_settings())

@@ -14,6 +14,7 @@ from slack_interface.manifest import manifest
 from slack_interface.slack_bot import Mode
 from tests.model_server.server import ScriptedModel
 from tests.stories.story import Story
+from tests.supabase_server.fixtures import supabase, supabase_server  # noqa: F401
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")

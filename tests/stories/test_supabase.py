@@ -1,0 +1,107 @@
+"""The record at Supabase (lite, for the tests): everything gets there; away, nobody notices."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+from typer.testing import CliRunner
+
+from database.errors import RecordAway
+from tests.model_server.server import answer
+from tests.people import ADA, eventually
+from tests.stories.story import Story, asked
+from tests.supabase_server.server import SupabaseServer
+from virtuous6 import app
+
+ANSWERS = (answer("Tea.", when=asked("drink")), answer("Fine.", when=asked("are you")))
+
+
+@pytest.fixture
+async def kept_there(quiet_story: Story, supabase: SupabaseServer) -> Story:
+    """People in a workspace whose assistant keeps its record at Supabase."""
+    quiet_story.settings = quiet_story.settings.model_copy(
+        update={
+            "supabase_url": supabase.url,
+            "supabase_service_role_key": SecretStr(supabase.secret_key),
+        }
+    )
+    await quiet_story.start()
+    await quiet_story.told(*ANSWERS)
+    return quiet_story
+
+
+def rows(server: SupabaseServer, sql: str) -> list[tuple[Any, ...]]:
+    with server.connect() as connection:
+        return connection.execute(sql.encode()).fetchall()
+
+
+async def arrives(server: SupabaseServer, sql: str, wanted: object) -> None:
+    async def arrived() -> bool:
+        return rows(server, sql) == wanted
+
+    await eventually(arrived, f"{sql}: {wanted}", 20)
+
+
+async def test_everything_of_a_day_is_at_supabase(
+    kept_there: Story,
+    supabase: SupabaseServer,
+) -> None:
+    liked = await kept_there.ask("What should I drink?")
+    await kept_there.rate(liked, "positive")
+    await kept_there.idle()
+    asked_there = "select request, reply from runs where kind = 'reply'"
+    await arrives(supabase, asked_there, [("What should I drink?", "Tea.")])
+    await arrives(supabase, "select value, user_id from feedback", [(1.0, ADA)])
+    assert rows(supabase, "select count(*) from documents where active") > [(3,)]
+    assert rows(supabase, "select user_id from people where user_id = 'U0ADA'") == [(ADA,)]
+    figures = "select runs, people, success_percent::text, feedback_up from report_days"
+    assert rows(supabase, figures) == [(1, 1, "100.0", 1)]
+
+
+async def test_while_supabase_is_away_people_are_answered_and_nothing_is_lost(
+    kept_there: Story,
+    supabase: SupabaseServer,
+) -> None:
+    await kept_there.ask("What should I drink?")
+    supabase.stop_rest()
+    reply = await kept_there.ask("How are you?")
+    assert "Fine." in reply["text"]
+    store = kept_there.house.store
+    with pytest.raises(RecordAway, match="waits until it is back"):
+        await kept_there.house.policy.set("speak", "mentions", ADA)
+    await kept_there.stop()
+
+    await kept_there.start()
+    assert "Fine." in (await kept_there.ask("And how are you now?"))["text"], "a restart without it"
+    assert store is not kept_there.house.store
+    supabase.start_rest()
+    counted = "select count(*) from runs where kind = 'reply'"
+    await arrives(supabase, counted, [(3,)])
+
+
+def test_the_command_line_brings_the_schema_and_checks_it(
+    home: Path,
+    supabase: SupabaseServer,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def run(*words: str, status: int = 0) -> str:
+        result = CliRunner().invoke(app, words)
+        assert result.exit_code == status, result.output
+        return result.output
+
+    monkeypatch.setenv("SUPABASE_URL", supabase.url)
+    assert "SUPABASE_SERVICE_ROLE_KEY is not" in run("db", "migrate", status=2)
+    monkeypatch.setenv("SUPABASE_SERVICE_ROLE_KEY", supabase.secret_key)
+    assert "Supabase: up to date" in run("db", "migrate")
+    monkeypatch.setenv("SUPABASE_DB_URL", supabase.database_url)
+    assert "Supabase: up to date" in run("db", "migrate")
+    assert "Supabase: ok" in run("db", "check")
+    with supabase.connect() as connection:
+        connection.execute("create policy planted on public.runs for select using (true)")
+        try:
+            assert "policy_for_everybody: runs: planted" in run("db", "check", status=1)
+        finally:
+            connection.execute("drop policy planted on public.runs")
+    supabase.stop_rest()
+    assert "cannot be reached" in run("db", "check", status=1)

@@ -26,6 +26,7 @@ UNKNOWN_METHOD = "unknown_method"
 """Slack's word for a method that it does not have. Servers of somebody else's say so by an HTTP
 404, 405 or 501, or with a page of theirs."""
 
+_THIS_MACHINE = frozenset({"localhost", "127.0.0.1", "::1"})
 _NO_SUCH_PAGE = frozenset({404, 405, 501})
 _OF_THE_FORM = frozenset(
     {
@@ -82,6 +83,8 @@ def is_the_servers(url: str, api_url: str) -> bool:
     target, api = urlsplit(url), urlsplit(api_url)
     if (target.scheme, target.netloc) == (api.scheme, api.netloc):
         return True
+    if {api.hostname, target.hostname} <= _THIS_MACHINE:  # parts with ports of their own
+        return target.scheme in ("http", "https")
     return target.scheme == "https" and is_slack(url)
 
 

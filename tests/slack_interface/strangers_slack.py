@@ -40,6 +40,7 @@ class StrangersSlack:
     posted: list[Json] = field(default_factory=list)
     asked: list[tuple[str, str]] = field(default_factory=list)
     acknowledged: list[Json] = field(default_factory=list)
+    responded: list[Json] = field(default_factory=list)
     url: str = ""
     sockets: list[web.WebSocketResponse] = field(default_factory=list)
     _runner: web.AppRunner | None = None
@@ -47,6 +48,7 @@ class StrangersSlack:
     async def __aenter__(self) -> Self:
         app = web.Application()
         app.router.add_get("/link", self._link)
+        app.router.add_post("/response", self._respond)
         app.router.add_route("*", "/api/{method}", self._answer)
         self._runner = web.AppRunner(app, shutdown_timeout=0.1)
         await self._runner.setup()
@@ -111,6 +113,10 @@ class StrangersSlack:
         if self.label:
             response.headers["content-type"] = self.label
         return response
+
+    async def _respond(self, request: web.Request) -> web.Response:
+        self.responded.append(await request.json())
+        return web.Response(text="ok")
 
     def _core(self, method: str, given: Json) -> Json | None:
         if method == "auth.test":

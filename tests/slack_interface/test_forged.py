@@ -3,6 +3,7 @@
 Slack signs what it sends, so nobody can make these; what they claim is not believed all the same.
 """
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from typing import Any
@@ -139,8 +140,12 @@ async def test_only_approvers_decide_whatever_is_pressed(
 
 async def test_an_answer_goes_to_slack_only(world: World, sender: Sender) -> None:
     """A response_url that leads elsewhere is not used."""
-    payload = as_sent(SAMPLES["/metrics"])
-    payload["response_url"] = "http://127.0.0.1:9/steal"
-    await sender.send(payload)
-    [whisper] = await world.whispers(ADA)
+    taken: list[asyncio.StreamWriter] = []
+    thief = await asyncio.start_server(lambda _, writer: taken.append(writer), "127.0.0.2", 0)
+    async with thief:
+        payload = as_sent(SAMPLES["/metrics"])
+        payload["response_url"] = f"http://127.0.0.2:{thief.sockets[0].getsockname()[1]}/steal"
+        await sender.send(payload)
+        [whisper] = await world.whispers(ADA)
     assert "You" in whisper["text"]
+    assert not taken

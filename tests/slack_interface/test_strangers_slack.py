@@ -200,6 +200,21 @@ async def test_a_command_is_obeyed_where_nothing_can_be_whispered(serve: Serve) 
     assert "last 30 days" in said["text"]
 
 
+async def test_a_response_url_on_this_machine_is_used(serve: Serve) -> None:
+    async with StrangersSlack() as elsewhere:
+        slack = await serve(StrangersSlack())
+        command = {"command": "/metrics", "user_id": PERSON, "channel_id": CHANNEL, "text": ""}
+        url = elsewhere.url.replace("127.0.0.1", "localhost").replace("/api/", "/response")
+        await slack.send("slash_commands", command | {"response_url": url})
+
+        async def responded() -> list[Json]:
+            return elsewhere.responded
+
+        [said] = await eventually(responded, "an answer by the response_url")
+        assert "last 30 days" in said["text"]
+        assert not slack.posted
+
+
 @pytest.mark.parametrize("hello", [True, False])
 async def test_one_connection_with_or_without_hello_will_do(
     serve: Serve, hello: bool, monkeypatch: pytest.MonkeyPatch

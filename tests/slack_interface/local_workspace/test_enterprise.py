@@ -223,12 +223,11 @@ async def test_an_admin_installs_it_org_wide() -> None:
 
 
 async def test_an_org_wide_installation_goes_before_a_team_s_own() -> None:
-    org = Enterprise("E0ORG", "The Org")
-    async with LocalWorkspace(teams=(Team("T0ONE", "One", org),), pacing=False) as workspace:
-        own = workspace.bot_token
+    async with LocalWorkspace(teams=TEAMS[:1], pacing=False) as workspace:
+        of_org = workspace.bot_token
         query = {"client_id": workspace.client_id, "scope": "chat:write,im:history"}
         query["redirect_uri"] = "http://localhost:9/back"
-        back = workspace.consent(f"{workspace.authorize_url}?{urlencode(query)}", "E0ORG")
+        back = workspace.consent(f"{workspace.authorize_url}?{urlencode(query)}", "T0ONE")
         client = AsyncWebClient(base_url=workspace.api_url)
         answer = await client.oauth_v2_access(
             client_id=workspace.client_id,
@@ -236,13 +235,14 @@ async def test_an_org_wide_installation_goes_before_a_team_s_own() -> None:
             code=httpx.URL(back).params["code"],
             redirect_uri=query["redirect_uri"],
         )
-        assert workspace.bot_token == answer["access_token"] != own
+        assert workspace.bot_token == of_org != answer["access_token"]
         async with Script(workspace).http as http:
             said = {"channel": "@assistant", "user": "ada", "text": "x"}
             await http.post("/_control/message", json=said)
         sent, *_ = await until(lambda: workspace.runtime.log.rows(method="message"))
         assert sent["payload"]["authorizations"][0]["is_enterprise_install"] is True
-        assert (await AsyncWebClient(own, base_url=workspace.api_url).auth_test())["ok"]
+        client.token = answer["access_token"]
+        assert (await client.auth_test())["team_id"] == "T0ONE"
 
 
 async def test_an_app_that_is_not_for_organisations_is_not_offered_to_them() -> None:

@@ -679,3 +679,21 @@ async def test_one_workspace_that_its_organisation_takes_away_is_erased_alone(
     assert b"the secret of T0ACME" not in on_disk(tmp_path)
     await started.say("still here", BETA, "2.000100", **somewhere(BETA))
     assert texts(started, BETA) == [f"the secret of {BETA}", "still here"]
+
+
+async def test_who_comes_back_before_all_is_erased_is_not_erased(
+    started: House, slack: Slack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await started.install(slack.code(ACME))
+
+    async def away(*_: object) -> None:
+        raise StoreError("The record is away.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("database.store.Store.erase", away)
+        await started.leave(ACME)
+    await started.install(slack.code(ACME))
+    await started.bot.look_after()
+    assert [one.holder for one in started.ledger.installations()] == [ACME]
+    await started.say("back again", ACME)
+    assert texts(started, ACME) == ["back again"]

@@ -217,6 +217,10 @@ class Redactor:
         text = self._anonymous(text)
         return self._without_names(text) if self._names else text
 
+    def holds_secret(self, text: str) -> bool:
+        """Whether there is a password, key or token in the text."""
+        return self._without_secrets(text) != text
+
     def _without_personal_data(self, text: str) -> str:
         text = self._without_secrets(text)
         if "@" in text:

@@ -175,6 +175,10 @@ class AgentOrchestrator:
         self._store.append(kept)
         self._bus.emit("feedback_given", kept)
 
+    def holds_secret(self, text: str) -> bool:
+        """Whether there is a password or a key in it, which is not kept."""
+        return self._redactor.holds_secret(text)
+
     async def better_request(self, run: Run, wish: str, request_base: Request) -> Request:
         """The request of `run` again, to be answered by the same agent with `wish` in mind."""
         await self._pool.refresh()

@@ -27,6 +27,13 @@ ELSEWHERE = (
     "That was for a conversation that you are not in, as far as Slack tells me, so nothing was "
     "done. Please do it again from the conversation itself."
 )
+SECRET = (
+    "A kind word: what you wrote holds something that looks like a password or a key. I do not "
+    "keep it; in my records it reads `[secret]`. But Slack keeps your message, and the model that "
+    "I asked has read it. If it is a real one, delete your message and change it."
+)
+SECRET_TOLD_S = 86_400.0
+"""A person is told of it once a day."""
 NOTHING_RUNS = "Nothing is running here, so there is nothing to stop."
 
 
@@ -146,6 +153,15 @@ class Conversation:
         await self.answering.answer(request, item, files)
         self._taking_part[item.lane] = True
         await self.feedback.after_answer(item, text)
+        await self._warn_of_secret(item, text)
+
+    async def _warn_of_secret(self, item: Incoming, text: str) -> None:
+        """Unseen by others, and gone when the person has read it: no part of the conversation."""
+        if not self.orchestrator.holds_secret(text):
+            return
+        if await self.gate.claims.claim(f"secret:{item.user_id}", SECRET_TOLD_S):
+            place, thread_ts = item.channel_id, item.thread_ts
+            await self.voice.whisper(place, item.user_id, SECRET, thread_ts=thread_ts)
 
     async def _meet(self, user_id: str) -> None:
         """Once for each person: their name and time zone as Slack knows them, until they choose."""

@@ -43,6 +43,9 @@ class Orchestrator(Protocol):
     async def give_feedback(self, feedback: Feedback) -> None:
         """Keep feedback; the same feedback_id twice is one feedback."""
 
+    def holds_secret(self, text: str) -> bool:
+        """Whether there is a password or a key in it, which is not kept."""
+
     async def better_request(self, run: Run, wish: str, request_base: Request) -> Request:
         """The request of `run` again, to be answered with `wish` in mind."""
 

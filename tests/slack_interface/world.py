@@ -130,6 +130,9 @@ class ScriptedOrchestrator:
         self.feedback.append(feedback)
         self.store.append(feedback)
 
+    def holds_secret(self, text: str) -> bool:
+        return "hunter2" in text
+
     async def better_request(self, run: Run, wish: str, request_base: Request) -> Request:
         return replace(request_base, text=run.request, instruction=wish, parent_run_id=run.run_id)
 

@@ -61,6 +61,20 @@ async def test_secrets_and_addresses_said_in_messages_are_in_no_byte_of_the_data
     assert [name for name, secret in SECRETS.items() if secret.encode() in kept] == []
 
 
+async def test_whoever_types_a_secret_is_told_kindly_and_once(story: Story) -> None:
+    await story.told(answer("Noted.", when=asked("")))
+    await story.mention("Tea, please", GRACE)
+    assert (await story.get(f"ephemeral/{GRACE}"))["messages"] == []
+    for _ in range(2):
+        await story.mention(f"Our token is {SECRETS['openai']}", GRACE)
+    await story.idle()
+    [told] = await story.whispers(GRACE)
+    assert "change it" in told["text"]
+    assert SECRETS["openai"] not in told["text"]
+    await story.ask(f"My token is {SECRETS['slack']}")
+    assert "change it" in (await story.whispers(ADA))[0]["text"]
+
+
 async def test_a_person_is_forgotten_and_the_others_are_not(story: Story) -> None:
     await story.told(answer("Platypus, you say.", when=asked("")))
     reply = await story.ask("My favourite animal is the platypus")

@@ -11,7 +11,7 @@ from agents.turns import ModelFinished, Role, TextDelta, Turn
 from database.errors import ModelError
 from database.records import Message, Run, Step, Summary, run_id_of
 from database.store import Store
-from orchestrator.model_steps import failed_step, step_of
+from orchestrator.model_steps import failed_step, step_of, with_step
 from orchestrator.ports import ModelsPort
 from orchestrator.requests import Request
 from orchestrator.resource_pool import in_background
@@ -161,27 +161,19 @@ class Memory:
 
     def _keep(self, run: Run, began: float, step: Step) -> None:
         """What a summary took, as a run made by the one that was recorded."""
-        self._store.append(
-            Run(
-                run_id_of(run.run_id, "summary"),
-                "",
-                _NAME,
-                kind="review",
-                parent_run_id=run.run_id,
-                started_at=began,
-                duration_ms=step.duration_ms,
-                user_id=run.user_id,
-                channel_id=run.channel_id,
-                thread_ts=run.thread_ts,
-                audience=run.audience,
-                model=step.name,
-                error=step.error,
-                input_tokens=step.input_tokens,
-                output_tokens=step.output_tokens,
-                cost_usd=step.cost_usd,
-                steps=(step,),
-            )
+        made = Run(
+            run_id_of(run.run_id, "summary"),
+            "",
+            _NAME,
+            kind="review",
+            parent_run_id=run.run_id,
+            started_at=began,
+            user_id=run.user_id,
+            channel_id=run.channel_id,
+            thread_ts=run.thread_ts,
+            audience=run.audience,
         )
+        self._store.append(with_step(made, step))
 
     async def _after(
         self, channel_id: str, thread_ts: str, summary: Summary | None

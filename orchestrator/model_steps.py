@@ -1,7 +1,9 @@
-"""Model calls beside an agent's own, as steps of the run that they were made for."""
+"""Model calls beside an agent's own: as steps of the run they were made for, or as its own run."""
+
+from dataclasses import replace
 
 from agents.turns import ModelFinished
-from database.records import Step
+from database.records import Run, Step
 
 
 def step_of(purpose: str, end: ModelFinished) -> Step:
@@ -22,3 +24,17 @@ def step_of(purpose: str, end: ModelFinished) -> Step:
 def failed_step(purpose: str, model: str, problem: str, duration_ms: float) -> Step:
     """A model call that failed: what it took is not known."""
     return Step(0, "model", model, {"purpose": purpose}, False, problem, duration_ms)
+
+
+def with_step(run: Run, step: Step) -> Run:
+    """A run that is nothing but this model call, with what it took."""
+    return replace(
+        run,
+        duration_ms=step.duration_ms,
+        model=step.name,
+        error=step.error,
+        input_tokens=step.input_tokens,
+        output_tokens=step.output_tokens,
+        cost_usd=step.cost_usd,
+        steps=(step,),
+    )

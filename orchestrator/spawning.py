@@ -14,7 +14,7 @@ from database.errors import BudgetExceeded, InputError, ModelError
 from database.records import PUBLIC, Document, Run, Step, random_run_id
 from database.store import Store
 from orchestrator.agent_pool import AgentPool
-from orchestrator.model_steps import failed_step, step_of
+from orchestrator.model_steps import failed_step, step_of, with_step
 from orchestrator.ports import ModelsPort
 from orchestrator.resource_pool import in_background
 from orchestrator.routing import GENERALIST
@@ -165,24 +165,16 @@ class Spawner:
         """Keeps the model call of an agent that was made by another one."""
 
         def note(step: Step) -> None:
-            self._store.append(
-                Run(
-                    random_run_id(),
-                    "",
-                    GENERALIST,
-                    kind="task",
-                    started_at=self._clock(),
-                    duration_ms=step.duration_ms,
-                    user_id=author,
-                    audience=audience,
-                    model=step.name,
-                    error=step.error,
-                    input_tokens=step.input_tokens,
-                    output_tokens=step.output_tokens,
-                    cost_usd=step.cost_usd,
-                    steps=(step,),
-                )
+            made = Run(
+                random_run_id(),
+                "",
+                GENERALIST,
+                kind="task",
+                started_at=self._clock(),
+                user_id=author,
+                audience=audience,
             )
+            self._store.append(with_step(made, step))
 
         return note
 

@@ -16,7 +16,7 @@ from orchestrator.settings import Settings
 Status = Literal["ok", "missing", "failed"]
 
 CHECKOUT = Path(__file__).resolve().parent.parent
-PACKAGES = ("agents", "database", "goals", "orchestrator", "slack_interface")
+PACKAGES = ("agents", "command_line", "database", "goals", "orchestrator", "slack_interface")
 
 _TIMEOUT = httpx.Timeout(5.0)
 _ENOUGH_BYTES = 500_000_000

@@ -234,7 +234,8 @@ def test_doctor_says_what_is_missing_and_how_to_get_it(
 
 def test_bolt_does_not_warn_of_the_token_we_read() -> None:
     code = (
-        "import logging, virtuous6; virtuous6._logging(logging.INFO);"
+        "import logging; from command_line.output import log_to_standard_error;"
+        "log_to_standard_error(logging.INFO);"
         "from slack_bolt.async_app import AsyncApp;"
         "from slack_sdk.web.async_client import AsyncWebClient;"
         "AsyncApp(client=AsyncWebClient(token='xoxb-x'), request_verification_enabled=False)"

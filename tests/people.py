@@ -18,7 +18,7 @@ Json = dict[str, Any]
 
 
 async def eventually(
-    condition: Callable[[], Awaitable[Any]], what: str = "condition", timeout: float = 8.0
+    condition: Callable[[], Awaitable[Any]], what: str = "condition", timeout: float = 20.0
 ) -> Any:
     """The condition's value once it is true."""
     try:
@@ -59,8 +59,12 @@ class People:
     async def idle(self) -> None:
         """Return when everything that was sent has arrived, and the bot is done with it."""
         assert self.bot
+        await self.arrived()
+        await asyncio.wait_for(self.bot.idle(), 30)
+
+    async def arrived(self) -> None:
+        """Return when everything that was sent has arrived: what is said next comes behind it."""
         await eventually(self._arrived, "what was sent has arrived")
-        await asyncio.wait_for(self.bot.idle(), 10)
 
     async def _arrived(self) -> bool:
         deliveries = self.workspace.runtime.log.rows(kind="delivery")

@@ -10,7 +10,8 @@ import os
 import signal
 import sys
 from asyncio.subprocess import PIPE, Process
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
@@ -83,6 +84,15 @@ class Executioner:
     def arm(self) -> None:
         self.armed = True
 
+    @contextmanager
+    def during(self, step: str) -> Iterator[None]:
+        """Around a step: its end counts only where its beginning did."""
+        counts = self.armed
+        self.at(step, after=False)
+        yield
+        if counts:
+            self.at(step, after=True)
+
     def at(self, step: str, *, after: bool) -> None:
         point = self._point
         if not self.armed or point is None or (point.step, point.after) != (step, after):
@@ -132,10 +142,8 @@ class Rows(Coordination):
     executioner: Executioner
 
     async def accept(self, event_key: str, thread_key: str, payload: bytes) -> bool:
-        self.executioner.at("accept", after=False)
-        new = await super().accept(event_key, thread_key, payload)
-        self.executioner.at("accept", after=True)
-        return new
+        with self.executioner.during("accept"):
+            return await super().accept(event_key, thread_key, payload)
 
     async def pending(self) -> list[InboxRow]:
         found = await super().pending()
@@ -143,9 +151,8 @@ class Rows(Coordination):
         return found
 
     async def done(self, event_key: str) -> None:
-        self.executioner.at("done", after=False)
-        await super().done(event_key)
-        self.executioner.at("done", after=True)
+        with self.executioner.during("done"):
+            await super().done(event_key)
 
     def note_send(
         self,
@@ -171,9 +178,8 @@ class Rows(Coordination):
         return new
 
     async def note_post(self, post_id: str, state: Any, ts: str | None = None) -> None:
-        self.executioner.at("note-post", after=False)
-        await super().note_post(post_id, state, ts)
-        self.executioner.at("note-post", after=True)
+        with self.executioner.during("note-post"):
+            await super().note_post(post_id, state, ts)
 
 
 def _watch_the_web(executioner: Executioner) -> None:
@@ -181,10 +187,8 @@ def _watch_the_web(executioner: Executioner) -> None:
     call = AsyncWebClient.api_call
 
     async def api_call(self: AsyncWebClient, api_method: str, **more: Any) -> Any:
-        executioner.at(api_method, after=False)
-        answer = await call(self, api_method, **more)
-        executioner.at(api_method, after=True)
-        return answer
+        with executioner.during(api_method):
+            return await call(self, api_method, **more)
 
     AsyncWebClient.api_call = api_call  # type: ignore[method-assign,assignment]
 
@@ -193,9 +197,8 @@ def _watch_the_record(executioner: Executioner) -> None:
     record = AgentOrchestrator.record
 
     async def recorded(self: AgentOrchestrator, finished: ReplyFinished, ts: str | None) -> None:
-        executioner.at("record", after=False)
-        await record(self, finished, ts)
-        executioner.at("record", after=True)
+        with executioner.during("record"):
+            await record(self, finished, ts)
 
     AgentOrchestrator.record = recorded  # type: ignore[method-assign,assignment]
 
@@ -303,7 +306,7 @@ class Nursery:
     async def _asked(self, order: Any) -> str:
         assert self._process.stdin
         self._process.stdin.write(json.dumps(order).encode() + b"\n")
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(60):
             return await self._line()
 
     async def _line(self) -> str:

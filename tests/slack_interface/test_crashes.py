@@ -254,7 +254,7 @@ def test_there_are_enough_of_them() -> None:
 
 @over_both_transports
 @pytest.mark.asyncio(loop_scope="module")
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(300)
 async def test_a_quick_answer(nursery: Nursery, home: Path, transport: Mode) -> None:
     async with mortals(nursery, home, transport) as people:
         asked: list[str] = []
@@ -293,7 +293,7 @@ async def answered_once(
 
 @over_both_transports
 @pytest.mark.asyncio(loop_scope="module")
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(300)
 async def test_an_answer_that_is_seen_while_it_grows(
     nursery: Nursery, home: Path, transport: Mode
 ) -> None:
@@ -310,7 +310,7 @@ async def test_an_answer_that_is_seen_while_it_grows(
 
 @over_both_transports
 @pytest.mark.asyncio(loop_scope="module")
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(300)
 async def test_an_answer_without_streaming(nursery: Nursery, home: Path, transport: Mode) -> None:
     async with mortals(nursery, home, transport, streaming=False) as people:
         people.pause_s = 0.25
@@ -324,7 +324,7 @@ async def test_an_answer_without_streaming(nursery: Nursery, home: Path, transpo
 
 @over_both_transports
 @pytest.mark.asyncio(loop_scope="module")
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(300)
 async def test_a_message_that_is_no_answer(nursery: Nursery, home: Path, transport: Mode) -> None:
     async with mortals(nursery, home, transport) as people:
         asked: list[str] = []
@@ -339,7 +339,7 @@ async def test_a_message_that_is_no_answer(nursery: Nursery, home: Path, transpo
 
 @over_both_transports
 @pytest.mark.asyncio(loop_scope="module")
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(300)
 async def test_a_command_that_is_answered_in_a_thread(
     nursery: Nursery, home: Path, transport: Mode
 ) -> None:
@@ -362,7 +362,7 @@ async def test_a_command_that_is_answered_in_a_thread(
 
 @over_both_transports
 @pytest.mark.asyncio(loop_scope="module")
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(300)
 async def test_the_process_that_takes_up_a_half_answer(
     nursery: Nursery, home: Path, transport: Mode
 ) -> None:
@@ -382,7 +382,7 @@ async def test_the_process_that_takes_up_a_half_answer(
 
 @over_both_transports
 @pytest.mark.asyncio(loop_scope="module")
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(300)
 async def test_a_post_that_is_nobodys_reply(nursery: Nursery, home: Path, transport: Mode) -> None:
     async with mortals(nursery, home, transport) as people:
         rooms = [

@@ -38,7 +38,7 @@ def arrivals(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 @over_both_transports
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(300)
 async def test_a_thousand_deliveries_lead_to_one_answer_each_in_the_threads_order(
     world: World, arrivals: list[str]
 ) -> None:

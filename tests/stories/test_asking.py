@@ -212,12 +212,14 @@ async def test_people_among_themselves_are_left_alone(story: Story) -> None:
 
 
 async def test_quick_messages_in_one_thread_are_answered_in_their_order(story: Story) -> None:
+    slowly = {"streamingProfile": {"ttft": 200}}
     await story.told(
-        *(answer(f"Number {n}.", when=asked(f"question {n}"), latency=20) for n in range(1, 5))
+        *(answer(f"Number {n}.", when=asked(f"question {n}"), **slowly) for n in range(1, 5))
     )
     ts = await story.say("Here is question 1")
 
     for number in range(2, 5):
+        await story.arrived()
         await story.say(f"Here is question {number}", thread=ts)
     replies = await story.replies(ts, count=4)
 

@@ -91,7 +91,7 @@ async def connections_cut(story: Story) -> AsyncIterator[None]:
                 await task
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(300)
 async def test_a_model_slack_and_connections_that_fail_leave_no_message_unanswered(
     unlucky: Story, provider: Trouble
 ) -> None:

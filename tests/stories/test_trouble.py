@@ -158,7 +158,7 @@ async def served(story: Story) -> AsyncIterator[asyncio.subprocess.Process]:
     )  # fmt: skip
     assert process.stdout
     try:
-        async with asyncio.timeout(40):
+        async with asyncio.timeout(90):
             said = ""
             while not (address := re.search(r"http://[\d.]+:\d+", said)):
                 said = (await process.stdout.readline()).decode()
@@ -173,6 +173,7 @@ async def served(story: Story) -> AsyncIterator[asyncio.subprocess.Process]:
         await process.wait()
 
 
+@pytest.mark.timeout(180)
 async def test_what_was_asked_of_a_killed_process_is_answered_by_the_next_one_once(
     quiet_story: Story,
 ) -> None:

@@ -185,7 +185,7 @@ class Mortals(People):
                 counts = [engine.execute(sql.format(t)).fetchone() for t in ("inbox", "outgoing")]
             return not any(count for (count,) in counts)
 
-        await eventually(nothing_waits, "everything is done", timeout=15)
+        await eventually(nothing_waits, "everything is done", timeout=60)
 
     async def said_in(self, ts: str, channel: str = "D0ADA") -> list[Json]:
         """What the assistant has said in a thread, once nothing is on its way."""
@@ -230,7 +230,7 @@ async def mortals(
     nursery: Nursery, home: Path, transport: Mode, *, streaming: bool = True
 ) -> AsyncIterator[Mortals]:
     """A workspace that soon sends again what was not acknowledged."""
-    limits = Limits(ack_s=1.0, retry_after_s=(0.3,) * 40)
+    limits = Limits(ack_s=1.0, retry_after_s=(0.3,) * 200)
     home.mkdir(parents=True)
     async with (
         LocalWorkspace(manifest=MANIFEST, pacing=False, limits=limits) as workspace,

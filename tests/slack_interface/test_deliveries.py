@@ -53,7 +53,7 @@ async def test_a_thousand_deliveries_lead_to_one_answer_each_in_the_threads_orde
 
     await asyncio.gather(*(talk(n, root) for n, root in enumerate(roots)))
     threads = [await world.replies(root, "C0GENERAL", MESSAGES) for root in roots]
-    await eventually(enough_of(arrivals), "the late deliveries", timeout=30)
+    await eventually(enough_of(arrivals), "the late deliveries", timeout=60)
     await world.idle()
 
     keys = {request.text: request.run_id for request in world.orchestrator.requests}

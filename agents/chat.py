@@ -4,7 +4,8 @@ Importing this module takes about 2 s (langchain and openai); `Models` does it o
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import httpx2
@@ -17,8 +18,10 @@ from langchain_core.messages import (
     ToolMessage,
 )
 from langchain_openai import ChatOpenAI
+from pydantic import PrivateAttr
 
 from agents.errors import ModelAnswerMalformed
+from agents.fitting import REFUSALS, blamed, without
 from agents.streaming import AnswerReader
 from agents.turns import ToolCall, Turn
 
@@ -27,14 +30,21 @@ def http_client(keep_alive_s: float) -> httpx2.AsyncClient:
     """The connection pool that all models of a provider share.
 
     openai's aiohttp transport gives all bytes that have arrived in one read, and takes a tenth of
-    the CPU of the default one, which gives each HTTP chunk by itself.
+    the CPU of the default one, which gives each HTTP chunk by itself. With 0 seconds each call has
+    a connection of its own.
     """
     limits = httpx2.Limits(max_connections=1000, keepalive_expiry=keep_alive_s)
-    return openai.DefaultAioHttpClient(limits=limits)
+    headers = None if keep_alive_s else {"Connection": "close"}
+    return openai.DefaultAioHttpClient(limits=limits, headers=headers)
 
 
 class DirectChat(ChatOpenAI):
-    """ChatOpenAI whose streamed answers skip langchain's and openai's object for each chunk."""
+    """ChatOpenAI whose streamed answers skip langchain's and openai's object for each chunk.
+
+    What its server refuses by name it is not asked again.
+    """
+
+    _left_out: frozenset[str] = PrivateAttr(default=frozenset())
 
     async def open(
         self, turns: Sequence[Turn], options: Mapping[str, Any], timeout: httpx2.Timeout
@@ -45,6 +55,21 @@ class DirectChat(ChatOpenAI):
         """
         payload = self._get_request_payload([_message(turn) for turn in turns], **options)
         payload |= {"stream": True, "stream_options": {"include_usage": True}}
+        left_out = self._left_out
+        while True:
+            fitted = without(payload, left_out)
+            try:
+                response = await self._post(fitted, timeout)
+            except openai.APIStatusError as error:
+                option = blamed(error.response.text, fitted)
+                if error.status_code not in REFUSALS or option is None or option in left_out:
+                    raise
+                left_out |= {option}
+            else:
+                self._left_out = left_out
+                return response
+
+    async def _post(self, payload: Mapping[str, Any], timeout: httpx2.Timeout) -> httpx2.Response:
         response: httpx2.Response = await self.root_async_client.post(
             "/chat/completions",
             body=payload,
@@ -56,12 +81,25 @@ class DirectChat(ChatOpenAI):
         return response
 
 
+_BLANK = b" \t\r\n\xef\xbb\xbf"
+_STREAM = re.compile(rb"(?:data|event|id|retry)?:|[dier][a-z]{0,4}\Z")
+"""How a stream of events begins, cut anywhere; a comment begins with a colon."""
+
+
+def _nothing() -> None:
+    """Nobody wants to know."""
+
+
 class OpenAnswer:
-    """One answer that is being read; whoever has it closes it, read to the end or not."""
+    """One answer that is being read; whoever has it closes it, read to the end or not.
+
+    `on_thought` is called whenever the model reasons, which may take long and says nothing.
+    """
 
     def __init__(self, response: httpx2.Response) -> None:
         self.reader = AnswerReader()
         self.calls: tuple[ToolCall, ...] | None = None
+        self.on_thought: Callable[[], None] = _nothing
         self._response = response
         self._chunks = response.aiter_bytes()
 
@@ -73,7 +111,7 @@ class OpenAnswer:
         if self.calls is not None:
             return None
         async for data in self._chunks:
-            if text := self.reader.feed(data):
+            if text := self._fed(data):
                 return text
         rest, self.calls = self.reader.finish()
         return rest or None
@@ -82,22 +120,36 @@ class OpenAnswer:
         """As `read`, and not before there is more than white space, so that an answer without a
         word is found empty while it can still be asked for again.
 
-        Also understands a provider that does not stream.
+        What comes is known by its first bytes, not by its label: there are servers that do not
+        stream, and servers that call a stream anything.
         """
-        kind = self._response.headers.get("content-type", "")
-        if kind.startswith("text/event-stream"):
-            text = await self.read()
-            while text is not None and not self.reader.spoke and self.calls is None:
-                text += await self.read() or ""
-            return text
-        if not kind.startswith("application/json"):
+        start = b""
+        async for data in self._chunks:
+            start = (start + data).lstrip(_BLANK)
+            if start:
+                break
+        if start.startswith((b"{", b"[")):
+            start += b"".join([data async for data in self._chunks])
+            text: str | None = self.reader.read_whole(start)
+            _, self.calls = self.reader.finish()
+            return text or None
+        if start and not _STREAM.match(start):
+            kind = self._response.headers.get("content-type", "") or "no content type"
             raise ModelAnswerMalformed(
-                f"The model server answered with {kind or 'no content type'} instead of a stream "
-                "of events. Check that OPENAI_BASE_URL names an OpenAI-compatible address."
+                f"The model server answered with {kind} instead of a stream of events. Check that "
+                "OPENAI_BASE_URL names an OpenAI-compatible address, usually ending in /v1."
             )
-        text = self.reader.read_whole(await self._response.aread())
-        _, self.calls = self.reader.finish()
-        return text or None
+        text = self._fed(start) or await self.read()
+        while text is not None and not self.reader.spoke and self.calls is None:
+            text += await self.read() or ""
+        return text
+
+    def _fed(self, data: bytes) -> str:
+        before = self.reader.thoughts
+        text = self.reader.feed(data)
+        if self.reader.thoughts > before:
+            self.on_thought()
+        return text
 
     async def aclose(self) -> None:
         """Give the connection back, or cut it when the answer was not read to its end."""

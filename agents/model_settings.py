@@ -14,7 +14,8 @@ class ModelSettings:
 
     `timeout_s` runs until the first token, `silence_s` between tokens. `answer_tokens` limits the
     answers of those who set no limit of their own. `provider` "embedded" has no price. An idle
-    connection is closed after `keep_alive_s`, which is best shorter than the server's own patience.
+    connection is closed after `keep_alive_s`, which is best shorter than the server's own patience;
+    with 0 none is used twice.
     """
 
     base_url: str | None
@@ -59,5 +60,6 @@ class ModelSettings:
             provider="embedded",
             silence_s=120.0,
             answer_tokens=1024,
-            keep_alive_s=4.0,
+            # it promises to keep a connection, and hangs up after each streamed answer
+            keep_alive_s=0.0,
         )

@@ -1,5 +1,6 @@
 from collections.abc import AsyncIterator
 from contextlib import aclosing
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -18,15 +19,20 @@ QUESTION = [Turn("user", "What is the capital of France?")]
 
 
 @pytest.fixture
-async def models() -> AsyncIterator[Models]:
+async def embedded() -> AsyncIterator[EmbeddedModel]:
     """The real tiny model, in this process."""
     models_dir = load_settings().models_dir
     if "tiny" not in installed(models_dir):
         pytest.skip(f"no weights in {models_dir}: run `virtuous6 model pull tiny` first")
-    async with EmbeddedModel(path_of("tiny", models_dir), "tiny") as embedded:
-        opened = Models(embedded.settings)
-        yield opened
-        await opened.aclose()
+    async with EmbeddedModel(path_of("tiny", models_dir), "tiny") as running:
+        yield running
+
+
+@pytest.fixture
+async def models(embedded: EmbeddedModel) -> AsyncIterator[Models]:
+    opened = Models(embedded.settings)
+    yield opened
+    await opened.aclose()
 
 
 async def test_a_real_model_streams_an_answer_in_this_process(models: Models) -> None:
@@ -42,6 +48,14 @@ async def test_a_real_model_streams_an_answer_in_this_process(models: Models) ->
     assert finished.output_tokens is not None
     assert 0 < finished.output_tokens <= 30
     assert finished.cost_usd is None
+
+
+async def test_no_call_meets_a_connection_that_was_hung_up(embedded: EmbeddedModel) -> None:
+    models = Models(replace(embedded.settings, max_retries=0))
+    for number in range(30):
+        events = [e async for e in models.stream(QUESTION, max_tokens=1 + number % 3)]
+        assert isinstance(events[-1], ModelFinished)
+    await models.aclose()
 
 
 async def test_a_grammar_holds_even_a_tiny_model_to_the_form(models: Models) -> None:

@@ -137,8 +137,9 @@ def doctor(json: Json = False) -> None:
     with reported(json):
         from orchestrator.administration import describe_record
         from orchestrator.health import examine, ready
+        from slack_interface.manifest import bot_scopes
 
-        checks = asyncio.run(examine(configured(), describe_record))
+        checks = asyncio.run(examine(configured(), describe_record, bot_scopes()))
         is_ready = ready(checks)
         if json:
             print_json({"ready": is_ready, "checks": [asdict(check) for check in checks]})

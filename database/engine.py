@@ -28,6 +28,12 @@ KEPT_SECONDS = 24 * 3600.0
 _SWEEP_SECONDS = 3600.0
 _SOON_S = 0.5
 
+_OTHER_KEY = (
+    f"{ENGINE} was encrypted with another key. Set VIRTUOUS6_SECRET_KEY to the former one (or put "
+    f"back {KEY_FILE}), or delete {ENGINE} and lose the messages that were not answered yet and "
+    "the workspaces that installed the app."
+)
+
 _DONE = {"inbox": "done_at", "outgoing": "done_at", "sends": "noted_at"}
 
 
@@ -120,14 +126,7 @@ class Engine:
 
     def unseal(self, sealed: bytes) -> bytes:
         """The reverse. Raises ConfigurationError when it was encrypted with another key."""
-        try:
-            return self._fernet.decrypt(sealed)
-        except InvalidToken as error:
-            raise ConfigurationError(
-                f"{ENGINE} was encrypted with another key. Set VIRTUOUS6_SECRET_KEY to "
-                f"the former one (or put back {KEY_FILE}), or delete {ENGINE} and lose the "
-                "messages that were not answered yet."
-            ) from error
+        return _decrypted(self._fernet, sealed)
 
     def unseal_fresh(self, sealed: bytes, max_age: float) -> bytes | None:
         """The same for what strangers hand in: None where it is not ours, or too old."""
@@ -135,6 +134,23 @@ class Engine:
             return self._fernet.decrypt_at_time(sealed, int(max_age), int(self.clock()))
         except InvalidToken:
             return None
+
+
+def opened(home: Path, secret_key: str | None, sealed: bytes) -> bytes:
+    """What was encrypted in this home, while nobody need have opened the file.
+
+    Raises ConfigurationError when it was encrypted with another key.
+    """
+    if not secret_key and not (home / KEY_FILE).exists():
+        raise ConfigurationError(_OTHER_KEY)
+    return _decrypted(_fernet(home, secret_key), sealed)
+
+
+def _decrypted(fernet: Fernet, sealed: bytes) -> bytes:
+    try:
+        return fernet.decrypt(sealed)
+    except InvalidToken as error:
+        raise ConfigurationError(_OTHER_KEY) from error
 
 
 class _GroupCommit:

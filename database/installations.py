@@ -1,10 +1,12 @@
 """Who installed the app, with the tokens they gave: rows of the engine database, encrypted."""
 
+import contextlib
 import json
 import sqlite3
 from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
 
-from database.engine import Engine
+from database.engine import ENGINE, Engine, opened
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +26,26 @@ class Installation:
     installer: str = ""
     scopes: tuple[str, ...] = ()
     installed_at: float = 0.0
+
+
+def read_installations(home: Path, secret_key: str | None = None) -> list[Installation]:
+    """Those on disk, while nobody need have opened the file; changes nothing.
+
+    Raises ConfigurationError when they were encrypted with another key.
+    """
+    if not (home / ENGINE).is_file():
+        return []
+    with contextlib.closing(sqlite3.connect(f"file:{home / ENGINE}?mode=ro", uri=True)) as file:
+        try:
+            rows = file.execute("SELECT sealed FROM installations ORDER BY holder").fetchall()
+        except sqlite3.DatabaseError:
+            return []  # older, or damaged: `db check` says so
+    return [_read(opened(home, secret_key, sealed)) for (sealed,) in rows]
+
+
+def _read(text: bytes) -> Installation:
+    fields = json.loads(text)
+    return Installation(**{**fields, "scopes": tuple(fields["scopes"])})
 
 
 class InstallationRows:
@@ -119,5 +141,4 @@ class InstallationRows:
         return None if found is None else found.decode()
 
     def _opened(self, sealed: bytes) -> Installation:
-        fields = json.loads(self._engine.unseal(sealed))
-        return Installation(**{**fields, "scopes": tuple(fields["scopes"])})
+        return _read(self._engine.unseal(sealed))

@@ -3,37 +3,23 @@
 import importlib.util
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import httpx
 
+from agents.mcp_tools import check_mcp_config
 from agents.weights import installed
+from database.errors import ConfigurationError
 from orchestrator import supabase
+from orchestrator.check import Check as Check
 from orchestrator.settings import Settings
-
-Status = Literal["ok", "missing", "failed"]
+from orchestrator.slack_health import slack
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 PACKAGES = ("agents", "command_line", "database", "goals", "orchestrator", "slack_interface")
 
 _TIMEOUT = httpx.Timeout(5.0)
 _ENOUGH_BYTES = 500_000_000
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One thing that was looked at; `advice` says what to do where it is not ok.
-
-    `needed` tells whether the assistant cannot run without it.
-    """
-
-    name: str
-    status: Status
-    detail: str
-    advice: str = ""
-    needed: bool = True
 
 
 def shadowed(find: Callable[[str], Path | None] | None = None) -> list[Check]:
@@ -51,16 +37,19 @@ def shadowed(find: Callable[[str], Path | None] | None = None) -> list[Check]:
     ]
 
 
-async def examine(settings: Settings, record: Callable[[Path], str]) -> list[Check]:
+async def examine(
+    settings: Settings, record: Callable[[Path], str], scopes: Sequence[str] = ()
+) -> list[Check]:
     """Look at everything; asks Slack and the model's provider, changes nothing.
 
-    `record` describes the database under the home, or raises OSError or ValueError.
+    `record` describes the database under the home, or raises OSError or ValueError. `scopes` are
+    what the app needs to be allowed in a workspace.
     """
     async with httpx.AsyncClient(timeout=_TIMEOUT) as client:
         return [
             *(shadowed() or [Check("packages", "ok", f"all from {CHECKOUT}")]),
-            await _slack(settings, client),
-            _transport(settings),
+            *await slack(settings, client, scopes),
+            *_mcp(settings),
             await _model(settings, client),
             _weights(settings),
             _disk(settings),
@@ -79,51 +68,18 @@ async def _supabase(settings: Settings) -> list[Check]:
     return [Check("Supabase", "failed", "; ".join(found["problems"]), advice, needed=False)]
 
 
-async def _slack(settings: Settings, client: httpx.AsyncClient) -> Check:
-    name = "Slack"
-    if settings.slack_bot_token is None:
-        return Check(
-            name,
-            "missing",
-            "SLACK_BOT_TOKEN is not set",
-            "Connect a workspace as the README says, or run `virtuous6 demo`.",
-            needed=False,
-        )
-    token = settings.slack_bot_token.get_secret_value()
-    url = settings.slack_api_url.rstrip("/") + "/auth.test"
+def _mcp(settings: Settings) -> list[Check]:
+    if settings.virtuous6_mcp_config is None:
+        return []
     try:
-        answer = (await client.post(url, headers={"Authorization": f"Bearer {token}"})).json()
-    except (httpx.HTTPError, ValueError) as error:
-        return Check(
-            name,
-            "failed",
-            f"{settings.slack_api_url} does not answer ({type(error).__name__})",
-            "Check the network, a proxy, or SLACK_API_URL.",
-        )
-    if answer.get("ok"):
-        return Check(name, "ok", f"{answer.get('team')} ({answer.get('team_id')})")
-    return Check(
-        name,
-        "failed",
-        f"Slack refuses the token: {answer.get('error')}",
-        "Copy the bot token again (OAuth & Permissions) into SLACK_BOT_TOKEN.",
-    )
-
-
-def _transport(settings: Settings) -> Check:
-    name = "Socket Mode"
-    if settings.slack_app_token is not None:
-        return Check(name, "ok", "SLACK_APP_TOKEN is set")
-    if settings.slack_signing_secret is not None:
-        return Check("HTTP mode", "ok", "SLACK_SIGNING_SECRET is set: `serve --mode http`")
-    return Check(
-        name,
-        "missing",
-        "SLACK_APP_TOKEN is not set",
-        "Make an app-level token with connections:write (Basic Information), or set "
-        "SLACK_SIGNING_SECRET for `serve --mode http`.",
-        needed=settings.slack_bot_token is not None,
-    )
+        servers = check_mcp_config(settings.virtuous6_mcp_config.expanduser())
+    except ConfigurationError as error:
+        return [Check("MCP", "failed", "the configuration cannot be used", str(error))]
+    problems = [server.problem for server in servers if server.problem]
+    if problems:
+        advice = " ".join(problems)
+        return [Check("MCP", "failed", f"{len(problems)} of {len(servers)} servers", advice)]
+    return [Check("MCP", "ok", ", ".join(server.name for server in servers))]
 
 
 async def _model(settings: Settings, client: httpx.AsyncClient) -> Check:

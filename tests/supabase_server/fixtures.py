@@ -1,23 +1,26 @@
 """A project at Supabase's lite server for tests: import both fixtures into a conftest."""
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
 from database import supabase_schema
 from database.supabase_client import SupabaseClient
-from tests.supabase_server.server import SupabaseServer
+from tests.supabase_server.server import OwnStack, SupabaseServer, server_of
 
+_ENVIRONMENT = dict(os.environ)
+"""As it is before tests are kept from the developer's keys."""
 _DELETES = """
 select string_agg(format('delete from %I.%I', schemaname, tablename), '; ') from pg_tables
 where schemaname = 'public'"""
 
 
 @pytest.fixture(scope="session")
-def supabase_server() -> Iterator[SupabaseServer]:
+def supabase_server() -> Iterator[SupabaseServer | OwnStack]:
     """One server for all tests of a process, with our migrations."""
-    with SupabaseServer() as server:
+    with server_of(_ENVIRONMENT) as server:
         asyncio.run(supabase_schema.migrate(server.database_url))
         server.start_rest()
         yield server

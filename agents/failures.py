@@ -4,6 +4,7 @@ The texts of providers can repeat a part of the API key, so the original error i
 what is quoted of it is scrubbed and short. Importing this module imports openai.
 """
 
+import math
 import re
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -18,9 +19,11 @@ from agents.errors import (
     ModelRateLimited,
     ModelRefusedKey,
     ModelRefusedRequest,
+    ModelRefusedTools,
     ModelTimeout,
     ModelUnavailable,
 )
+from agents.fitting import NO_TOOLS, TOO_LONG
 from agents.streaming import ProviderReported
 
 OUTSIDE = (ProviderReported, openai.OpenAIError, httpx2.HTTPError, aiohttp.ClientError, OSError)
@@ -28,7 +31,6 @@ OUTSIDE = (ProviderReported, openai.OpenAIError, httpx2.HTTPError, aiohttp.Clien
 
 _QUOTED_CHARACTERS = 300
 _KEYS = re.compile(r"\b(?:sk|pk|rk|gsk|xai|key)[-_][\w*.-]{6,}|Bearer\s+\S+", re.IGNORECASE)
-_TOO_LONG = ("context_length_exceeded", "exceed_context_size", "context size", "prompt is too long")
 _SICK_CODES = ("server_error", "overloaded", "unavailable", "timeout")
 
 
@@ -51,20 +53,26 @@ def _status(error: openai.APIStatusError, model: str, secret: str) -> ModelFailu
         )
     if status == 429:
         return _rate_limited(error, model)
+    if status in (404, 405) and _nothing_there(error.body):
+        return ModelRefusedRequest(
+            f"Nothing answers for {model} at this address (HTTP {status}). Check OPENAI_BASE_URL: "
+            "it usually ends in /v1."
+        )
     if status in (408, 409) or status >= 500:
         return ModelUnavailable(
-            f"The server of {model} failed (HTTP {status}): {said} Try again in a moment."
+            f"The server of {model} failed (HTTP {status}){said} Try again in a moment."
         )
     return _refused(model, f"HTTP {status}", said)
 
 
 def _refused(model: str, code: str, said: str) -> ModelRefusedRequest:
-    if any(sign in said for sign in _TOO_LONG):
+    if TOO_LONG.search(said):
         return ModelContextTooLong(
             f"The conversation is too long for {model}. Start a new thread, or ask about less."
         )
-    return ModelRefusedRequest(
-        f"The provider did not accept the request for {model} ({code}): {said} Check the model's "
+    kind = ModelRefusedTools if NO_TOOLS.search(said) else ModelRefusedRequest
+    return kind(
+        f"The provider did not accept the request for {model} ({code}){said} Check the model's "
         "name (VIRTUOUS6_MODEL, VIRTUOUS6_FAST_MODEL) and the agent's settings."
     )
 
@@ -86,13 +94,15 @@ def retry_after(headers: httpx2.Headers) -> float | None:
     """Seconds to wait by `retry-after-ms` or `retry-after` (seconds or a date), at least 0."""
     for name, unit in (("retry-after-ms", 1000.0), ("retry-after", 1.0)):
         try:
-            return max(0.0, float(headers[name]) / unit)
+            seconds = float(headers[name]) / unit
         except (KeyError, ValueError):
             continue
+        return max(0.0, seconds) if math.isfinite(seconds) else None
     try:
         moment = parsedate_to_datetime(headers["retry-after"])
     except (KeyError, ValueError):
         return None
+    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
     return max(0.0, (moment - datetime.now(UTC)).total_seconds())
 
 
@@ -119,19 +129,31 @@ def _reported(error: ProviderReported, model: str, secret: str) -> ModelFailure:
     if "rate_limit" in error.code or error.code == "429":
         return ModelRateLimited(f"The provider of {model} asks us to slow down. Try again soon.")
     if error.code.startswith("5") or any(sign in error.code for sign in _SICK_CODES):
-        return ModelUnavailable(f"The server of {model} failed: {said} Try again in a moment.")
+        return ModelUnavailable(f"The server of {model} failed{said} Try again in a moment.")
     return _refused(model, error.code or "error", said)
 
 
 def _words(error: openai.APIStatusError) -> str:
     body = error.body
     if isinstance(body, dict):
-        return " ".join(str(body[key]) for key in ("message", "code", "type") if body.get(key))
-    return error.message
+        said = [str(body[key]) for key in ("message", "code", "type", "detail") if body.get(key)]
+        return " ".join(said)
+    text = body.strip() if isinstance(body, str) else ""
+    return "" if text.startswith("<") else text
+
+
+def _nothing_there(body: object) -> bool:
+    """Whether a web server says that it has no such page, and no model server speaks of a model."""
+    said = body.get("detail") or body.get("message") if isinstance(body, dict) else body
+    text = said.strip().lower() if isinstance(said, str) else ""
+    return not text or text.startswith("<") or text in ("not found", "404 page not found")
 
 
 def _quote(text: str, secret: str) -> str:
+    """A provider's words as the end of a sentence of ours."""
     if secret:
         text = text.replace(secret, "[key]")
     text = " ".join(_KEYS.sub("[key]", text).split())[:_QUOTED_CHARACTERS]
-    return text if text.endswith((".", "!", "?")) else f"{text}."
+    if not text:
+        return "."
+    return f": {text}" if text.endswith((".", "!", "?")) else f": {text}."

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from agents import tool_schema
-from agents.errors import ModelAnswerMalformed, ModelRefusedRequest
+from agents.errors import ModelAnswerMalformed, ModelRefusedRequest, ModelRefusedTools
 from agents.model_settings import ModelSettings
 from agents.turns import (
     ModelEvent,
@@ -46,6 +46,7 @@ class Models:
         self.settings = settings
         self._provider = Provider(settings)
         self._strict_schema = strict_schema
+        self._without_tools: set[str] = set()
 
     def resolve(self, model: str) -> str:
         """The provider's name of "strong", "fast" or a model named outright."""
@@ -69,13 +70,12 @@ class Models:
             ModelFailure: see `agents.errors`; retried only before the first token.
         """
         name, options = self.resolve(model), self._options(temperature, max_tokens)
-        if not self.settings.native_tools:
-            if tools:
-                return self._with_schema_tools(turns, name, options, tools)
-            turns = tool_schema.as_text(turns)
-        elif tools:
-            options["tools"] = [_function(tool) for tool in tools]
-        return self._provider.stream(turns, name, options)
+        if not tools:
+            told = turns if self._native(name) else tool_schema.as_text(turns)
+            return self._provider.stream(told, name, options)
+        if not self._native(name):
+            return self._with_schema_tools(turns, name, options, tools)
+        return self._with_native_tools(turns, name, options, tools)
 
     async def structured(
         self,
@@ -96,7 +96,7 @@ class Models:
         name, options = self.resolve(model), self._options(temperature, max_tokens)
         options["response_format"] = self._format(schema)
         conversation = list(turns)
-        if not self.settings.native_tools:
+        if not self._native(name):
             conversation = tool_schema.as_text(turns)
         took: ModelFinished | None = None
         problem = ""
@@ -117,6 +117,31 @@ class Models:
         """Close the connections."""
         await self._provider.aclose()
 
+    def _native(self, model: str) -> bool:
+        return self.settings.native_tools and model not in self._without_tools
+
+    async def _with_native_tools(
+        self,
+        turns: Sequence[Turn],
+        model: str,
+        options: dict[str, Any],
+        tools: Sequence[ToolSpec],
+    ) -> AsyncGenerator[ModelEvent, None]:
+        asked, begun = options | {"tools": [_function(tool) for tool in tools]}, False
+        try:
+            async with aclosing(self._provider.stream(turns, model, asked)) as events:
+                async for event in events:
+                    begun = True
+                    yield event
+            return
+        except ModelRefusedTools:
+            if begun:
+                raise
+            self._without_tools.add(model)
+        async with aclosing(self._with_schema_tools(turns, model, options, tools)) as events:
+            async for event in events:
+                yield event
+
     async def _with_schema_tools(
         self,
         turns: Sequence[Turn],
@@ -124,8 +149,13 @@ class Models:
         options: dict[str, Any],
         tools: Sequence[ToolSpec],
     ) -> AsyncGenerator[ModelEvent, None]:
-        call, took = await self._choose(turns, model, tools)
-        if call is not None and not tool_schema.already_made(call, turns):
+        try:
+            call, took = await self._choose(turns, model, tools)
+        except ModelAnswerMalformed:
+            if not self.settings.native_tools:
+                raise
+            call, took = None, None  # nothing holds such a server to a schema: no tool then
+        if call is not None and took is not None and not tool_schema.already_made(call, turns):
             yield ToolCallsRequested((call,))
             yield replace(took, finish_reason="tool_calls")
             return

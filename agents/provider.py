@@ -6,6 +6,7 @@ Importing this module takes about 2 s (langchain and openai); `Models` does it o
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import httpx2
@@ -109,9 +110,10 @@ class Provider:
     ) -> tuple[OpenAnswer, str | None]:
         answer = None
         try:
-            async with asyncio.timeout(self._settings.timeout_s):
+            async with asyncio.timeout(self._settings.timeout_s) as patience:
                 chat = self._chat(model)
                 answer = OpenAnswer(await chat.open(turns, options, self._http_timeout))
+                answer.on_thought = partial(_go_on, patience, self._settings.timeout_s)
                 return answer, await answer.read_first()
         except BaseException as error:
             if answer is not None:
@@ -123,7 +125,8 @@ class Provider:
 
     async def _next(self, answer: OpenAnswer, model: str) -> str | None:
         try:
-            async with asyncio.timeout(self._settings.silence_s):
+            async with asyncio.timeout(self._settings.silence_s) as patience:
+                answer.on_thought = partial(_go_on, patience, self._settings.silence_s)
                 return await answer.read()
         except OUTSIDE as error:
             failure = translated(error, model=model, secret=self._secret)
@@ -157,6 +160,11 @@ class Provider:
             first_token_ms=first_ms,
             finish_reason=answer.reader.finish_reason,
         )
+
+
+def _go_on(patience: asyncio.Timeout, seconds: float) -> None:
+    """A model that reasons is at work."""
+    patience.reschedule(asyncio.get_running_loop().time() + seconds)
 
 
 def _patience(error: Exception) -> bool | float:

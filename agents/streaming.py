@@ -27,9 +27,23 @@ class Usage:
 
 @dataclass(slots=True)
 class _PartialCall:
+    index: int | None
     id: str = ""
     name: str = ""
     arguments: list[str] = field(default_factory=list)
+
+    def goes_on(self, index: int | None, id_: str, name: str) -> bool:
+        """Whether a piece belongs to this call.
+
+        Some servers send each call whole without an index, some give all calls the index 0, some
+        repeat the id or the name in each piece, and some invent a new id for each.
+        """
+        if index != self.index:
+            return False
+        if id_ and self.id and index is None:
+            return id_ == self.id
+        said_again = name == self.name and id_ == self.id and bool(id_ or index is not None)
+        return not name or not self.name or said_again
 
 
 class ProviderReported(Exception):
@@ -60,15 +74,20 @@ class EventLines:
 
 
 class AnswerReader:
-    """Reads one answer piece by piece, and knows at the end whether it is whole."""
+    """Reads one answer piece by piece, and knows at the end whether it is whole.
+
+    `thoughts` counts the pieces of reasoning, which are a sign of life and nothing to say.
+    """
 
     def __init__(self) -> None:
         self.usage: Usage | None = None
         self.finish_reason: str | None = None
         self.spoke = False
+        self.thoughts = 0
         self._lines = EventLines()
         self._done = False
-        self._calls: dict[int, _PartialCall] = {}
+        self._trouble: ModelAnswerMalformed | ProviderReported | None = None
+        self._calls: list[_PartialCall] = []
 
     def feed(self, data: bytes) -> str:
         """The text that `data` adds; tool calls are kept for `finish`.
@@ -90,7 +109,7 @@ class AnswerReader:
         text = self._read(self._lines.rest())
         if not self._done and self.finish_reason is None:
             raise cut()
-        calls = tuple(_whole(call) for _, call in sorted(self._calls.items()))
+        calls = tuple(map(_whole, sorted(self._calls, key=lambda call: call.index or 0)))
         if not calls and not self.spoke:
             raise ModelAnswerEmpty(_EMPTY.get(self.finish_reason or "", _EMPTY[""]))
         return text, calls
@@ -101,32 +120,41 @@ class AnswerReader:
         return self._take(_loads(body), "message")
 
     def _read(self, payloads: Iterator[bytes]) -> str:
-        text = []
-        for payload in payloads:
-            if payload == _DONE:
-                self._done = True
-            elif payload:
-                text.append(self._take(_loads(payload), "delta"))
-        return "".join(text)
+        if self._trouble:
+            raise self._trouble
+        text = ""
+        try:
+            for payload in payloads:
+                if payload == _DONE:
+                    self._done = True
+                elif payload:
+                    text += self._take(_loads(payload), "delta")
+        except (ModelAnswerMalformed, ProviderReported) as trouble:
+            if not text:
+                raise
+            self._trouble = trouble  # once what came before it has been said
+        return text
 
     def _take(self, event: Any, key: str) -> str:
         try:
-            if event.get("error"):
-                raise _reported(event["error"])
+            if event.get("error") or event.get("object") == "error":
+                raise _reported(event.get("error") or event)
             if event.get("usage"):
-                self.usage = _usage(event["usage"])
+                self.usage = _usage(event["usage"]) or self.usage
             if not event.get("choices"):
                 return ""
             choice = event["choices"][0]
             self.finish_reason = choice.get("finish_reason") or self.finish_reason
-            return self._said(choice.get(key) or {})
+            # some servers that do not stream send their whole message as an event
+            return self._said(choice.get(key if key in choice else "message") or {})
         except (AttributeError, KeyError, TypeError, ValueError, IndexError):
             raise _malformed() from None
 
     def _said(self, delta: Mapping[str, Any]) -> str:
         for call in delta.get("tool_calls") or ():
             self._add_call(call)
-        text: str = delta.get("content") or ""
+        self.thoughts += bool(delta.get("reasoning_content") or delta.get("reasoning"))
+        text = _text(delta.get("content"))
         if delta.get("refusal"):
             self.finish_reason = "refusal"
             text += delta["refusal"]
@@ -134,14 +162,19 @@ class AnswerReader:
         return text
 
     def _add_call(self, delta: Mapping[str, Any]) -> None:
-        # some servers leave the index out and send each call whole
-        index = delta.get("index")
-        call = self._calls.setdefault(len(self._calls) if index is None else index, _PartialCall())
         function = delta.get("function") or {}
-        call.id = delta.get("id") or call.id
-        call.name = function.get("name") or call.name
-        if function.get("arguments"):
-            call.arguments.append(function["arguments"])
+        index, id_, name = delta.get("index"), delta.get("id") or "", function.get("name") or ""
+        for call in reversed(self._calls):
+            if call.goes_on(index, id_, name):
+                break
+        else:
+            call = _PartialCall(index)
+            self._calls.append(call)
+        call.id = call.id or id_
+        call.name = name or call.name
+        if arguments := function.get("arguments"):
+            is_text = isinstance(arguments, str)
+            call.arguments.append(arguments if is_text else orjson.dumps(arguments).decode())
 
 
 _EMPTY = {
@@ -180,9 +213,18 @@ def _reported(error: Any) -> ProviderReported:
     return ProviderReported(str(code), str(error.get("message") or ""))
 
 
-def _usage(usage: Mapping[str, Any]) -> Usage:
+def _text(content: Any) -> str:
+    """What was said, also where it comes as a list of parts."""
+    if not isinstance(content, list):
+        return content or ""
+    return "".join(part["text"] for part in content if part.get("type", "text") == "text")
+
+
+def _usage(usage: Mapping[str, Any]) -> Usage | None:
+    """None where it does not say; nobody's answer is lost for that."""
     cached = (usage.get("prompt_tokens_details") or {}).get("cached_tokens") or 0
-    return Usage(int(usage["prompt_tokens"]), int(usage.get("completion_tokens") or 0), int(cached))
+    read, written = usage.get("prompt_tokens"), usage.get("completion_tokens")
+    return None if read is None else Usage(int(read), int(written or 0), int(cached))
 
 
 def _whole(call: _PartialCall) -> ToolCall:

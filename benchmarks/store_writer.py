@@ -12,6 +12,8 @@ import time
 import uuid
 from pathlib import Path
 
+import structlog
+
 from database.records import Fact, Message, Run, Step
 from database.store import Store
 from database.supabase_client import SupabaseClient
@@ -64,6 +66,7 @@ async def sent(store: Store) -> None:
 
 async def main() -> None:
     """Write, wait, say so."""
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     home, url, key, first, count, per_second = sys.argv[1:]
     client = None if url == "-" else SupabaseClient(url, key)
     store = Store.open(Path(home), WORKSPACE, client)

@@ -4,8 +4,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Protocol
 
+import structlog
+
 from database.installations import Installation
 from slack_interface.incoming import Json
+
+log = structlog.get_logger()
 
 
 class Ledger(Protocol):
@@ -80,12 +84,14 @@ class Origin:
 class Installations:
     """The index of accounts in memory; what is on disk is read by `load`.
 
-    `only_own`: there is the environment's workspace and no other, so that all that comes is its.
+    `alone`: nobody can install the app by OAuth, so that all that comes is the environment's
+    workspace's, however it is named: Slack names it rightly, others who speak like Slack may not.
     """
 
-    def __init__(self, ledger: Ledger, *, only_own: bool = False) -> None:
+    def __init__(self, ledger: Ledger, *, alone: bool = False) -> None:
         self._ledger = ledger
-        self._only_own = only_own
+        self._alone = alone
+        self._guessed = False
         self._began = ledger.clock()
         self._own: dict[str, Account] = {}
         self._installed: dict[str, Installation] = {}
@@ -151,21 +157,32 @@ class Installations:
 
     def account(self, origin: Origin) -> Account | None:
         """The workspace that something belongs to; None where we were never let in."""
+        return self._named(origin) or self._only(origin)
+
+    def _named(self, origin: Origin) -> Account | None:
         for team_id in origin.team_ids:
             if found := self._account(team_id):
                 return found
         whole = self._whole(origin)
-        if whole and origin.team_ids:
-            return _account_of(whole, origin.team_ids[0])
-        own = next(iter(self._own), "") if self._only_own else ""
-        return self._account(own)
+        return _account_of(whole, origin.team_ids[0]) if whole and origin.team_ids else None
+
+    def _only(self, origin: Origin) -> Account | None:
+        """The one workspace there is, for what names none or cannot be of any other."""
+        known = list(self.accounts())
+        unnamed = not origin.team_ids and not origin.enterprise_id
+        if len(known) != 1 or not (unnamed or self._alone):
+            return None
+        if not self._guessed:
+            self._guessed = True
+            log.debug("taken_for_ours", named=origin.team_ids, ours=known[0].team_id)
+        return known[0]
 
     def holder(self, origin: Origin) -> str:
         """Whose installation something is about that is about no single workspace; '' for none."""
         whole = self._whole(origin)
         if whole and not any(team in self._installed for team in origin.team_ids):
             return whole.holder
-        account = self.account(origin)
+        account = self._named(origin)
         return (account.holder or account.team_id) if account else ""
 
     def _whole(self, origin: Origin) -> Installation | None:

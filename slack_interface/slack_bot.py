@@ -20,7 +20,6 @@ from slack_interface.oauth import InstallPages, OAuthApp
 from slack_interface.renewing import Renewals
 from slack_interface.socket_mode import SocketMode
 from slack_interface.switchboard import Switchboard
-from slack_interface.transport import is_slack
 from slack_interface.web_client import (
     Identity,
     WorkspaceClient,
@@ -112,9 +111,7 @@ class SlackBot:
     ) -> None:
         self._settings = settings
         self._ledger = ledger
-        # Slack always says whose something is; others who speak like Slack may not.
-        only_own = not is_slack(settings.slack_api_url) and not settings.slack_client_id
-        self._installations = Installations(ledger, only_own=only_own)
+        self._installations = Installations(ledger, alone=not settings.slack_client_id)
         self._switchboard = Switchboard(
             self._installations, furnish, self._client_for, self._sent_away
         )

@@ -269,7 +269,6 @@ async def test_each_kind_of_payload_finds_its_workspace(here: House, payload: Js
     [
         {"type": "event_callback", "team_id": "T0ELSEWHERE"},
         {"type": "event_callback", "team_id": GRID, "enterprise_id": GRID},
-        {"type": "event_callback"},
         {"command": "/metrics", "team_id": "T0ELSEWHERE", "enterprise_id": BETA},
     ],
 )
@@ -279,14 +278,24 @@ async def test_what_belongs_to_nobody_is_nobodys(here: House, payload: Json) -> 
     assert index.account(origin_of(payload)) is None
 
 
-async def test_a_server_that_tells_no_workspaces_apart_has_one_only(here: House) -> None:
-    index = Installations(here.ledger, only_own=True)
-    nowhere = origin_of({"type": "event_callback", "team_id": "T0ELSEWHERE"})
-    assert index.account(nowhere) is None
-    own = index.add_own(ACME, "xoxb-1")
-    assert index.account(nowhere) == index.account(origin_of({})) == own
-    index.drop(ACME)
-    assert index.account(nowhere) is None
+@pytest.mark.parametrize("payload", [{}, {"team_id": "T0OTHER"}, {"enterprise_id": "E0OTHER"}])
+async def test_where_nobody_can_install_the_app_all_that_comes_is_the_one_workspaces(
+    here: House, payload: Json
+) -> None:
+    alone, open_to_all = Installations(here.ledger, alone=True), Installations(here.ledger)
+    origin = origin_of(payload)
+    for index in (alone, open_to_all):
+        assert index.account(origin) is None
+        index.add_own(ACME, "xoxb-1")
+    found = alone.account(origin)
+    assert found is not None
+    assert found.team_id == ACME
+    assert (open_to_all.account(origin) is None) == bool(payload), "no name, no doubt"
+    assert alone.holder(origin) == "", "only a workspace that is named sends us away"
+    assert alone.holder(origin_of({"team_id": ACME})) == ACME
+    for index in (alone, open_to_all):
+        index.learn(Installation(BETA, BETA, "xoxb-2"))
+        assert index.account(origin) is None, "there are two now"
 
 
 async def test_two_workspaces_are_answered_each_with_its_own_token(

@@ -15,6 +15,7 @@ from typing import Annotated, Any
 import typer
 
 from command_line.agents import agents_app, policy_app
+from command_line.outbox import outbox_app
 from command_line.output import (
     Json,
     configured,
@@ -67,7 +68,7 @@ app = typer.Typer(
 model_app = typer.Typer(no_args_is_help=True, help="Weights of the embedded model.")
 for name, group in (
     ("model", model_app), ("db", db_app), ("runs", runs_app), ("agents", agents_app),
-    ("policy", policy_app),
+    ("policy", policy_app), ("outbox", outbox_app),
 ):  # fmt: skip
     app.add_typer(group, name=name)
 

@@ -11,6 +11,7 @@ from database.backend import Backend
 from database.errors import InputError
 from database.known import Kept
 from database.outbox import MAX_ROWS
+from database.outbox_rows import OutboxRows
 from database.policy_rows import PolicyRows
 from database.records import (
     PUBLIC,
@@ -91,6 +92,11 @@ class Store:
     async def close(self) -> None:
         """Let go of the file; everything appended stays."""
         await self._backend.close()
+
+    @property
+    def outbox(self) -> OutboxRows:
+        """What is on its way to Supabase, and what was refused there."""
+        return OutboxRows(self._local.file, self.workspace)
 
     async def health(self) -> RecordHealth:
         """How far the local record and the one at Supabase are apart."""

@@ -62,10 +62,11 @@ async def _supabase(settings: Settings) -> list[Check]:
     found = await supabase.described(settings)
     if found is None:
         return []
-    if found["ok"]:
+    problems = [*found["problems"], *await supabase.behind(settings)]
+    if not problems:
         return [Check("Supabase", "ok", f"the record is there, at {found['version']}")]
-    advice = "See `virtuous6 db check` and supabase/README.md."
-    return [Check("Supabase", "failed", "; ".join(found["problems"]), advice, needed=False)]
+    advice = "See `virtuous6 db check`, `virtuous6 outbox list` and supabase/README.md."
+    return [Check("Supabase", "failed", "; ".join(problems), advice, needed=False)]
 
 
 def _mcp(settings: Settings) -> list[Check]:

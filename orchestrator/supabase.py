@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 from database.errors import ConfigurationError, VirtuousError
+from database.store import Store
 from orchestrator.settings import Settings
 
 # Supabase's library and Postgres's take 0.6 s to import: only where they are used.
@@ -77,6 +78,19 @@ def sentences(report: "SchemaReport") -> list[str]:
         found.append(f"lacks {', '.join(report.missing)}: run `virtuous6 db migrate`")
     if report.newer:
         found.append(f"was brought to {report.version} by a newer version: update this program")
+    return found
+
+
+async def behind(settings: Settings) -> list[str]:
+    """What somebody should know of what waits here for Supabase; asks nothing of Supabase."""
+    found = []
+    async with connected(settings) as client:
+        for workspace in Store.workspaces(settings.home) if client else ():
+            store = Store.open(settings.home, workspace, client)
+            try:
+                found += [f"{workspace}: {words}" for words in (await store.health()).warnings]
+            finally:
+                await store.close()
     return found
 
 

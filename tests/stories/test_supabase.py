@@ -1,5 +1,7 @@
 """The record at Supabase (lite, for the tests): everything gets there; away, nobody notices."""
 
+import asyncio
+import json
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +10,9 @@ from pydantic import SecretStr
 from typer.testing import CliRunner
 
 from database.errors import RecordAway
+from database.records import Run, RunQuery
+from database.store import Store
+from database.supabase_client import SupabaseClient
 from tests.model_server.server import answer
 from tests.people import ADA, eventually
 from tests.stories.story import Story, asked
@@ -97,6 +102,7 @@ def test_the_command_line_brings_the_schema_and_checks_it(
     monkeypatch.setenv("SUPABASE_DB_URL", supabase.database_url)
     assert "Supabase: up to date" in run("db", "migrate")
     assert "Supabase: ok" in run("db", "check")
+    assert "ok       Supabase" in CliRunner().invoke(app, ["doctor"]).output
     with supabase.connect() as connection:
         connection.execute("create policy planted on public.runs for select using (true)")
         try:
@@ -105,3 +111,35 @@ def test_the_command_line_brings_the_schema_and_checks_it(
             connection.execute("drop policy planted on public.runs")
     supabase.stop_rest()
     assert "cannot be reached" in run("db", "check", status=1)
+    assert "failed   Supabase" in CliRunner().invoke(app, ["doctor"]).output
+
+
+async def test_the_command_line_shows_what_is_refused_and_offers_it_again(
+    home: Path, supabase: SupabaseServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def run(*words: str) -> str:
+        result = await asyncio.to_thread(CliRunner().invoke, app, words)
+        assert result.exit_code == 0, result.output
+        return result.output
+
+    assert "not configured" in await run("outbox", "list")
+    client = SupabaseClient(supabase.url, supabase.secret_key)
+    store = Store.open(home, "T1", client)
+    with supabase.connect() as connection:
+        connection.execute("alter table runs add constraint planted check (agent <> 'bad')")
+        try:
+            store.append(Run("r1", "hello", "bad"), Run("r2", "hello", "good"))
+            await store.runs(RunQuery())
+            await store.close()
+        finally:
+            connection.execute("alter table runs drop constraint planted")
+    await client.close()
+    monkeypatch.setenv("SUPABASE_URL", supabase.url)
+    monkeypatch.setenv("SUPABASE_SERVICE_ROLE_KEY", supabase.secret_key)
+    shown = json.loads(await run("outbox", "list", "--json"))
+    assert (shown["waiting"], shown["refused"]) == (0, 1)
+    assert [(r["table"], r["key"]) for r in shown["refused_rows"]] == [("runs", ["r1"])]
+    assert "violates" in await run("outbox", "list")
+    assert "1 changes are offered again" in await run("outbox", "retry")
+    assert rows(supabase, "select run_id from runs order by run_id") == [("r1",), ("r2",)]
+    assert "0 changes wait; 0 were refused." in await run("outbox", "list")

@@ -154,8 +154,8 @@ class _Sent(BaseModel):
     response_url: _Text = None
     is_enterprise_install: bool | None = None
     authorizations: list[_Authorization] | None = None
-    team: _Party | None = None
-    enterprise: _Party | None = None
+    team: _Party | _MaybeId = None
+    enterprise: _Party | _MaybeId = None
 
 
 class _EventSent(_Sent):

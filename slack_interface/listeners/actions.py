@@ -222,7 +222,7 @@ class Actions:
         channel = where.get("channel") or await self.commands.voice.direct_channel(user_id)
         if not channel:
             raise InputError(NO_PLACE)
-        app_id, team_id = body.get("api_app_id") or "", (body.get("team") or {}).get("id") or ""
+        app_id, team_id = body.get("api_app_id") or "", _team(body)
         await self.inbox.accept(
             Incoming(
                 kind=kind,
@@ -267,6 +267,12 @@ def _place(body: Json) -> dict[str, str]:
         "thread_ts": message.get("thread_ts") or container.get("thread_ts"),
     }
     return {key: str(value) for key, value in found.items() if value}
+
+
+def _team(body: Json) -> str:
+    """The workspace; where the whole organisation installed us, Slack tells it of the person."""
+    team = body.get("team") or body["user"].get("team_id") or ""
+    return str(team["id"] if isinstance(team, dict) else team)
 
 
 def _trigger(body: Json) -> str:

@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -17,12 +17,12 @@ from bootstrap import House, house
 from orchestrator.settings import load_settings
 from slack_interface.http_server import Listen
 from slack_interface.local_workspace import LocalWorkspace, Team
-from slack_interface.local_workspace.server import LocalTeam
 from slack_interface.manifest import manifest
 from slack_interface.slack_bot import Mode
 from tests.model_server.server import ScriptedModel, answer, tool_call
 from tests.people import ADA, BOT, GRACE, TEAM, Json, find
-from tests.stories.story import Story, asked, direct, seen
+from tests.stories.story import asked, direct, seen
+from tests.stories.two import Place, install
 from virtuous6 import app
 
 SECOND = "T0SECOND"
@@ -39,18 +39,6 @@ DRAFT = {
 
 
 @dataclass(slots=True)
-class Place(Story):
-    """One of the two workspaces, its people and their assistant."""
-
-    team: LocalTeam = field(kw_only=True)
-    secret: str = field(kw_only=True)
-
-    async def _arrived(self) -> bool:
-        deliveries = self.team.runtime.log.rows(kind="delivery")
-        return all(row["outcome"] != "pending" for row in deliveries)
-
-
-@dataclass(slots=True)
 class Two:
     """Both of them, and the process that serves them."""
 
@@ -58,16 +46,6 @@ class Two:
     second: Place
     running: House
     base: str
-
-
-async def install(base: str, workspace: LocalWorkspace, team: str, user: str = "ada") -> str:
-    """Somebody installs the app from our page; what the last page says."""
-    async with httpx.AsyncClient(trust_env=False) as browser:
-        begun = await browser.get(f"{base}/slack/install")
-        [href] = [part.split('"')[0] for part in begun.text.split('href="')[1:]]
-        back = workspace.consent(href.replace("&amp;", "&"), team, user)
-        cookie = begun.headers["set-cookie"].split(";")[0]
-        return (await browser.get(back, headers={"Cookie": cookie})).text
 
 
 @pytest.fixture
@@ -116,7 +94,7 @@ async def live(place: Place) -> None:
     await place.rate(answered, "positive", channel="C0GENERAL")
     await place.rate(answered, "negative", GRACE, channel="C0GENERAL")
     view = await place.modal(GRACE)
-    await place.submit(view, GRACE, text=f"more {secret}", reasons=["wrong"])
+    await place.submit(view, GRACE, words=f"more {secret}", reasons=["wrong"])
     await place.say("save-workflow plan", ADA, "general", thread)
     await place.command("/better", f"more {secret}", channel="general")
     await place.mention(f"A secret {secret} one", channel="leadership")

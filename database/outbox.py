@@ -197,8 +197,13 @@ class Outbox:
     def _begin(self, work: Any) -> asyncio.Task[Any]:
         task = asyncio.create_task(work)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._ended)
         return task
+
+    def _ended(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            _log.warning("outbox_failed", reason=str(task.exception()))
 
     async def _keep_sending(self) -> None:
         looked_at = 0.0

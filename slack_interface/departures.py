@@ -99,6 +99,8 @@ class Departures:
             log.warning("not_sent_away", holder=holder, reason="Slack still takes the token")
             await self.ledger.stay(holder)
             return
+        if await self._inherited(holder):
+            return
         teams = self.installations.leave(holder)
         for team_id in teams:
             await self.close_desk(team_id)
@@ -107,6 +109,18 @@ class Departures:
         await self.ledger.drop(holder)
         self.installations.drop(holder)
         log.warning("sent_away", holder=holder, teams=teams)
+
+    async def _inherited(self, holder: str) -> bool:
+        """Whether the organisation has the app too: then only the workspace's own token ended."""
+        heir = self.installations.heir(holder)
+        if heir is None or holder not in await _granted(self.client_for(heir)):
+            return False
+        await self.close_desk(holder)
+        await self.ledger.drop(holder)
+        self.installations.drop(holder)
+        await self.installations.serve(heir)
+        log.info("served_by_organisation", team=holder, organisation=heir.holder)
+        return True
 
     async def _still_wanted(self, holder: str) -> bool:
         account = next((one for one in self.installations.accounts() if _is_of(one, holder)), None)

@@ -129,6 +129,12 @@ class Installations:
         """Whether this is a workspace that an organisation's installation is used in."""
         return team_id in self._served
 
+    def heir(self, holder: str) -> Account | None:
+        """The organisation's installation that may serve a workspace after its own has ended."""
+        own = self._installed.get(holder)
+        whole = self._installed.get(own.enterprise_id) if own and not own.org else None
+        return _account_of(whole, holder) if whole and whole.org else None
+
     def leave(self, holder: str) -> list[str]:
         """Nothing of theirs is for us any more; the workspaces that this is about."""
         self._leaving.add(holder)

@@ -95,11 +95,14 @@ class Slack:
             self.dead[token] = error
         self.refreshes = {name: of for name, of in self.refreshes.items() if of != holder}
 
-    def code(self, holder: str, installer: str = ADA, *, rotating: bool = False) -> str:
-        """What somebody who allows the app is sent back with."""
+    def code(
+        self, holder: str, installer: str = ADA, *, rotating: bool = False, of: str = ""
+    ) -> str:
+        """What somebody who allows the app is sent back with; `of` is the organisation."""
         self._count += 1
         code = f"code-{self._count}"
-        self.codes[code] = {"holder": holder, "installer": installer, "rotating": rotating}
+        found = {"holder": holder, "installer": installer, "rotating": rotating, "of": of}
+        self.codes[code] = found
         return code
 
     def made(self, method: str, team: str = "") -> list[Json]:
@@ -159,7 +162,7 @@ class Slack:
             "bot_user_id": "U0BOT",
             "authed_user": {"id": found["installer"]},
             "team": None if org else named,
-            "enterprise": named if org else None,
+            "enterprise": named if org else {"id": found["of"]} if found["of"] else None,
             "is_enterprise_install": org,
             **(self._pair(holder) if found["rotating"] else {"access_token": self.token(holder)}),
         }

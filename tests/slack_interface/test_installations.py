@@ -657,16 +657,24 @@ async def test_an_organisation_that_leaves_takes_all_its_workspaces_along(
     assert texts(started, "T0ALONE") == ["mine", "still here"]
 
 
+@pytest.mark.parametrize("granted", [True, False])
 async def test_a_workspaces_own_installation_comes_before_its_organisations(
-    started: House, slack: Slack
+    started: House, slack: Slack, granted: bool
 ) -> None:
     await started.install(slack.code(GRID))
-    await started.install(slack.code(ACME))
+    await started.install(slack.code(ACME, of=GRID))
     await started.say("hello", ACME, **somewhere(ACME))
     assert "You said: hello" in slack.said(ACME)
+    slack.granted = {ACME} if granted else set()
     slack.kill(ACME)
     await started.leave(ACME, enterprise_id=GRID)
     assert [one.holder for one in started.ledger.installations()] == [GRID]
+    assert started.ledger.served() == ({ACME: GRID} if granted else {})
+    assert started.ledger.departures() == {}
+    await started.say("and now?", ACME, "2.000100", **somewhere(ACME))
+    assert "You said: and now?" in slack.said(GRID)
+    kept = await started.orchestrators[ACME].store.messages("D0ADA", 0.0)
+    assert ("hello" in [message.text for message in kept]) == granted
 
 
 async def test_one_workspace_that_its_organisation_takes_away_is_erased_alone(

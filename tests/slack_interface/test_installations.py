@@ -714,3 +714,21 @@ async def test_who_comes_back_before_all_is_erased_is_not_erased(
     assert [one.holder for one in started.ledger.installations()] == [ACME]
     await started.say("back again", ACME)
     assert texts(started, ACME) == ["back again"]
+
+
+async def test_bolt_finds_the_app_in_the_environment_too_and_makes_nothing_of_it(
+    here: House, slack: Slack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in (
+        ("SLACK_CLIENT_ID", CLIENT),
+        ("SLACK_CLIENT_SECRET", SECRET),
+        ("SLACK_SIGNING_SECRET", "another"),
+        ("HOME", str(tmp_path / "person")),
+    ):
+        monkeypatch.setenv(name, value)
+    await here.installed(ACME)
+    await here.start()
+    await here.say("hello", ACME)
+    assert "You said: hello" in slack.said(ACME)
+    assert len(slack.made("auth.test")) == 1, "who we are is asked once, when the desk opens"
+    assert not (tmp_path / "person").exists()

@@ -6,7 +6,7 @@ import time
 import webbrowser
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -41,12 +41,13 @@ from orchestrator.memory import Memory
 from orchestrator.policy import Policy
 from orchestrator.ports import ModelsPort
 from orchestrator.resource_pool import ResourcePool
-from orchestrator.routing import Embedder, Router
+from orchestrator.routing import GENERALIST, Embedder, Router
 from orchestrator.scheduler import Scheduler
 from orchestrator.settings import Settings
 from orchestrator.spawning import Spawner
 from orchestrator.supabase import connected
 from orchestrator.task_types import TaskTypes
+from orchestrator.warming import WarmUp
 from orchestrator.workflows import Workflows
 from slack_interface.desk import Backroom
 from slack_interface.http_server import DEFAULT_HOST, DEFAULT_PORT, Listen
@@ -79,6 +80,7 @@ class Shared:
     shipped: Sequence[AgentDefinition]
     redactor: Redactor
     supabase: Supabase | None = None
+    warm: WarmUp | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,6 +221,7 @@ async def house(
         engine = coordination.engine if coordination else _engine(settings)
         if coordination is None:
             stack.push_async_callback(engine.close)
+        reads_slowly = models is None and settings.embedded
         models = models or await _models(settings, weights, stack)
         shared = Shared(
             settings,
@@ -229,9 +232,13 @@ async def house(
             Redactor(),
             await stack.enter_async_context(connected(settings)),
         )
+        if reads_slowly:
+            shared = replace(shared, warm=_warm_up(shared, stack))
         running = House(shared, engine, store, coordination)
         stack.push_async_callback(running.slack.stop)
         await running.slack.start(mode, listen)
+        if shared.warm:
+            shared.warm.start()
         scheduler = running.scheduler()
         scheduler.start()
         stack.callback(scheduler.stop)
@@ -274,12 +281,21 @@ async def _assistant(
         workflows=workflows,
         spawn=spawner,
         limits=limits,
+        before_reply=shared.warm.stop if shared.warm else lambda: None,
     )
     await orchestrator.start()
     return Assistant(
         shared.settings, store, coordination, models, bus, router, pool, spawner, workflows,
         policy, limits, orchestrator, slack,
     )  # fmt: skip
+
+
+def _warm_up(shared: Shared, stack: AsyncExitStack) -> WarmUp:
+    """For the generalist, who has the longest prompts and most often the first word."""
+    generalist = next(d for d in shared.shipped if d.name == GENERALIST)
+    warm = WarmUp(UniversalAgent(generalist, shared.models.of(""), shared.tools))
+    stack.callback(warm.stop)
+    return warm
 
 
 def _engine(settings: Settings) -> Engine:

@@ -17,7 +17,10 @@ CONTEXT_TOKENS = 8192
 """What one conversation may hold; the models shipped in the catalogue were trained on as much."""
 
 _SLOTS = 2
-_PROMPT_CACHE_MIB = 256
+_PROMPT_CACHE_MIB = 512
+"""Where prompts stay while other agents answer: for the small model 28 KiB a token, so that the
+prompts of all shipped agents (190 MiB) and 11,000 tokens of conversations fit. Grown as needed."""
+
 _QUIET = -1
 
 

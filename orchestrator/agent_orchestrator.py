@@ -67,6 +67,7 @@ class AgentOrchestrator:
         workflows: WorkflowsPort,
         spawn: Spawner | None = None,
         limits: Limits | None = None,
+        before_reply: Callable[[], None] = lambda: None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._store = store
@@ -80,6 +81,7 @@ class AgentOrchestrator:
         self._workflows = workflows
         self._spawn = spawn
         self._limits = limits
+        self._before_reply = before_reply
         self._clock = clock
         self._agent_of: LRUCache[tuple[str, str], str] = LRUCache(maxsize=10_000)
         self._edits: TTLCache[tuple[str, str], str] = TTLCache(1_000, _EDIT_SECONDS)
@@ -106,6 +108,7 @@ class AgentOrchestrator:
 
         Cancelling keeps what was said: the run's error then says who stopped it.
         """
+        self._before_reply()
         answer = Answer(request, time.perf_counter())
         try:
             async with aclosing(self._admitted(answer, files)) as events:

@@ -204,8 +204,8 @@ class Workflows:
             reader=reader,
             now=datetime.now(UTC),
             recall=self._store,
-            files=_NoFiles(),
-            workflows=_NoWorkflows(),
+            files=NoFiles(),
+            workflows=NoWorkflows(),
         )
 
 
@@ -320,24 +320,29 @@ def _audience_of(reader: Reader) -> str:
     return private_channel(channels[0]) if channels else PUBLIC
 
 
-class _NoFiles:
+class NoFiles:
     """A replayed workflow has no thread, and so no files."""
 
     def files(self) -> Sequence[FileRef]:
+        """None."""
         return ()
 
     async def read(self, file_id: str) -> bytes:
+        """Raises UnknownName."""
         raise UnknownName("No files are shared here.")
 
 
-class _NoWorkflows:
+class NoWorkflows:
     """A workflow starts no workflow: it could be itself."""
 
     async def names(self, reader: Reader) -> Sequence[str]:
+        """None."""
         return ()
 
     async def named_in(self, text: str, reader: Reader) -> Sequence[str]:
+        """None."""
         return ()
 
     async def run_inline(self, name: str, inputs: Mapping[str, str], reader: Reader) -> str:
+        """Raises UnknownName."""
         raise UnknownName("A workflow cannot run another workflow.")

@@ -1,4 +1,4 @@
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -39,6 +39,7 @@ class House:
     max_live: int = 50
     budget_tokens: int = 2000
     summarise_above: int = 1500
+    before_reply: Callable[[], None] = lambda: None
 
     def __post_init__(self) -> None:
         self.bus = EventBus()
@@ -63,6 +64,7 @@ class House:
             bus=self.bus,
             workflows=self.workflows,
             spawn=self.spawner,
+            before_reply=self.before_reply,
         )
 
     def built(self, definition: AgentDefinition) -> UniversalAgent:

@@ -12,6 +12,10 @@ The file is YAML or JSON:
         headers: {Authorization: Bearer $WIKI_TOKEN}
         timeout_s: 20
         agents: [generalist, triage]    # who may call them; without this the generalist
+        reads: [search, open_page]      # these only read, though the server does not say so
+
+A tool that may change something is called without a question only as long as the model has read
+nothing that others wrote (`agents.tools.calling`), so it is worth saying which only read.
 
 `$NAME` is taken from the environment, so that no secret stands in the file. A program gets only
 the variables written here and what any program needs (PATH, HOME ...), never our tokens.
@@ -58,6 +62,7 @@ class McpServer(BaseModel):
     headers: dict[str, str] = Field(default_factory=dict)
     timeout_s: float = Field(default=30.0, gt=0, le=600)
     agents: tuple[str, ...] = ("generalist",)
+    reads: tuple[str, ...] = ()
 
     @model_validator(mode="after")
     def _one_way(self) -> "McpServer":
@@ -200,7 +205,7 @@ async def _tools_of(name: str, connection: dict[str, Any], server: McpServer) ->
 def _tool(server_name: str, server: McpServer, found: Any) -> Tool:
     name = _NOT_IN_NAMES.sub("_", f"{server_name}_{found.name}")[:_MAX_NAME]
     description = " ".join((found.description or found.name).split())
-    reads = (found.metadata or {}).get("readOnlyHint") is True
+    reads = found.name in server.reads or (found.metadata or {}).get("readOnlyHint") is True
     effect: Effect = "read" if reads else "write"
     return Tool(
         name=name,

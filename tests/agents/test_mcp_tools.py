@@ -85,6 +85,11 @@ async def test_a_program_lends_its_tools(script: Path) -> None:
         await tools["shop_fails"].call({}, context())
 
 
+async def test_the_configuration_may_say_what_only_reads(script: Path) -> None:
+    tools = await tools_of({"shop": program(script, reads=["waits"])})
+    assert [tools[f"shop_{name}"].effect for name in ("waits", "order")] == ["read", "write"]
+
+
 async def test_wrong_arguments_are_told_to_the_model(script: Path) -> None:
     tools = await tools_of({"shop": program(script)})
     with pytest.raises(ToolFailed, match="count"):

@@ -92,13 +92,17 @@ class Destination:
 
 @dataclass(slots=True)
 class _Open:
-    """The message being written: what it holds, and since when; `final` where it cannot grow."""
+    """The message being written: what it holds, and since when.
+
+    `bare` while a stream holds nothing, `final` where the message cannot grow.
+    """
 
     ts: str
     streamed: bool
     chars: int
     opened_at: float
     text: str = ""
+    bare: bool = True
     final: bool = False
 
     def add(self, text: str) -> None:
@@ -299,9 +303,8 @@ class Delivery:
         arguments: Json = {"channel": to.channel_id, "thread_ts": to.thread_ts}
         if not to.direct:
             arguments |= {"recipient_team_id": to.team_id, "recipient_user_id": to.user_id}
-        chunks = _chunks(text, steps)
-        if chunks and not closing:
-            arguments["chunks"] = chunks
+        if not closing:
+            arguments |= _content(text, steps)
         try:
             ts = await self._create("chat.startStream", arguments, closing=closing)
         except TRANSPORT_ERRORS as error:
@@ -318,6 +321,7 @@ class Delivery:
         self._message = _Open(ts, True, 0, time.monotonic())
         if closing:
             return await self._grow_stream(text, steps, closing, blocks)
+        self._message.bare = "chunks" not in arguments
         self._message.add(text)
         return True
 
@@ -339,8 +343,7 @@ class Delivery:
         message = self._message
         assert message is not None
         arguments: Json = {"channel": self.to.channel_id, "ts": message.ts}
-        if chunks := _chunks(text, steps):
-            arguments["chunks"] = chunks
+        arguments |= _content(text, steps, whole=closing and message.bare)
         if closing:
             await self._whole_is_kept()
             arguments |= self._closing(blocks)
@@ -357,6 +360,7 @@ class Delivery:
                     return self._give_up(message, write_over=True)
             else:
                 return await self._leave_stream(message, text, blocks, error)
+        message.bare = message.bare and "chunks" not in arguments
         message.add(text)
         if "session_status" in arguments:
             self.notice.shown = False
@@ -480,8 +484,12 @@ class Delivery:
             log.debug("stream_was_over", run_id=self.run_id, error=in_words(error))
 
 
-def _chunks(text: str, steps: list[Json]) -> list[Json]:
-    chunks = list(steps)
-    if text:
-        chunks.append({"type": "markdown_text", "text": text})
-    return chunks
+def _content(text: str, steps: list[Json], *, whole: bool = False) -> Json:
+    """A stream takes markdown_text or chunks, never both: steps may come yet, unless it is `whole`.
+
+    markdown_text is the older form, which more servers know.
+    """
+    if whole and text and not steps:
+        return {"markdown_text": text}
+    chunks = [*steps, *([{"type": "markdown_text", "text": text}] if text else [])]
+    return {"chunks": chunks} if chunks else {}

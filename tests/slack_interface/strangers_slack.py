@@ -26,7 +26,8 @@ class StrangersSlack:
     """`async with StrangersSlack() as slack:` listens at `slack.url`.
 
     It knows auth.test, chat.postMessage, Socket Mode and what is in `answers`; of all else it says
-    `otherwise`. `posted` are the messages, `asked` every call with its HTTP verb.
+    `otherwise`. `posted` are the messages, `asked` every call with its HTTP verb, `given` what
+    each method was last called with.
     """
 
     otherwise: Otherwise = unknown_method
@@ -39,6 +40,7 @@ class StrangersSlack:
     first: Json | None = None
     posted: list[Json] = field(default_factory=list)
     asked: list[tuple[str, str]] = field(default_factory=list)
+    given: dict[str, Json] = field(default_factory=dict)
     acknowledged: list[Json] = field(default_factory=list)
     responded: list[Json] = field(default_factory=list)
     url: str = ""
@@ -103,7 +105,8 @@ class StrangersSlack:
         self.asked.append((request.method, method))
         if self.only_post and request.method != "POST":
             return web.json_response({"message": "Not Found"}, status=404)
-        answer = self.answers.get(method) or self._core(method, await _arguments(request))
+        given = self.given[method] = await _arguments(request)
+        answer = self.answers.get(method) or self._core(method, given)
         if answer is None:
             answer = self.otherwise
         if callable(answer):

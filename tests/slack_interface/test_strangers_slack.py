@@ -173,6 +173,23 @@ async def recorded(world: World, count: int) -> None:
     await eventually(enough, f"{count} answers recorded")
 
 
+async def test_a_short_answer_is_streamed_in_the_form_that_all_know(serve: Serve) -> None:
+    slack = await serve(StrangersSlack())
+    slack.answers |= {
+        "chat.startStream": {"ok": True, "ts": "9.1"},
+        "chat.stopStream": {"ok": True},
+    }
+    await slack.say("hi", channel="D1")
+
+    async def ended() -> Json | None:
+        return slack.given.get("chat.stopStream")
+
+    given = await eventually(ended, "the end of the stream")
+    assert given["markdown_text"] == "You said: hi"
+    assert "chunks" not in given
+    assert not slack.posted
+
+
 async def test_a_server_without_blocks_gets_plain_words(serve: Serve) -> None:
     def choosy(slack: StrangersSlack) -> Callable[[], web.Response]:
         def answer() -> web.Response:

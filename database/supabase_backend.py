@@ -10,6 +10,7 @@ import asyncio
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any, Protocol, get_args
 
 import structlog
@@ -177,8 +178,15 @@ class SupabaseBackend:
             return await self._client.call(function, read=read, **arguments)
         except (RecordAway, RecordMisconfigured) as error:
             raise type(error)(
-                f"What is decided is kept at Supabase, and waits until it is back. {error}"
+                f"What is decided is kept at Supabase, and waits until it is back; {self._age()} "
+                f"counts meanwhile. {error}"
             ) from error
+
+    def _age(self) -> str:
+        if self._copy.copied_at is None:
+            return "what this machine knows"
+        moment = datetime.fromtimestamp(self._copy.copied_at, UTC)
+        return f"what was decided until {moment:%H:%M:%S} UTC"
 
     # Figures
 
@@ -290,10 +298,15 @@ class SupabaseBackend:
         return there
 
     async def erase(self) -> Mapping[str, int]:
-        """There, then here. Raises RecordAway; then nothing was changed."""
+        """There, then here. Raises RecordAway where that is to be done again."""
         async with self._copy.one_at_a_time:
             there = await self._do("erase_workspace")
             here = await self._local.erase()
+        # What was on its way meanwhile is deleted again, by keys.
+        if not await self._outbox.flush(CLOSE_SECONDS):
+            raise RecordAway(
+                "Supabase went away while the workspace was erased: erase it again when it is back."
+            )
         return {**there, **{name: max(count, there.get(name, 0)) for name, count in here.items()}}
 
 

@@ -16,7 +16,8 @@ from database.supabase_client import SupabaseClient
 
 FOLDER = Path(__file__).resolve().parents[1] / "supabase" / "migrations"
 _CONNECT_SECONDS = 10
-_LOCK = "select pg_advisory_lock(hashtextextended('virtuous6 migrations', 0))"
+_LOCK = "select pg_advisory_xact_lock(hashtextextended('virtuous6 migrations', 0))"
+"""For a transaction: a pooler may give each of ours another session."""
 _HISTORY = """
 create schema if not exists supabase_migrations;
 create table if not exists supabase_migrations.schema_migrations (
@@ -90,22 +91,25 @@ async def _migrate(connection: psycopg.AsyncConnection) -> list[str]:
             "SUPABASE_DB_URL leads to a database that is not Supabase's: it lacks the roles anon, "
             "authenticated and service_role. Nothing was changed."
         )
-    await connection.execute(_LOCK)  # until the connection ends
-    await connection.execute(_HISTORY)
-    found = await connection.execute("select version from supabase_migrations.schema_migrations")
-    applied = {version for (version,) in await found.fetchall()}
-    missing = {name: sql for name, sql in steps().items() if _version(name) not in applied}
-    for name, sql in missing.items():
-        await _apply(connection, name, sql)
+    async with connection.transaction():
+        await connection.execute(_LOCK)
+        await connection.execute(_HISTORY)
+    done = [name for name, sql in steps().items() if await _apply(connection, name, sql)]
     await connection.execute("notify pgrst, 'reload schema'")
-    return list(missing)
+    return done
 
 
-async def _apply(connection: psycopg.AsyncConnection, name: str, sql: str) -> None:
+async def _apply(connection: psycopg.AsyncConnection, name: str, sql: str) -> bool:
+    """False when the database has had the step."""
+    known = "select 1 from supabase_migrations.schema_migrations where version = %s"
     note = """insert into supabase_migrations.schema_migrations (version, statements, name)
         values (%s, %s, %s)"""
     try:
         async with connection.transaction():
+            await connection.execute(_LOCK)
+            found = await connection.execute(known, (_version(name),))
+            if await found.fetchone() is not None:
+                return False
             await connection.execute(sql.encode())
             values = (_version(name), [sql], name.partition("_")[2])
             await connection.execute(note, values)
@@ -114,6 +118,7 @@ async def _apply(connection: psycopg.AsyncConnection, name: str, sql: str) -> No
             f"Step {name} failed at Supabase: {error}. The step changed nothing; mend the cause "
             "and run `virtuous6 db migrate` again, or report this."
         ) from error
+    return True
 
 
 async def check(client: SupabaseClient) -> SchemaReport:

@@ -1,9 +1,11 @@
 """The schema at Supabase: safe, as the local one, and applied step by step (shown on lite)."""
 
 import asyncio
+import itertools
 import re
 import sqlite3
 import subprocess
+import sys
 import sysconfig
 from collections import defaultdict
 from collections.abc import Iterator
@@ -343,3 +345,22 @@ def test_each_local_step_has_its_counterpart() -> None:
     local = {name.partition("_")[2] for name in migrations.steps("record")}
     there = {name.partition("_")[2] for name in supabase_schema.steps()}
     assert local - there <= {"outbox", "day_counts", "private_names"}
+
+
+async def test_two_that_apply_the_steps_at_once_apply_each_once(supabase: SupabaseServer) -> None:
+    url = supabase.database_url.replace("/lite?", "/twice?")
+    if url == supabase.database_url:
+        pytest.skip("No other database is made in a stack of Supabase's own.")
+    with supabase.connect() as connection:
+        connection.execute("drop database if exists twice")
+        connection.execute("create database twice")
+    done = await asyncio.gather(*(supabase_schema.migrate(url) for _ in range(3)))
+    assert sorted(itertools.chain(*done)) == list(supabase_schema.steps())
+
+
+def test_supabases_library_is_loaded_only_where_it_is_used() -> None:
+    code = "import sys, bootstrap; print({'supabase', 'psycopg'} & set(sys.modules))"
+    command = [sys.executable, "-c", code]
+    root = supabase_schema.FOLDER.parents[1]
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"

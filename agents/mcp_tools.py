@@ -222,12 +222,15 @@ def _calling(
     name: str, found: Any, timeout_s: float
 ) -> Callable[[Mapping[str, Any], ToolContext], Awaitable[str]]:
     async def call(arguments: Mapping[str, Any], context: ToolContext) -> str:
+        limit = asyncio.timeout(timeout_s)
         try:
-            async with asyncio.timeout(timeout_s):
+            async with limit:
                 content = await found.ainvoke(dict(arguments))
-        except TimeoutError:
-            raise ToolFailed(f"{name} gave no answer within {timeout_s:g} seconds") from None
         except Exception as error:  # noqa: BLE001
+            # A connection that is cut off may complain of something else than of that.
+            if limit.expired():
+                late = f"{name} gave no answer within {timeout_s:g} seconds"
+                raise ToolFailed(late) from None
             # Somebody else's program or network: its words go to the model, the reply goes on.
             reason = _first_reason(error)
             _log.warning("mcp_tool_failed", tool=name, reason=reason)

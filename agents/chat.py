@@ -130,16 +130,16 @@ class OpenAnswer:
                 break
         if start.startswith((b"{", b"[")):
             start += b"".join([data async for data in self._chunks])
-            text: str | None = self.reader.read_whole(start)
-            _, self.calls = self.reader.finish()
-            return text or None
+            whole = self.reader.read_whole(start)
+            rest, self.calls = self.reader.finish()
+            return whole + rest or None
         if start and not _STREAM.match(start):
             kind = self._response.headers.get("content-type", "") or "no content type"
             raise ModelAnswerMalformed(
                 f"The model server answered with {kind} instead of a stream of events. Check that "
                 "OPENAI_BASE_URL names an OpenAI-compatible address, usually ending in /v1."
             )
-        text = self._fed(start) or await self.read()
+        text: str | None = self._fed(start) or await self.read()
         while text is not None and not self.reader.spoke and self.calls is None:
             text += await self.read() or ""
         return text

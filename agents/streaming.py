@@ -73,6 +73,39 @@ class EventLines:
         yield from self.feed(b"\n")
 
 
+class ThoughtFilter:
+    """Takes out `<think>...</think>` before an answer: so some models reason in front of everybody.
+
+    Whoever serves them can have it told apart, but not everybody does.
+    """
+
+    _OPEN, _CLOSE = "<think>", "</think>"
+
+    def __init__(self) -> None:
+        self.thinking = False
+        self._held = ""
+        self._over = False
+
+    def feed(self, text: str) -> str:
+        """What of `text`, and of what was held back before, is to be said."""
+        if self._over or not text:
+            return text
+        self._held += text
+        if not self.thinking:
+            start = self._held.lstrip()
+            self.thinking = start.startswith(self._OPEN)
+            self._over = not self.thinking and not self._OPEN.startswith(start)
+        if self.thinking and self._CLOSE in self._held:
+            self.thinking, self._over = False, True
+            self._held = self._held.partition(self._CLOSE)[2].lstrip()
+        return self.rest() if self._over else ""
+
+    def rest(self) -> str:
+        """What was held back and is no thought."""
+        held, self._held = self._held, ""
+        return "" if self.thinking else held
+
+
 class AnswerReader:
     """Reads one answer piece by piece, and knows at the end whether it is whole.
 
@@ -84,6 +117,7 @@ class AnswerReader:
         self.finish_reason: str | None = None
         self.spoke = False
         self.thoughts = 0
+        self._filter = ThoughtFilter()
         self._lines = EventLines()
         self._done = False
         self._trouble: ModelAnswerMalformed | ProviderReported | None = None
@@ -106,7 +140,8 @@ class AnswerReader:
             ModelAnswerEmpty: it said nothing and asked for nothing.
             ModelAnswerMalformed: as `feed`, or the arguments of a tool are not a JSON object.
         """
-        text = self._read(self._lines.rest())
+        text = self._read(self._lines.rest()) + self._filter.rest()
+        self.spoke = self.spoke or bool(text.strip())
         if not self._done and self.finish_reason is None:
             raise cut()
         calls = tuple(map(_whole, sorted(self._calls, key=lambda call: call.index or 0)))
@@ -153,8 +188,9 @@ class AnswerReader:
     def _said(self, delta: Mapping[str, Any]) -> str:
         for call in delta.get("tool_calls") or ():
             self._add_call(call)
-        self.thoughts += bool(delta.get("reasoning_content") or delta.get("reasoning"))
-        text = _text(delta.get("content"))
+        text = self._filter.feed(_text(delta.get("content")))
+        reasons = delta.get("reasoning_content") or delta.get("reasoning")
+        self.thoughts += bool(reasons or self._filter.thinking)
         if delta.get("refusal"):
             self.finish_reason = "refusal"
             text += delta["refusal"]

@@ -156,6 +156,11 @@ WHOLE = {"choices": [{"message": {"role": "assistant", "content": "Hi there"}}]}
         pytest.param(
             chunk({"reasoning_content": "Hm."}) + chunk({"reasoning": "Hm!"}) + HI, id="reasoning"
         ),
+        pytest.param(
+            b"".join(chunk({"content": part}) for part in ("\n<th", "ink>Hm", "! </thi", "nk>\n"))
+            + HI,
+            id="thoughts-in-the-answer",
+        ),
     ],
 )
 async def test_every_way_of_saying_it_is_understood(
@@ -407,6 +412,7 @@ SOON = format_datetime(datetime.now(UTC) + timedelta(days=1), usegmt=True)
         ),
         (b"", ModelAnswerCut, "broke off"),
         (chunk({"reasoning_content": "Hm."}) + DONE, ModelAnswerEmpty, "nothing"),
+        (chunk({"content": "<think>Hm"}, "length") + DONE, ModelAnswerEmpty, "more tokens"),
         (b"data: {half\n\n", ModelAnswerMalformed, "OPENAI_BASE_URL"),
         (b"[]", ModelAnswerMalformed, "OPENAI_BASE_URL"),
         (b'{"result": "ok"}', ModelAnswerEmpty, "nothing"),
@@ -422,6 +428,17 @@ async def test_what_is_no_answer_has_a_reason_in_words(
     assert type(caught.value) is kind
     assert "<" not in str(caught.value)
     assert "None" not in str(caught.value)
+
+
+@pytest.mark.parametrize("words", ["<", "<th", "Think: </think>", " a <think> b", "<thin ice>"])
+@pytest.mark.parametrize("label", ["text/event-stream", "application/json"])
+async def test_what_only_looks_like_a_thought_is_said(
+    serve: Callable[..., Any], words: str, label: str
+) -> None:
+    whole = {"choices": [{"message": {"content": words}}]}
+    streamed = label == "text/event-stream"
+    server = await serve(said(words) if streamed else json.dumps(whole).encode(), label=label)
+    assert text_of(await server.events()) == words
 
 
 async def test_an_error_in_the_middle_keeps_what_was_said(serve: Callable[..., Any]) -> None:

@@ -13,7 +13,7 @@ import pytest
 from database import migrations, sqlite_file
 from database.errors import MigrationError, StoreError
 from database.records import Reader, Run, RunQuery, Step
-from database.sqlite_file import SqliteFile
+from database.sqlite_file import SqliteFile, explain
 from database.store import RECORD, Store
 
 ROOT = Path(__file__).parents[2]
@@ -82,6 +82,23 @@ def test_a_folder_without_write_access() -> None:
     """A place where even the administrator may not write."""
     with pytest.raises(StoreError, match=r"cannot be written. Give this user write access"):
         Store.open(Path("/proc/self/virtuous6"), "T1")
+
+
+@pytest.mark.parametrize(
+    "cause",
+    [
+        sqlite3.DatabaseError("database disk image is malformed"),
+        sqlite3.OperationalError("database or disk is full"),
+        sqlite3.OperationalError("database is locked"),
+        PermissionError(13, "Permission denied", "/home/person/record.db"),
+        OSError(5, "something else", "/home/person/record.db"),
+    ],
+)
+def test_words_for_everybody_do_not_say_where_the_file_is(cause: Exception) -> None:
+    error = explain(Path("/home/person/record.db"), cause)
+    assert str(error).startswith("record.db ")
+    assert "/" not in str(error)
+    assert error.__notes__ == ["The file is /home/person/record.db."]
 
 
 async def python(code: str, home: Path) -> asyncio.subprocess.Process:

@@ -421,6 +421,8 @@ async def demo(
                 "slack_api_url": workspace.api_url,
                 "slack_bot_token": SecretStr(workspace.bot_token),
                 "slack_app_token": SecretStr(workspace.app_token),
+                "slack_client_id": None,
+                "slack_client_secret": None,
             }
         )
         await stack.enter_async_context(assistant(local, models=models, weights=model))

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from database.sqlite_file import Row, SqliteFile
+from database.sqlite_file import SqliteFile
 
 Key = tuple[str | int, ...]
 
@@ -249,27 +249,25 @@ def _with_rows(connection: sqlite3.Connection, table: str, seqs: list[int]) -> I
         f"{table}.{name} = json_extract(outbox.key, '$[{place}]')"
         for place, name in enumerate(KEYS[table][1:])
     )
-    sql = f"""SELECT {table}.*, outbox.seq AS "outbox.seq", outbox.version AS "outbox.version",
-            outbox.key AS "outbox.key", outbox.unsure_until AS "outbox.unsure_until",
-            outbox.workspace AS "outbox.workspace"
+    sql = f"""SELECT outbox.seq, outbox.version, outbox.workspace, outbox.key,
+            outbox.unsure_until, {table}.*
         FROM outbox LEFT JOIN {table} ON {table}.workspace = outbox.workspace AND {on}
         WHERE outbox.seq IN (SELECT value FROM json_each(?))"""
     cursor = connection.execute(sql, (json.dumps(seqs),))
-    names = [name for name, *_ in cursor.description]
-    wanted = [place for place, name in enumerate(names) if "." not in name and name != "seq"]
+    names = [name for name, *_ in cursor.description][5:]
     for found in cursor:
-        yield _entry(table, found, {names[place]: found[place] for place in wanted})
-
-
-def _entry(table: str, found: Row, row: Mapping[str, Any]) -> Entry:
-    return Entry(
-        seq=found["outbox.seq"],
-        version=found["outbox.version"],
-        table=table,
-        key=(found["outbox.workspace"], *json.loads(found["outbox.key"])),
-        row=None if row["workspace"] is None else row,
-        unsure_until=found["outbox.unsure_until"],
-    )
+        seq, version, workspace, key, unsure_until, *values = found
+        row = dict(zip(names, values, strict=True))
+        row.pop("seq", None)
+        there = row["workspace"] is not None
+        yield Entry(
+            seq=seq,
+            version=version,
+            table=table,
+            key=(workspace, *json.loads(key)),
+            row=row if there else None,
+            unsure_until=unsure_until,
+        )
 
 
 def _next(table: str, keys: Sequence[list[str | int]], limit: int) -> str | None:

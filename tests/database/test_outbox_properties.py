@@ -78,8 +78,8 @@ class World:
             Run(f"r{n}", text, "a", user_id=f"U{n % 2}", started_at=1e9 * (n % 2 + 1), steps=steps,
                 channel_id="C1", message_ts=ts(n)),
             Message("C1", ts(n), ts(0), "person", text, f"U{n % 2}", created_at=1.7e9),
-            Feedback(f"f:U{n % 2}:{self.ratings}", f"r{n}", "rating", 1.0, user_id=f"U{n % 2}", text=text,
-                     created_at=1e9),
+            Feedback(f"f:U{n % 2}:{self.ratings}", f"r{n}", "rating", 1.0, text=text,
+                     user_id=f"U{n % 2}", created_at=1e9),
             Summary("C1", ts(0), ts(n), text, "public", 1e9),
         )  # fmt: skip
 

@@ -197,13 +197,16 @@ def compare(pairs: Sequence[tuple[Asked, Asked]]) -> Comparison:
 
 
 def summary(model: str, answers: Mapping[str, Sequence[tuple[Asked, Asked]]]) -> dict[str, Any]:
-    """The report: each specialist, and all together as a sample of specialists.
+    """The report: each specialist, and all together, twice.
 
+    `low` and `high` take the specialists for a sample: they speak of specialists like these. The
+    interval of `these` takes the questions alone for one: it speaks of the specialists measured.
     With one specialist alone the pooled figures are its own.
     """
     pairs = [[(a.passed, b.passed) for a, b in asked] for asked in answers.values()]
     together: Difference
     together = clustered_difference(pairs) if len(pairs) > 1 else paired_difference(pairs[0])
+    these = paired_difference([pair for asked in pairs for pair in asked])
     return {
         "model": model,
         "specialists": {name: asdict(compare(asked)) for name, asked in answers.items()},
@@ -211,6 +214,7 @@ def summary(model: str, answers: Mapping[str, Sequence[tuple[Asked, Asked]]]) ->
         "low": together.low,
         "high": together.high,
         "n": together.n,
+        "these": asdict(these),
     }
 
 
@@ -386,7 +390,9 @@ def print_report(report: Mapping[str, Any]) -> None:
     console.print(table)
     console.print(
         f"pooled difference {report['pooled_difference']:+.1%}, 95% interval "
-        f"{report['low']:+.1%} to {report['high']:+.1%}, {report['n']} questions"
+        f"{report['low']:+.1%} to {report['high']:+.1%} for specialists like these, "
+        f"{report['these']['low']:+.1%} to {report['these']['high']:+.1%} for these, "
+        f"{report['n']} questions"
     )
 
 

@@ -113,6 +113,7 @@ def test_the_report_has_each_specialist_and_the_pooled_difference() -> None:
     assert (one["specialist_seconds"], one["generalist_seconds"]) == (2.0, 4.0)
     assert (report["pooled_difference"], report["n"]) == (0.5, 8)
     assert report["low"] < 0.5 < report["high"]
+    assert report["low"] < report["these"]["low"] < 0.5 < report["these"]["high"] < 1
     assert json.loads(json.dumps(report)) == report
 
 

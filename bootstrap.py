@@ -159,6 +159,7 @@ class House:
         scheduler.every("delete old texts", "43 3 * * *", self._each(_retention), at_start=True)
         spent = self._each(lambda one: one.limits.load())
         scheduler.every("read what was spent", "*/5 * * * *", spent)
+        scheduler.every("warn of the record", "7 * * * *", self._each(warn_of_the_record))
         scheduler.every("look after workspaces", "*/5 * * * *", self.slack.look_after)
         return scheduler
 
@@ -313,6 +314,14 @@ async def _tools(settings: Settings) -> Mapping[str, Tool]:
 
 async def _sweep(one: Assistant) -> None:
     one.pool.sweep()
+
+
+async def warn_of_the_record(one: Assistant) -> None:
+    """Approvers hear, once a day, what somebody has to do so that nothing is lost."""
+    warnings = (await one.store.health()).warnings
+    for desk in one.slack.desks if warnings else ():
+        if desk.identity.team_id == one.store.workspace:
+            await desk.warn_approvers("record", "\n".join(warnings))
 
 
 async def _retention(one: Assistant) -> None:

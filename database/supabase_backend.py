@@ -42,6 +42,8 @@ FLUSH_SECONDS = 2.0
 """So long figures wait for what happened here to arrive there."""
 START_SECONDS = 15.0
 CLOSE_SECONDS = 5.0
+LONG_AWAY_SECONDS = 3600.0
+"""Then somebody has to look after it."""
 _PAGE = 200
 _PURGED_AT_ONCE = 1000
 _ON_ITS_WAY = "Some of what happened in the last moments is still on its way to Supabase."
@@ -114,9 +116,13 @@ class SupabaseBackend:
         """Both ways: what waits to be sent, and how old the copy is."""
         outbox = await self._outbox.health()
         warnings = outbox.warnings()
-        if self._copy.away_since is not None:
-            age = (time.time() - self._copy.away_since) / 60
-            warnings.insert(0, f"Supabase is away since {age:.0f} minutes: {self._copy.problem}")
+        away_s = time.time() - (self._copy.away_since or time.time())
+        if away_s > LONG_AWAY_SECONDS:
+            warnings.insert(
+                0,
+                f"Supabase has been away for {away_s / 3600:.1f} hours; nothing can be decided "
+                f"meanwhile. {self._copy.problem}",
+            )
         return RecordHealth(
             supabase=True,
             away_since=self._copy.away_since,

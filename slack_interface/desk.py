@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Protocol
 
 import structlog
@@ -29,7 +30,7 @@ from slack_interface.listeners.home import Home
 from slack_interface.listeners.lifecycle import Lifecycle
 from slack_interface.listeners.messages import Messages
 from slack_interface.members import Members
-from slack_interface.outgoing import Outgoing, OutgoingRows
+from slack_interface.outgoing import Outgoing, OutgoingRows, Post
 from slack_interface.pace import Pace
 from slack_interface.places import Places
 from slack_interface.ports import Orchestrator, Record, Workflows
@@ -127,6 +128,13 @@ class Desk:
     async def take(self, request: AsyncBoltRequest) -> BoltResponse:
         """Keep what Slack sent; it may be acknowledged when this returns."""
         return await self._app.async_dispatch(request)
+
+    async def warn_approvers(self, about: str, text: str) -> None:
+        """A direct message to each approver that was named: once a day, whatever the text."""
+        day = datetime.now(UTC).date().isoformat()
+        for user_id in self._conversation.gate.named:
+            if channel := await self.voice.direct_channel(user_id):
+                await self.outgoing.post(Post(f"{about}:{user_id}:{day}", channel, text))
 
     async def not_ready(self) -> list[str]:
         """Why messages cannot be answered right now; empty when they can."""

@@ -121,18 +121,21 @@ class Gate:
             await self._tell(item, reason)
         return bool(reason)
 
+    @property
+    def named(self) -> Sequence[str]:
+        """The approvers that were named; nobody where the admins of the workspace decide."""
+        return self.policy.approvers or self.first_approvers
+
     async def is_approver(self, user_id: str) -> bool:
         """Whether somebody may decide: those named, or else the admins of the workspace."""
-        named = self.policy.approvers or self.first_approvers
-        if named:
-            return user_id in named
+        if self.named:
+            return user_id in self.named
         member = await self.members.member(user_id)
         return member is not None and member.admin
 
     def approvers_in_words(self) -> str:
         """Whom to ask."""
-        named = self.policy.approvers or self.first_approvers
-        return ", ".join(f"<@{user}>" for user in named) or "the admins of this workspace"
+        return ", ".join(f"<@{user}>" for user in self.named) or "the admins of this workspace"
 
     def _too_often(self, item: Incoming) -> str:
         count = self._bots.get(item.user_id, 0) + 1

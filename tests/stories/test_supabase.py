@@ -9,13 +9,15 @@ import pytest
 from pydantic import SecretStr
 from typer.testing import CliRunner
 
+from bootstrap import warn_of_the_record
+from database import supabase_backend
 from database.errors import RecordAway
 from database.records import Run, RunQuery
 from database.store import Store
 from database.supabase_client import SupabaseClient
 from tests.model_server.server import answer
-from tests.people import ADA, eventually
-from tests.stories.story import Story, asked
+from tests.people import ADA, GRACE, eventually
+from tests.stories.story import Story, asked, direct
 from tests.supabase_server.server import SupabaseServer
 from virtuous6 import app
 
@@ -83,6 +85,25 @@ async def test_while_supabase_is_away_people_are_answered_and_nothing_is_lost(
     supabase.start_rest()
     counted = "select count(*) from runs where kind = 'reply'"
     await arrives(supabase, counted, [(3,)])
+
+
+async def test_approvers_hear_once_a_day_what_somebody_has_to_do(
+    kept_there: Story, supabase: SupabaseServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await warn_of_the_record(kept_there.house)
+    await kept_there.house.policy.set("approvers", GRACE, ADA)
+    supabase.stop_rest()
+    monkeypatch.setattr(supabase_backend, "LONG_AWAY_SECONDS", 0.0)
+
+    async def noticed() -> bool:
+        return (await kept_there.house.store.health()).away_since is not None
+
+    await eventually(noticed, "Supabase's absence is noticed", 20)
+    for _ in range(2):
+        await warn_of_the_record(kept_there.house)
+    await kept_there.idle()
+    told = (await kept_there.get(f"messages/{direct(GRACE)}"))["messages"]
+    assert [("Supabase has been away" in m["text"]) for m in told] == [True]
 
 
 def test_the_command_line_brings_the_schema_and_checks_it(

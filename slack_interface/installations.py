@@ -125,6 +125,12 @@ class Installations:
         installation = self._installed.get(self._served.get(holder, holder))
         return installation.installed_at if installation else self._began
 
+    def lets_in(self, account: Account) -> bool:
+        """Whether an account that was found before still holds."""
+        if {account.team_id, account.holder} & self._leaving:
+            return False
+        return account.holder in self._installed or account.team_id in self._own
+
     def serves(self, team_id: object) -> bool:
         """Whether this is a workspace that an organisation's installation is used in."""
         return team_id in self._served

@@ -27,6 +27,10 @@ Take = Callable[[Json, Mapping[str, str]], Awaitable[BoltResponse]]
 """Hands on what Slack sent, with the headers that tell of a retry; 200 is an acknowledgement."""
 
 
+class SentAwayError(VirtuousError):
+    """Whoever let us in did not want us any more when the desk was about to be opened."""
+
+
 @dataclass(slots=True)
 class _Opened:
     """A desk with what has to be put away after it."""
@@ -96,6 +100,8 @@ class Switchboard:
         async with self._locks.setdefault(account.team_id, asyncio.Lock()):
             opened = self._opened.get(account.team_id)
             if opened is None:
+                if not self._installations.lets_in(account):
+                    raise SentAwayError(f"The app is not installed in {account.team_id} any more.")
                 opened = await self._make(account, identity)
                 self._opened[account.team_id] = opened
             self._troubles.pop(account.team_id, None)
@@ -105,6 +111,8 @@ class Switchboard:
         """The same; a failure is a line in the log and a reason for not being ready."""
         try:
             return await self.open(account)
+        except SentAwayError:
+            return None
         except (*TRANSPORT_ERRORS, VirtuousError) as error:
             reason = str(error) if isinstance(error, VirtuousError) else in_words(error)
             self._note_trouble(account.team_id, reason)
@@ -122,7 +130,8 @@ class Switchboard:
             try:
                 await identify(opened.desk.client)
             except TRANSPORT_ERRORS as error:
-                self._note_trouble(team_id, in_words(error))
+                if team_id in self._opened:
+                    self._note_trouble(team_id, in_words(error))
             else:
                 self._troubles.pop(team_id, None)
 
@@ -169,6 +178,7 @@ class Switchboard:
         async with AsyncExitStack() as stack:
             backroom = await stack.enter_async_context(self._furnish(account.team_id))
             desk = Desk(identity, client, backroom, account.installer)
+            stack.push_async_callback(desk.close, 0.0)
             await self._installations.serve(account)
             resumed = await desk.open()
             log.info("desk_opened", team=account.team_id, resumed=resumed)

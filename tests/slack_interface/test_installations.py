@@ -698,6 +698,36 @@ async def test_one_workspace_that_its_organisation_takes_away_is_erased_alone(
     assert texts(started, BETA) == [f"the secret of {BETA}", "still here"]
 
 
+async def test_no_desk_is_opened_for_who_left_meanwhile(here: House) -> None:
+    installation = await here.installed(ACME)
+    index = Installations(here.ledger)
+    index.load()
+    found = index.account(origin_of({"team_id": ACME}))
+    assert found is not None
+    assert index.lets_in(found)
+    index.leave(ACME)
+    assert not index.lets_in(found)
+    index.drop(ACME)
+    assert not index.lets_in(found)
+    index.learn(installation)
+    assert index.lets_in(found)
+
+
+async def test_a_desk_that_fails_to_open_leaves_nothing_running(
+    here: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await here.installed(ACME)
+
+    async def damaged(*_: object) -> None:
+        raise StoreError("engine.db is damaged.")
+
+    monkeypatch.setattr("database.coordination.Coordination.pending", damaged)
+    await here.start()
+    assert here.opened == [ACME]
+    assert here.bot.desks == []
+    assert not [task for task in asyncio.all_tasks() if "_send_all" in repr(task.get_coro())]
+
+
 async def test_who_comes_back_before_all_is_erased_is_not_erased(
     started: House, slack: Slack, monkeypatch: pytest.MonkeyPatch
 ) -> None:

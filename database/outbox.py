@@ -275,10 +275,9 @@ class Outbox:
     async def _send(self, entries: Sequence[Entry]) -> bool:
         self.rows.begin(entries[-1].seq)
         try:
-            for table in reversed(list(KEYS)):
-                gone = [e for e in entries if e.table == table and e.row is None]
-                await self._bring(table, gone, self._delete)
             for table in KEYS:
+                for part in _parts([e for e in entries if e.table == table and e.row is None]):
+                    await self._bring(table, part, self._delete)
                 for part in _parts([e for e in entries if e.table == table and e.row is not None]):
                     await self._bring(table, part, self._upsert)
         except (RecordAway, RecordMisconfigured) as error:
@@ -301,8 +300,6 @@ class Outbox:
         how: Callable[[str, Sequence[Entry]], Awaitable[None]],
     ) -> None:
         """All of them, but for those that the record refuses: halving finds which these are."""
-        if not entries:
-            return
         began = self._clock()
         try:
             await how(table, entries)

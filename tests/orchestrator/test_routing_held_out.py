@@ -53,6 +53,13 @@ async def test_specialists_get_their_requests() -> None:
     assert len(asked) - right - kept <= 0.05 * len(asked), "another specialist is worst of all"
 
 
+async def test_a_request_in_a_form_that_people_use_and_once_missed() -> None:
+    asked = Asked(
+        "rewriter", "Make this friendlier and shorter: You failed to send it. Send it now."
+    )
+    assert (await route(asked)).agent == "rewriter"
+
+
 async def test_everyday_requests_stay_with_the_generalist() -> None:
     asked = [r for r in requests() if r.agent == GENERALIST and not r.current]
     stayed = [r for r in asked if (await route(r)).agent == r.agent]

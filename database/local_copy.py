@@ -11,6 +11,7 @@ import sqlite3
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from itertools import groupby
 from typing import Any, Protocol
 
 import structlog
@@ -23,6 +24,7 @@ from database.sqlite_backend import SqliteBackend
 LOOK_SECONDS = 5.0
 LONGEST_PAUSE_SECONDS = 60.0
 _NAMES_AT_ONCE = 200
+_VERSIONS_AT_ONCE = 200
 
 _log = structlog.get_logger(__name__)
 
@@ -107,21 +109,29 @@ class LocalCopy:
         if self._adopted:
             return
         known = {tuple(entry[:2]) for entry in await self._ask("document_index")}
-        every = "SELECT * FROM documents WHERE workspace = ? ORDER BY kind, name, number"
-        documents = [
-            dict(row)
-            for row in self._local.file.rows(every, (self._workspace,))
-            if (row["kind"], row["name"]) not in known
-        ]
-        for document in documents:
-            document["active"] = bool(document["active"])
         every = "SELECT * FROM policy WHERE workspace = ? ORDER BY seq"
         policy = [dict(row) for row in self._local.file.rows(every, (self._workspace,))]
-        if documents or policy:
-            await self._functions.call(
-                "adopt_decisions", p_workspace=self._workspace, documents=documents, policy=policy
-            )
+        if policy:
+            await self._bring([], policy)
+        every = "SELECT * FROM documents WHERE workspace = ? ORDER BY kind, name, number"
+        found = self._local.file.rows(every, (self._workspace,))
+        fresh = (dict(row) for row in found if (row["kind"], row["name"]) not in known)
+        documents: list[dict[str, Any]] = []
+        for _, versions in groupby(fresh, key=lambda row: (row["kind"], row["name"])):
+            documents += [{**row, "active": bool(row["active"])} for row in versions]
+            if len(documents) >= _VERSIONS_AT_ONCE:
+                await self._bring(documents, [])
+                documents = []
+        if documents:
+            await self._bring(documents, [])
         self._adopted = True
+
+    async def _bring(
+        self, documents: Sequence[Mapping[str, Any]], policy: Sequence[Mapping[str, Any]]
+    ) -> None:
+        await self._functions.call(
+            "adopt_decisions", p_workspace=self._workspace, documents=documents, policy=policy
+        )
 
     # Documents
 

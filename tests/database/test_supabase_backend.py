@@ -463,3 +463,20 @@ async def test_messages_of_the_same_key_are_one(supabase_client: SupabaseClient)
     await supabase_client.delete("messages", [("T1", "C1", "1.0")])
     with pytest.raises(StoreError):
         await supabase_client.call("delete_facts", facts="documents", keys=[["T1"]])
+
+
+async def test_many_documents_and_their_versions_are_brought_along(
+    machine: Machine, supabase: SupabaseServer, tmp_path: Path
+) -> None:
+    before = Store.open(tmp_path / "a", "T1")
+    for n in range(250):
+        first = await before.create_document("agent", f"agent-{n}", {"n": n}, origin="person")
+        if n % 2:
+            await before.activate("agent", f"agent-{n}", {"n": -n}, base=first.version,
+                                  origin="person", author=None, reason=None)  # fmt: skip
+    await before.close()
+    store = await machine("a")
+    await eventually(lambda: all_the_same(store, supabase))
+    other = await machine("b")
+    assert await other.documents("agent") == await store.documents("agent")
+    assert len(await other.documents("agent")) == 250

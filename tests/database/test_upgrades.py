@@ -114,6 +114,26 @@ async def test_supabase_from_each_version(
             [kept] = connection.execute(f"select * from public.{table}".encode()).fetchall()
             sent = {k: v.decode() if isinstance(v, bytes) else v for k, v in row.items()}
             assert {column: kept[column] for column in row} == sent
+        assert connection.execute(_UNGRANTED).fetchall() == []
+
+
+_UNGRANTED = b"""
+select c.relname::text as place from pg_class c
+where c.relnamespace = 'public'::regnamespace and c.relkind in ('r', 'v') and (
+    not has_table_privilege('service_role', c.oid, 'select')
+    or (c.relkind = 'r' and not (
+        has_table_privilege('service_role', c.oid, 'insert')
+        and has_table_privilege('service_role', c.oid, 'update')
+        and has_table_privilege('service_role', c.oid, 'delete')
+    ))
+    or has_table_privilege('anon', c.oid, 'select')
+    or has_table_privilege('authenticated', c.oid, 'select')
+)
+union all
+select p.oid::regprocedure::text from pg_proc p
+where p.pronamespace = 'public'::regnamespace
+    and not has_function_privilege('service_role', p.oid, 'execute')"""
+"""Newer projects at Supabase grant nothing by themselves, to nobody; older ones all, to anybody."""
 
 
 def there(connection: psycopg.Connection[Any], table: str) -> bool:

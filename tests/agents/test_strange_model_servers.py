@@ -240,6 +240,14 @@ WHOLE_CALLS = [{"name": "sum", "arguments": '{"x": 1}'}, {"name": "sum", "argume
             id="the-name-in-each-fragment",
         ),
         pytest.param(
+            piece(index=0, id="a", name="sum")
+            + piece(index=1, id="b", name="sum")
+            + piece(index=0, arguments='{"x": 1}')
+            + piece(index=1, arguments='{"x": 2}'),
+            ADD_TWICE,
+            id="interleaved",
+        ),
+        pytest.param(
             piece(index=0, id="a", name="sum", arguments={"x": 1}), ADD_TWICE[:1], id="an-object"
         ),
         pytest.param(

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 from pydantic import SecretStr
+from structlog.testing import capture_logs
 
 from agents.ports import FilesPort
 from agents.turns import TextDelta
@@ -147,11 +148,13 @@ def in_two_halves(first: str, second: str, pause: asyncio.Event) -> Any:
     return script
 
 
-@pytest.mark.parametrize("tells_ts", [True, False])
+@pytest.mark.parametrize(
+    ("tells_ts", "otherwise"), [(True, unknown_method), (False, body({"ok": True}))]
+)
 async def test_where_messages_cannot_change_nothing_is_lost_or_said_twice(
-    serve: Serve, quiet_world: World, tells_ts: bool
+    serve: Serve, quiet_world: World, tells_ts: bool, otherwise: Callable[[], web.Response]
 ) -> None:
-    slack = await serve(StrangersSlack(tells_ts=tells_ts))
+    slack = await serve(StrangersSlack(otherwise, tells_ts=tells_ts))
     quiet_world.pace.update_s = 0.05
     for known_by_now in (False, True):
         pause, before = asyncio.Event(), len(slack.posted)
@@ -237,16 +240,17 @@ async def test_one_connection_with_or_without_hello_will_do(
     serve: Serve, hello: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(socket_mode, "SILENCE_S", 0.05)
-    slack = await serve(StrangersSlack(hello=hello, single=True))
+    with capture_logs() as logs:
+        slack = await serve(StrangersSlack(hello=hello, single=True))
 
-    async def settled() -> bool:
-        return len(slack.sockets) == 3
+        async def content_with_one() -> bool:
+            return "slack_takes_one_socket_only" in {line["event"] for line in logs}
 
-    await eventually(settled, "it is content with one connection")
-    await slack.say(MENTION)
-    [said] = await slack.has_posted()
+        await eventually(content_with_one, "it no longer tries to have two")
+        await slack.say(MENTION)
+        [said] = await slack.has_posted()
     assert said["text"] == "You said: hello"
-    assert await settled()
+    assert len(slack.sockets) == 3
 
 
 async def test_an_envelope_before_any_hello_is_not_lost(serve: Serve) -> None:

@@ -246,7 +246,8 @@ class Outbox:
         while not self._mine():
             if not self.rows.is_due(until, self._clock()):
                 return True
-            await asyncio.sleep(0.05)
+            if await _heard(self._stopping, 0.05):
+                return False
         return await self._send_until(until)
 
     async def _send_until(self, until: int) -> bool:
@@ -367,6 +368,7 @@ def _parts(entries: Sequence[Entry]) -> Iterator[Sequence[Entry]]:
         yield entries[start:]
 
 
-async def _heard(event: asyncio.Event, timeout: float) -> None:
+async def _heard(event: asyncio.Event, timeout: float) -> bool:
     with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(event.wait(), timeout)
+        return await asyncio.wait_for(event.wait(), timeout)
+    return False

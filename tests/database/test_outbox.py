@@ -216,10 +216,17 @@ async def test_of_two_processes_one_sends_and_the_other_takes_over(
     assert await other.flush(5), "the first one brings what the second one wrote"
     assert len(far.tables["runs"]) == 3
     assert not second.requests
-    await outbox.stop()
+    far.trouble = "hangs"
+    elsewhere.append(*runs(1, start=2000))
+    began = time.monotonic()
+    assert not await other.flush(0.2), "it waits for the one who sends, but not for ever"
+    far.trouble = None
+    await outbox.stop(0.1)
+    assert time.monotonic() - began < 2
+    await until(lambda: ("T1", "r2000") in second.tables["runs"])
     elsewhere.append(*runs(1, start=3))
-    await until(lambda: bool(second.tables["runs"]))
-    assert list(second.tables["runs"]) == [("T1", "r3")]
+    await until(lambda: ("T1", "r3") in second.tables["runs"])
+    assert len(far.tables["runs"]) == 3
     await other.stop()
     await elsewhere.close()
 

@@ -42,6 +42,20 @@ _DATA = re.compile(r"(21|22|23|P0)...|PGRST1\d\d")
 _QUOTED = re.compile(r': ".*', re.DOTALL)
 
 
+_WORDS: Mapping[str, str] = {
+    "create_document": "keep this",
+    "activate_document": "keep this",
+    "add_policy": "keep this",
+    "forget_person": "forget this person",
+    "everything_about": "say what is kept",
+    "erase_workspace": "erase the workspace",
+    "changes": "tell what was decided",
+    "page_of_runs": "give the runs",
+    "metrics": "give figures",
+}
+"""What people read of these functions: Supabase cannot be reached to ..."""
+
+
 class _Failed(Exception):
     """An answer that is an error, before it is understood."""
 
@@ -103,15 +117,14 @@ class SupabaseClient:
         A `read` is tried a second time where the connection broke: connections that were idle do.
         """
         sent = {name: _argument(value) for name, value in arguments.items()}
-        query = self._client.rpc(function, sent).execute
-        if not read:
-            return (await self._ask(query, f"do {function}")).data
+        what = _WORDS.get(function, f"do {function}")
         try:
-            return (await self._ask(query, f"answer {function}")).data
+            return (await self._ask(self._client.rpc(function, sent).execute, what)).data
         except RecordAway:
-            await asyncio.sleep(0.1)
-            query = self._client.rpc(function, sent).execute
-            return (await self._ask(query, f"answer {function}")).data
+            if not read:
+                raise
+        await asyncio.sleep(0.1)
+        return (await self._ask(self._client.rpc(function, sent).execute, what)).data
 
     async def _ask(self, execute: Any, what: str) -> Any:
         try:

@@ -77,6 +77,12 @@ async def test_while_supabase_is_away_people_are_answered_and_nothing_is_lost(
     store = kept_there.house.store
     with pytest.raises(RecordAway, match="waits until it is back"):
         await kept_there.house.policy.set("speak", "mentions", ADA)
+    told = await kept_there.ask("policy set allow_guests yes")
+    assert "waits until it is back" in told["text"]
+    assert "cannot be reached to keep this" in told["text"]
+    await kept_there.command("/metrics", "me 7d", ADA, "general")
+    [told] = await kept_there.whispers()
+    assert "this machine's own copy" in told["text"]
     await kept_there.stop()
 
     await kept_there.start()

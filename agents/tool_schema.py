@@ -39,6 +39,13 @@ _NEED_NO_TOOL = (
     "Translate 'thank you' into French.",
     "Summarise: The shop opens at nine and closes at five.",
 )
+_ALREADY_SAID = (
+    Turn("user", "The launch moved to 4 May."),
+    Turn("assistant", "Noted."),
+    Turn("user", "When is the launch now?"),
+)
+"""Without it a small model looks into the calendar for whatever asks when."""
+
 _KNOWN_CHARACTERS = 1000
 
 
@@ -127,7 +134,7 @@ def as_text(turns: Sequence[Turn]) -> list[Turn]:
 
 def _examples(tools: Sequence[ToolSpec]) -> Iterator[tuple[str, str]]:
     """Requests and what they need, mixed: many of one kind at the end would tip the choice."""
-    no_tool = iter(_NEED_NO_TOOL)
+    no_tool = iter((*_NEED_NO_TOOL[:2], _request(_ALREADY_SAID), *_NEED_NO_TOOL[2:]))
     for at in range(max([1, *(len(tool.examples) for tool in tools)])):
         for tool in tools:
             if at < len(tool.examples):

@@ -113,6 +113,8 @@ class SocketMode:
         )
         self._opened = 0
         self._displaced = 0
+        self._newest = 0.0
+        self._by_slack = is_slack(web.base_url)
         self._closing = False
 
     async def start(self) -> None:
@@ -173,7 +175,7 @@ class SocketMode:
             if former:
                 _spawn(self._retire(former), self._tasks)
             await connection.leaving.wait()
-            if self._displaced > 1 and self.connected():
+            if self._displaced > 1 and await self._other_lives():
                 log.info("slack_takes_one_socket_only", socket=connection.number)
                 return
             failures = 0 if connection.sound else failures + 1
@@ -187,6 +189,7 @@ class SocketMode:
         answer = await web.apps_connections_open(app_token=self._app_token)
         if not answer.get("url"):
             raise ConfigurationError(_NO_SOCKETS.format(url=web.base_url))
+        self._newest = time.monotonic()
         socket = await self._session.ws_connect(
             answer["url"],
             heartbeat=self._ping_s,
@@ -195,7 +198,7 @@ class SocketMode:
             ssl=True if web.ssl is None else web.ssl,
         )
         try:
-            early = await _greeted(socket, by_slack=is_slack(web.base_url))
+            early = await _greeted(socket, by_slack=self._by_slack)
         except BaseException:
             await socket.close()
             raise
@@ -227,12 +230,17 @@ class SocketMode:
                 self._tell_end(connection)
             connection.leaving.set()
 
+    async def _other_lives(self) -> bool:
+        """Whether what displaced a connection is up, if it is given a moment."""
+        await asyncio.sleep(DISPLACED_S)
+        return self.connected()
+
     def _was_displaced(self, connection: _Connection) -> bool:
         """Whether it was ended, in order, because another was opened; that is not Slack's way."""
         if connection.leaving.is_set() or connection.socket.close_code not in _IN_ORDER:
             return False
-        ages = [time.monotonic() - other.opened_at for other in self._live]
-        return bool(ages) and min(ages) < DISPLACED_S and not is_slack(self._web.base_url)
+        age = time.monotonic() - self._newest
+        return connection.opened_at < self._newest and age < DISPLACED_S and not self._by_slack
 
     def _tell_end(self, connection: _Connection) -> None:
         trouble, code = connection.socket.exception(), connection.socket.close_code

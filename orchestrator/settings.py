@@ -42,7 +42,8 @@ def _token(value: SecretStr, info: ValidationInfo) -> SecretStr:
         "slack_bot_token": ("xoxb-", "bot token"),
         "slack_app_token": ("xapp-", "app-level token"),
     }[str(info.field_name)]
-    if not value.get_secret_value().startswith(prefix):
+    # Slack puts "xoxe." before tokens that expire.
+    if not value.get_secret_value().removeprefix("xoxe.").startswith(prefix):
         raise ValueError(f"must be the {kind}, which starts with {prefix}")
     return value
 

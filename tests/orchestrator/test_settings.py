@@ -65,6 +65,13 @@ def test_a_bad_value_is_one_line_that_says_what_to_set(
     assert "\n" not in text
 
 
+def test_a_token_that_expires_is_a_token(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SLACK_BOT_TOKEN", "xoxe.xoxb-1")
+    token = load_settings().slack_bot_token
+    assert token is not None
+    assert token.get_secret_value() == "xoxe.xoxb-1"
+
+
 def test_secrets_are_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "sk-secret-value")
     assert "sk-secret-value" not in repr(load_settings())

@@ -62,10 +62,10 @@ async def one_by_one(client: httpx.AsyncClient, reader: Reader, count: int) -> l
 async def flood(client: httpx.AsyncClient, reader: Reader) -> AsyncIterator[list[float]]:
     """Ada keeps FLOOD questions under way; yields the times of those answered so far."""
     answered: list[float] = []
-    under_way = asyncio.Event()
+    under_way, over = asyncio.Event(), asyncio.Event()
 
     async def keep_asking(number: int) -> None:
-        while True:
+        while not over.is_set():
             answered.append(await ask(client, reader, ADA, number))
             if len(answered) >= FLOOD:
                 under_way.set()
@@ -75,8 +75,8 @@ async def flood(client: httpx.AsyncClient, reader: Reader) -> AsyncIterator[list
         await asyncio.wait_for(under_way.wait(), 120)
         yield answered
     finally:
-        for task in tasks:
-            task.cancel()
+        # not cancelled: Python 3.11's wait_for may swallow that, and its task would ask for ever
+        over.set()
         await asyncio.gather(*tasks, return_exceptions=True)
 
 

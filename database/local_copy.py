@@ -25,6 +25,8 @@ LOOK_SECONDS = 5.0
 LONGEST_PAUSE_SECONDS = 60.0
 _NAMES_AT_ONCE = 200
 _VERSIONS_AT_ONCE = 200
+_DAYS_AT_ONCE = 20
+_COUNT_SECONDS = 60.0
 
 _log = structlog.get_logger(__name__)
 
@@ -52,6 +54,7 @@ class LocalCopy:
         self._workspace = local.workspace
         self._seen: Mapping[str, Any] = {}
         self._adopted = False
+        self._count_at = 0.0
         self.one_at_a_time = asyncio.Lock()
         self.copied_at: float | None = None
         self.away_since: float | None = None
@@ -64,6 +67,7 @@ class LocalCopy:
             await asyncio.sleep(pause * random.uniform(0.8, 1.0))
             try:
                 await self.look()
+                await self._count_days()
                 pause = LOOK_SECONDS
             except (RecordAway, RecordMisconfigured) as error:
                 self.note_away(error)
@@ -89,6 +93,15 @@ class LocalCopy:
         if self.away_since is not None:
             _log.info("supabase_is_back", away_s=round(time.time() - self.away_since))
         self.copied_at, self.away_since, self.problem = time.time(), None, None
+
+    async def _count_days(self) -> None:
+        """Have some past days counted at Supabase, so that figures over a long time come soon."""
+        if time.monotonic() < self._count_at:
+            return
+        for _ in range(_DAYS_AT_ONCE):
+            if not await self._functions.call("count_day", p_workspace=self._workspace):
+                self._count_at = time.monotonic() + _COUNT_SECONDS
+                return
 
     def note_away(self, error: Exception) -> None:
         """Supabase did not answer: said once, until it is back."""

@@ -15,7 +15,7 @@ from typing import get_args
 import numpy as np
 
 from database.records import AgentRecord, Behind, Metrics, MetricsRow, RunKind, RunQuery
-from database.run_counts import EXPLICIT, JUDGED_ITSELF, Durations, counted
+from database.run_counts import EXPLICIT, JUDGED_ITSELF, Count, Durations, counted
 
 _RECORDS = f"""
     WITH word AS (
@@ -98,45 +98,54 @@ def _percentiles(durations: Sequence[Durations]) -> tuple[float | None, float | 
 
 def metrics(connection: sqlite3.Connection, workspace: str, query: RunQuery) -> Metrics:
     """All runs that the query matches (its limit does not count), by agent and by UTC day."""
+    connection.execute("BEGIN")
+    found = list(counted(connection, workspace, query))
+    others = query_behind(query)
+    behind = [] if others is None else list(counted(connection, workspace, others))
+    connection.execute("COMMIT")
+    return added_up(query, found, behind)
+
+
+def added_up(query: RunQuery, found: Iterable[Count], behind: Iterable[Count]) -> Metrics:
+    """The figures of a query from what was counted of its runs, and of those of `query_behind`."""
     total = _Group()
     by_agent: dict[str, _Group] = defaultdict(_Group)
     by_day: dict[int, _Group] = defaultdict(_Group)
-    connection.execute("BEGIN")
-    for count in counted(connection, workspace, query):
+    for count in found:
         days = [] if count.day is None else [by_day[count.day]]
         for group in (total, by_agent[count.agent], *days):
             group.add(count.counts, count.durations)
-    behind = _behind(connection, workspace, query)
-    connection.execute("COMMIT")
     return Metrics(
         query=query,
         total=total.row("total"),
-        by_agent=tuple(most_used(group.row(agent) for agent, group in by_agent.items())),
-        by_day=tuple(group.row(day_label(day)) for day, group in sorted(by_day.items())),
-        behind=behind,
+        by_agent=tuple(_most_used(group.row(agent) for agent, group in by_agent.items())),
+        by_day=tuple(group.row(_date(day)) for day, group in sorted(by_day.items())),
+        behind=_behind(behind),
     )
 
 
-def _behind(connection: sqlite3.Connection, workspace: str, query: RunQuery) -> Behind:
-    """What was paid for besides the runs of the query, by whom and where it asks for."""
+def query_behind(query: RunQuery) -> RunQuery | None:
+    """What else was paid for, by whom and where the query asks for; it is no agent's own."""
     if query.agent is not None:
-        return Behind()  # no agent's own
+        return None
     others = tuple(kind for kind in get_args(RunKind) if kind not in query.kinds)
+    return replace(query, kinds=others)
+
+
+def _behind(found: Iterable[Count]) -> Behind:
     rest = _Group()
-    for count in counted(connection, workspace, replace(query, kinds=others)):
+    for count in found:
         rest.add(count.counts, None)
     return Behind(
         rest.runs, rest.input_tokens, rest.output_tokens, rest.cost_usd, rest.unpriced_runs
     )
 
 
-def most_used(rows: Iterable[MetricsRow]) -> list[MetricsRow]:
-    """The order in which agents are shown."""
+def _most_used(rows: Iterable[MetricsRow]) -> list[MetricsRow]:
     return sorted(rows, key=lambda row: (-row.runs, row.label))
 
 
-def day_label(day: int) -> str:
-    """A UTC day, counted from the epoch, as people write it."""
+def _date(day: int) -> str:
     return datetime.fromtimestamp(day * 86400, UTC).date().isoformat()
 
 

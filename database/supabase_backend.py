@@ -8,33 +8,33 @@ figures come from the local copy and say so.
 
 import asyncio
 import time
+from base64 import b64decode
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any, Protocol, get_args
+from typing import Any, Protocol
 
+import numpy as np
 import structlog
 
 from database import rows
 from database.errors import RecordAway, RecordMisconfigured, StoreError
 from database.known import Kept, together
 from database.local_copy import LocalCopy, ended
-from database.metrics import day_label, most_used
+from database.metrics import added_up, query_behind
 from database.outbox import MAX_ROWS, Outbox
 from database.records import (
     AgentRecord,
-    Behind,
     Document,
     ForgetReport,
     Metrics,
-    MetricsRow,
     PolicyChange,
     RecordHealth,
     Run,
-    RunKind,
     RunQuery,
 )
 from database.refusals import stale, taken, unknown
+from database.run_counts import COUNTS, Count
 from database.sqlite_backend import SqliteBackend
 from database.sqlite_file import wipe
 
@@ -221,25 +221,15 @@ class SupabaseBackend:
     async def metrics(self, query: RunQuery) -> Metrics:
         """Success, speed, cost and feedback of all runs that the query matches."""
         sent = await self._outbox.flush(FLUSH_SECONDS)
-        found = await self._read("metrics", query=_json(query))
+        others = query_behind(query)
+        found = await self._read("run_counts", query=_json(query))
         behind: Any = []
-        if found is not None and query.agent is None:
-            others = tuple(kind for kind in get_args(RunKind) if kind not in query.kinds)
-            behind = await self._read("metrics", query=_json(replace(query, kinds=others)))
+        if found is not None and others is not None:
+            behind = await self._read("run_counts", query=_json(others))
         if found is None or behind is None:
             return replace(await self._local.metrics(query), note=_AWAY)
-        by_day = sorted((row for row in found if row["by"] == "day"), key=lambda r: int(r["label"]))
-        [total] = [row for row in found if row["by"] == "total"]
-        return Metrics(
-            query=query,
-            total=_metrics_row(total, "total"),
-            by_agent=tuple(
-                most_used(_metrics_row(row, row["label"]) for row in found if row["by"] == "agent")
-            ),
-            by_day=tuple(_metrics_row(row, day_label(int(row["label"]))) for row in by_day),
-            behind=_behind(behind),
-            note="" if sent else _ON_ITS_WAY,
-        )
+        figures = added_up(query, map(_count, found), map(_count, behind))
+        return replace(figures, note="" if sent else _ON_ITS_WAY)
 
     async def agent_records(self, since: float) -> list[AgentRecord]:
         """How each agent did with each type of task since a moment."""
@@ -344,15 +334,7 @@ def _run(row: Mapping[str, Any]) -> Run:
     return rows.run_from(row, tuple(rows.step_from(step) for step in row["steps"] or ()))
 
 
-def _metrics_row(row: Mapping[str, Any], label: str) -> MetricsRow:
-    return MetricsRow(**{**{k: v for k, v in row.items() if k != "by"}, "label": label})
-
-
-def _behind(found: Sequence[Mapping[str, Any]]) -> Behind:
-    for row in found:
-        if row["by"] == "total":
-            return Behind(
-                row["runs"], row["input_tokens"], row["output_tokens"], row["cost_usd"],
-                row["unpriced_runs"],
-            )  # fmt: skip
-    return Behind()
+def _count(row: Mapping[str, Any]) -> Count:
+    counts = {name: row[name] for name in COUNTS}
+    durations = np.frombuffer(b64decode(row["durations"] or ""), dtype=">f4").astype(np.float64)
+    return Count(row["day"], row["agent"], counts, durations if durations.size else None)

@@ -51,7 +51,7 @@ _WORDS: Mapping[str, str] = {
     "erase_workspace": "erase the workspace",
     "changes": "tell what was decided",
     "page_of_runs": "give the runs",
-    "metrics": "give figures",
+    "run_counts": "give figures",
 }
 """What people read of these functions: Supabase cannot be reached to ..."""
 

@@ -258,6 +258,7 @@ begin
     get diagnostics changed = row_count;
     report := report || jsonb_build_object('messages', changed);
 
+    delete from public.day_counts where workspace = p_workspace and audience = own;
     delete from public.people where workspace = p_workspace and user_id = p_user;
     get diagnostics changed = row_count;
     report := report || jsonb_build_object('people', changed);
@@ -341,6 +342,7 @@ begin
         join information_schema.tables t using (table_schema, table_name)
         where c.table_schema = 'public' and c.column_name = 'workspace'
             and t.table_type = 'BASE TABLE'
+        order by c.table_name = 'changed_days'  -- deleting runs writes there
     loop
         execute format('delete from public.%I where workspace = $1', place) using p_workspace;
         get diagnostics deleted = row_count;

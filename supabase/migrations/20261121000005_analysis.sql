@@ -41,89 +41,6 @@ from itself
 left join word on word.workspace = itself.workspace and word.run_id = itself.run_id
 left join ratings on ratings.workspace = itself.workspace and ratings.run_id = itself.run_id;
 
--- Counts of all runs that a query matches (its limit does not count): in total ("label" null, "by"
--- "total"), by agent and by day (days since the epoch). Judged as in judged_runs, but starting from
--- the runs: most questions are about a few days of many.
-create function public.metrics(p_workspace text, query text) returns jsonb
-language plpgsql stable security invoker set search_path = ''
-set plan_cache_mode = force_custom_plan set work_mem = '64MB' as $$
-declare
-    q jsonb := query::jsonb;
-    kinds text[] := array(select jsonb_array_elements_text(q -> 'kinds'));
-    of_user text := q ->> 'user_id';
-    of_channel text := q ->> 'channel_id';
-    of_thread text := q ->> 'thread_ts';
-    of_agent text := q ->> 'agent';
-    since double precision := (q ->> 'since')::double precision;
-    until double precision := (q ->> 'until')::double precision;
-    audiences text[];
-begin
-    if jsonb_typeof(q -> 'audiences') = 'array' then
-        audiences := array(select jsonb_array_elements_text(q -> 'audiences'));
-    end if;
-    return (
-        with chosen as materialized (
-            select r.run_id, r.agent, r.day, r.duration_ms, r.input_tokens, r.output_tokens,
-                r.cost_usd,
-                case when r.outcome_source in ('check', 'user') then r.outcome_success end as itself
-            from public.runs r
-            where r.workspace = p_workspace and r.kind = any (kinds)
-                and (of_user is null or r.user_id = of_user)
-                and (of_channel is null or r.channel_id = of_channel)
-                and (of_thread is null or r.thread_ts = of_thread)
-                and (of_agent is null or r.agent = of_agent)
-                and (since is null or r.day >= floor(since / 86400)::bigint)
-                and (since is null or r.started_at >= since)
-                and (until is null or r.day <= floor(until / 86400)::bigint)
-                and (until is null or r.started_at < until)
-                and (audiences is null or r.audience = any (audiences))
-        ), said as materialized (
-            select f.run_id, f.kind, f.user_id, f.value, f.created_at, f.seq
-            from chosen c join public.feedback f
-                on f.workspace = p_workspace and f.run_id = c.run_id
-            where f.kind in ('rating', 'reason', 'better')
-        ), word as (
-            select distinct on (w.run_id) w.run_id, w.value > 0 as good
-            from said w order by w.run_id, w.created_at desc, w.seq desc
-        ), rating as (
-            select distinct on (w.run_id, w.user_id) w.run_id, w.value
-            from said w where w.kind = 'rating'
-            order by w.run_id, w.user_id, w.created_at desc, w.seq desc
-        ), ratings as (
-            select rating.run_id, count(*) filter (where rating.value > 0) as up,
-                count(*) filter (where rating.value < 0) as down
-            from rating group by rating.run_id
-        ), judged as (
-            select c.*, coalesce(c.itself, word.good) as good, ratings.up, ratings.down
-            from chosen c left join word using (run_id) left join ratings using (run_id)
-        ), counted as (
-            select
-                case when grouping(j.agent, j.day) = 3 then 'total'
-                    when grouping(j.agent, j.day) = 1 then 'agent' else 'day' end as by,
-                coalesce(j.agent, j.day::text) as label,
-                count(*) as runs,
-                count(j.good) as judged,
-                count(*) filter (where j.good) as succeeded,
-                percentile_cont(array[0.5, 0.95]) within group (order by j.duration_ms) as p,
-                coalesce(sum(j.input_tokens), 0) as input_tokens,
-                coalesce(sum(j.output_tokens), 0) as output_tokens,
-                coalesce(sum(j.cost_usd), 0) as cost_usd,
-                count(*) filter (where j.cost_usd is null) as unpriced_runs,
-                coalesce(sum(j.up), 0) as feedback_up,
-                coalesce(sum(j.down), 0) as feedback_down
-            from judged j
-            group by grouping sets ((), (j.agent), (j.day))
-            having grouping(j.agent, j.day) <> 2 or j.day is not null
-        )
-        select coalesce(
-            jsonb_agg(
-                to_jsonb(g) - 'p' || jsonb_build_object('p50_ms', g.p[1], 'p95_ms', g.p[2])
-            ), '[]'
-        ) from counted g
-    );
-end
-$$;
-
 -- The runs that a query matches, newest first, those without a time last; each with its "steps"
 -- where asked.
 create function public.list_runs(p_workspace text, query text, with_steps boolean) returns jsonb
@@ -309,11 +226,11 @@ $$;
 
 revoke all on public.judged_runs from anon, authenticated;
 grant select on public.judged_runs to service_role;
-revoke execute on function public.metrics(text, text), public.list_runs(text, text, boolean),
+revoke execute on function public.list_runs(text, text, boolean),
 public.steps_of(text, text), public.page_of_runs(text, bigint, text, bigint),
 public.agent_records(text, double precision),
 public.everything_about(text, text) from public, anon, authenticated;
-grant execute on function public.metrics(text, text), public.list_runs(text, text, boolean),
+grant execute on function public.list_runs(text, text, boolean),
 public.steps_of(text, text), public.page_of_runs(text, bigint, text, bigint),
 public.agent_records(text, double precision),
 public.everything_about(text, text) to service_role;

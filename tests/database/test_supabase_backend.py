@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import itertools
+import random
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from database.records import (
     Document,
     Feedback,
     Message,
+    Outcome,
     Person,
     Run,
     RunQuery,
@@ -93,6 +95,7 @@ def in_order(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 TABLES = (*KEYS, "documents", "policy")
+DERIVED = ("day_counts", "changed_days")
 
 
 async def all_the_same(store: Store, server: SupabaseServer) -> bool:
@@ -375,7 +378,8 @@ async def test_a_workspace_is_erased_there_too(machine: Machine, supabase: Supab
     with supabase.connect() as connection:
         connection.execute("insert into public.people values ('T2', 'U1', 'Ada', '{}')")
     assert (await store.erase())["runs"] == 5
-    assert {table: there(supabase, table) for table in TABLES if there(supabase, table)} == {
+    every = (*TABLES, *DERIVED)
+    assert {table: there(supabase, table) for table in every if there(supabase, table)} == {
         "people": [{"workspace": "T2", "user_id": "U1", "name": "Ada", "settings": "{}"}]
     }
 
@@ -405,6 +409,67 @@ async def test_the_record_numbers_runs_in_the_order_in_which_they_become_visible
     async with asyncio.timeout(30):
         await asyncio.gather(*(write(n) for n in range(4)), read())
     assert len(set(seen)) == 1600
+    await client.close()
+
+
+QUERIES = (
+    RunQuery(),
+    RunQuery(kinds=("task", "shadow")),
+    RunQuery(agent="a1"),
+    RunQuery(audiences=frozenset({"public", "channel:C1"})),
+    RunQuery(user_id="U1"),
+    RunQuery(since=3 * 86_400.0),
+    RunQuery(since=2.5 * 86_400, until=6.25 * 86_400),
+    RunQuery(until=5 * 86_400.0, audiences=frozenset()),
+)
+
+
+async def test_figures_from_counted_days_are_those_of_the_runs(
+    supabase: SupabaseServer, tmp_path: Path
+) -> None:
+    chance = random.Random(7)
+    client = SupabaseClient(supabase.url, supabase.secret_key)
+    store = Store.open(tmp_path, "T1", client)
+
+    def run(n: int) -> Run:
+        good = Outcome(True, source="check")
+        judged = chance.choice((Outcome(), good, Outcome(False, source="user")))
+        at = chance.choice((None, chance.uniform(0, 9) * 86_400))
+        return Run(f"r{n}", "q", f"a{n % 3}", kind=chance.choice(("reply", "reply", "task")),
+                   started_at=at, duration_ms=float(chance.randrange(5000)), outcome=judged,
+                   user_id=f"U{n % 4}", cost_usd=chance.choice((None, 0.25)), input_tokens=n,
+                   audience=chance.choice(("public", "channel:C1", "person:U1")))  # fmt: skip
+
+    def said(n: int, of: int) -> Feedback:
+        return Feedback(f"f{of}/{n}", f"r{n}", chance.choice(("rating", "better", "reaction")),
+                        chance.choice((-1.0, 1.0)), text="x", user_id=f"U{n % 3}",
+                        created_at=chance.uniform(0, 9) * 86_400)  # fmt: skip
+
+    async def same() -> None:
+        for query in QUERIES:
+            assert await store.metrics(query) == await store._local.metrics(query), query
+
+    async def count() -> int:
+        counted = 0
+        while await client.call("count_day", p_workspace="T1"):
+            counted += 1
+        return counted
+
+    ratings = [said(chance.randrange(220), n) for n in range(150)]
+    store.append(*(run(n) for n in range(200)), *ratings)
+    await same()
+    assert await count() == 10
+    await same()
+    store.append(run(500), *(said(chance.randrange(200), n) for n in range(150, 160)))
+    await same()
+    assert 0 < await count() <= 10
+    await same()
+    await store.forget("U1")
+    await same()
+    await count()
+    await same()
+    assert "U1" not in repr(there(supabase, "day_counts"))
+    await store.close()
     await client.close()
 
 

@@ -276,8 +276,8 @@ def fill(home: Path, server: SupabaseServer, count: int) -> None:
         sql = f"INSERT INTO runs ({_COLUMNS}) {_MADE.format(**far)}"
         connection_there.execute(sql.encode())
         connection_there.execute(b"vacuum analyze runs")
-        count = b"select public.count_day(%s)"
-        while connection_there.execute(count, (WORKSPACE,)).fetchone() == (True,):
+        one_day = f"select public.count_day('{WORKSPACE}')".encode()
+        while connection_there.execute(one_day).fetchone() == (True,):
             pass
 
 

@@ -22,7 +22,9 @@ setup: $(VENV)/runtime.stamp $(BIN)/virtuous6  ## Install what the assistant nee
 setup-tests: $(VENV)/tests.stamp  ## Install what the tests need
 
 test: check  ## Lint, types, import contracts and all tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(PYTEST_OPTIONS)
+# Tests mostly wait: three processes keep two cores busy. What is slow in one file is shared out.
+PYTEST_OPTIONS ?= -n 3 --dist worksteal --durations 15
 
 check: setup-tests  ## Lint, format, types and import contracts, without the tests
 	$(BIN)/ruff check .

@@ -84,8 +84,8 @@ async def test_the_last_own_message_is_edited_with_arrow_up(world: World) -> Non
 async def test_a_menu_follows_arrows_and_gives_focus_back(world: World) -> None:
     page = await world.open("user=U0ADA&channel=C0GENERAL")
     switcher = page.get_by_test_id("person-switcher")
-    await switcher.focus()
-    await page.keyboard.press("Enter")
+    await switcher.press("Enter")
+    await expect(page.get_by_test_id("person-grace")).to_be_visible()
     await page.keyboard.press("ArrowDown")
     await expect(page.get_by_test_id("person-grace")).to_be_focused()
     await page.keyboard.press("Escape")

@@ -35,9 +35,11 @@ from database.supabase_backend import Supabase
 from orchestrator.agent_orchestrator import AgentOrchestrator
 from orchestrator.agent_pool import AgentPool, register_shipped
 from orchestrator.choosing import fast_chooser
+from orchestrator.consent import Consent
 from orchestrator.event_bus import EventBus
 from orchestrator.limits import Limits
 from orchestrator.memory import Memory
+from orchestrator.own_data import OwnData
 from orchestrator.policy import Policy
 from orchestrator.ports import ModelsPort
 from orchestrator.resource_pool import ResourcePool
@@ -110,6 +112,9 @@ class Assistant:
             store=self.store,
             rows=self.coordination,
             policy=self.policy,
+            own_data=OwnData(
+                self.store, self.coordination, InstallationRows(self.coordination.engine), KEPT_DAYS
+            ),
             likeness=surface_similarity,
             approvers=self.settings.approvers,
         )
@@ -280,6 +285,7 @@ async def _assistant(
         redactor=redactor,
         bus=bus,
         workflows=workflows,
+        consent=Consent(store, policy),
         spawn=spawner,
         limits=limits,
         before_reply=shared.warm.stop if shared.warm else lambda: None,

@@ -2,7 +2,8 @@
 
 A run is judged by a check or by the person's word on the run itself, else by the latest explicit
 feedback on it (above 0 is a success); otherwise it is unjudged. Implicit feedback counts only in
-what routing learns from (`agent_records`), with its weight.
+what routing learns from (`agent_records`), with its weight; whoever does not want to be learned
+from, and channels for which approvers decided so, are left out there.
 """
 
 import sqlite3
@@ -14,11 +15,18 @@ from typing import get_args
 
 import numpy as np
 
-from database.records import AgentRecord, Behind, Metrics, MetricsRow, RunKind, RunQuery
+from database.records import LEARNING, AgentRecord, Behind, Metrics, MetricsRow, RunKind, RunQuery
 from database.run_counts import EXPLICIT, JUDGED_ITSELF, Count, Durations, counted
 
 _RECORDS = f"""
-    WITH word AS (
+    WITH unlearned AS (
+        SELECT user_id FROM people
+        WHERE workspace = :workspace AND settings ->> '$.{LEARNING}' = 'no'
+    ), decided AS (
+        SELECT key, value, max(seq) FROM policy
+        WHERE workspace = :workspace AND (key = '{LEARNING}' OR key LIKE '{LEARNING}.%')
+        GROUP BY key
+    ), word AS (
         SELECT run_id, value > 0 AS good, max(created_at) FROM feedback
         WHERE workspace = :workspace AND kind IN {EXPLICIT} GROUP BY run_id
     ), felt AS (
@@ -28,6 +36,7 @@ _RECORDS = f"""
             )
             ELSE sum(weight) END AS weight
         FROM feedback WHERE workspace = :workspace AND kind NOT IN {EXPLICIT}
+            AND coalesce(user_id, '') NOT IN (SELECT user_id FROM unlearned)
         GROUP BY run_id, kind, user_id, value
     ), sign AS (
         SELECT run_id, min(1.0, sum(weight)) AS weight,
@@ -41,6 +50,11 @@ _RECORDS = f"""
                 ELSE coalesce(word.good, sign.good, 0) END AS good
         FROM runs LEFT JOIN word USING (run_id) LEFT JOIN sign USING (run_id)
         WHERE workspace = :workspace AND kind = 'reply' AND day >= :day AND started_at >= :since
+            AND coalesce(user_id, '') NOT IN (SELECT user_id FROM unlearned)
+            AND coalesce(
+                (SELECT value FROM decided WHERE key = '{LEARNING}.' || channel_id),
+                (SELECT value FROM decided WHERE key = '{LEARNING}'), 'yes'
+            ) <> 'no'
     )
     SELECT agent, task_type, count(*) AS runs, sum(weight) AS judged,
         sum(weight * good) AS succeeded, avg(duration_ms) AS mean_ms, avg(cost_usd) AS mean_cost_usd

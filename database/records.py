@@ -16,8 +16,14 @@ RunKind = Literal["reply", "task", "shadow", "replay", "review"]
 StepKind = Literal["model", "tool"]
 OutcomeSource = Literal["check", "user", "implicit", "judge"]
 FeedbackKind = Literal["rating", "reason", "better", "reaction", "rephrase", "correction"]
+IMPLICIT: frozenset[FeedbackKind] = frozenset({"reaction", "rephrase", "correction"})
+"""Feedback that is read between the lines."""
 DocumentKind = Literal["agent", "runbook", "team", "lesson", "model"]
 MessageRole = Literal["person", "assistant"]
+
+LEARNING = "learning"
+"""The setting of a person, and the policy (for one channel `learning.ID`), that `no` is said by to
+being learned from."""
 
 PUBLIC = "public"
 """Audience of what was said in a public channel: everybody in the workspace may read it."""

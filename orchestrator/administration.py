@@ -3,7 +3,7 @@
 import sqlite3
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, closing
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from database.records import Document, ForgetReport, Metrics, MetricsRow
 from database.store import RECORD, Store
 from orchestrator import supabase
 from orchestrator.agent_pool import register_shipped
+from orchestrator.own_data import OwnData
 from orchestrator.settings import Settings
 
 FIRST_WORKSPACE = "T0VIRTUOUS"
@@ -90,12 +91,10 @@ async def forget(settings: Settings, workspace: str | None, user_id: str) -> For
         key = settings.virtuous6_secret_key
         engine = Engine.open(settings.home, key.get_secret_value() if key else None)
         try:
-            under_way = await Coordination(engine, store.workspace).forget(user_id)
-            await InstallationRows(engine).forget(store.workspace, user_id)
+            under_way = Coordination(engine, store.workspace)
+            return await OwnData(store, under_way, InstallationRows(engine)).forget(user_id)
         finally:
             await engine.close()
-        report = await store.forget(user_id)
-    return replace(report, rows={**report.rows, "under way": under_way})
 
 
 async def agents(store: Store) -> list[Document]:

@@ -15,7 +15,7 @@ from agents.turns import StepFinished, StepStarted, TextDelta, Turn
 from agents.universal_agent import AgentFinished, AgentStopped
 from database.errors import UnknownName, VirtuousError
 from database.privacy import Redactor
-from database.records import PUBLIC, Feedback, Message, Person, Run, RunQuery, Step
+from database.records import IMPLICIT, PUBLIC, Feedback, Message, Person, Run, RunQuery, Step
 from database.store import Store
 from orchestrator.agent_pool import AgentPool, LiveAgent, fallback_order
 from orchestrator.answering import (
@@ -26,6 +26,7 @@ from orchestrator.answering import (
     thread_reader,
     words_for,
 )
+from orchestrator.consent import Consent
 from orchestrator.event_bus import EventBus
 from orchestrator.intents import wanted_specialist
 from orchestrator.limits import LimitReached, Limits
@@ -65,6 +66,7 @@ class AgentOrchestrator:
         redactor: Redactor,
         bus: EventBus,
         workflows: WorkflowsPort,
+        consent: Consent,
         spawn: Spawner | None = None,
         limits: Limits | None = None,
         before_reply: Callable[[], None] = lambda: None,
@@ -79,6 +81,7 @@ class AgentOrchestrator:
         self._redactor = redactor
         self._bus = bus
         self._workflows = workflows
+        self._consent = consent
         self._spawn = spawn
         self._limits = limits
         self._before_reply = before_reply
@@ -97,11 +100,16 @@ class AgentOrchestrator:
     async def learn_what_worked(self) -> None:
         """Let routing know how agents did, if there was feedback since the last time.
 
-        For the clock, not for each feedback: it reads the runs of three months.
+        Or if somebody decided what is learned from. For the clock, not for each feedback: it reads
+        the runs of three months.
         """
-        if self._to_learn:
+        if self._consent.changed() or self._to_learn:
             self._to_learn = False
             self._router.learn(await self._store.agent_record(self._clock() - _RECORD_SECONDS))
+
+    def learn_anew(self) -> None:
+        """Somebody decided whether is learned from them: routing hears of it with the clock."""
+        self._to_learn = True
 
     async def reply(self, request: Request, files: FilesPort) -> AsyncGenerator[ReplyEvent, None]:
         """Answer; the last event is ReplyFinished, also on failure or when cancelled.
@@ -173,10 +181,19 @@ class AgentOrchestrator:
         await self._store.delete_message(channel_id, ts)
 
     async def give_feedback(self, feedback: Feedback) -> None:
-        """Keep feedback; the same feedback_id twice is one feedback."""
+        """Keep feedback; the same feedback_id twice is one feedback.
+
+        What is only read between the lines is not kept of whoever is not learned from.
+        """
+        if feedback.kind in IMPLICIT and feedback.weight and not await self._may_learn(feedback):
+            return
         kept = self._redactor.redact_feedback(feedback)
         self._store.append(kept)
         self._bus.emit("feedback_given", kept)
+
+    async def _may_learn(self, feedback: Feedback) -> bool:
+        run = await self._store.run(feedback.run_id)
+        return await self._consent.given(feedback.user_id, run.channel_id if run else None)
 
     def holds_secret(self, text: str) -> bool:
         """Whether there is a password or a key in it, which is not kept."""
@@ -277,7 +294,9 @@ class AgentOrchestrator:
     async def _routed(self, answer: Answer) -> str:
         request = answer.request
         vector = self._router.embed(request.text)
-        answer.task_type = self._task_types.assign(vector)
+        learned = await self._consent.given(request.user_id, request.channel_id)
+        kind_of = self._task_types.assign if learned else self._task_types.known
+        answer.task_type = kind_of(vector)
         asked = request.agent
         reader = thread_reader(request)
         if asked and not self._pool.serves(asked, reader):

@@ -14,7 +14,7 @@ from typing import Any, Literal, Protocol
 import structlog
 
 from database.errors import InputError, UnknownName
-from database.records import PolicyChange
+from database.records import LEARNING, PolicyChange
 
 Speaking = Literal["mentions", "threads", "everything"]
 Scope = Literal["person", "channel", "workspace"]
@@ -128,6 +128,7 @@ NAMES: Mapping[str, Known] = {
     "allow_external": Known("answer in channels shared with others", False, _switch, "CGD"),
     "allow_guests": Known("answer guests of the workspace", False, _switch, "UW"),
     "allow_bots": Known("answer other bots that mention me", False, _switch, "UWB"),
+    LEARNING: Known("learn from what is asked and how answers are taken", True, _switch, "CG"),
     **_limits(),
 }  # fmt: skip
 
@@ -178,6 +179,16 @@ class Policy:
     def allows(self, name: Literal["external", "guests", "bots"], of: str) -> bool:
         """Whether an approver has let in this channel, this guest, this bot, or all of them."""
         return bool(self._value(f"allow_{name}", of))
+
+    def learns(self, channel_id: str) -> bool:
+        """Whether anything is learned from what is said in a channel."""
+        return bool(self._value(LEARNING, channel_id))
+
+    def unlearned(self) -> frozenset[str]:
+        """The keys by which it was decided that nothing is."""
+        self._look()
+        keys = (key for key, value in self._values.items() if value is False)
+        return frozenset(key for key in keys if key.partition(".")[0] == LEARNING)
 
     def proactive_per_day(self, channel_id: str) -> int | None:
         """How many posts a day nobody need have asked for; None is any number."""
@@ -239,15 +250,18 @@ class Policy:
         return self._rows.history()
 
     def _value(self, name: str, of: str) -> Any:
+        self._look()
+        values = self._values
+        if of and (own := values.get(f"{name}.{of}", values)) is not values:
+            return own
+        return values[name] if name in values else NAMES[name].default
+
+    def _look(self) -> None:
         now = self._timer()
         if now >= self._next_look:
             self._next_look = now + RELOAD_SECONDS
             if self._rows.changes() != self._seen:
                 self._load()
-        values = self._values
-        if of and (own := values.get(f"{name}.{of}", values)) is not values:
-            return own
-        return values[name] if name in values else NAMES[name].default
 
     def _load(self) -> None:
         self._seen = self._rows.changes()

@@ -63,6 +63,11 @@ class TaskTypes:
         self._changed.add(at)
         return self._names[at]
 
+    def known(self, vector: Vector) -> str | None:
+        """The kind of a request that nothing is learned from, if there is one like it."""
+        at = self._nearest(vector)
+        return None if at is None else self._names[at]
+
     async def save(self) -> None:
         """Write what changed since the last time; meant for the bus, after the reply."""
         for at in sorted(self._changed):

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from database.errors import InputError, NotAllowed
+from database.records import LEARNING
 from slack_interface.blocks import escaped, section
 from slack_interface.gate import Gate
 from slack_interface.incoming import Incoming
@@ -17,7 +18,14 @@ SPEAKING = {
     "threads": "when I am mentioned, and in the threads that I am in",
     "everything": "to every message that is not for somebody else",
 }
-CHANNEL_USAGE = "Say `channel: mentions`, `channel: threads` or `channel: everything`."
+CHANNEL_USAGE = (
+    "Say `channel: mentions`, `channel: threads` or `channel: everything`; and `channel: learning "
+    "off` (or `on`) for whether I learn from what is said there."
+)
+LEARNING_TOLD = {
+    "yes": "From now on I learn here again from what is asked and how my answers are taken.",
+    "no": "From now on I learn nothing from what is said here. I still remember its threads.",
+}
 POLICY_USAGE = (
     "Say `policy show`, `policy show KEY` or `policy set KEY VALUE` (`default` takes it back)."
 )
@@ -89,10 +97,15 @@ class Administration:
         if item.direct:
             raise InputError(f"In a direct message I always answer. In a channel: {CHANNEL_USAGE}")
         wanted = wanted.lower().strip(" .!")
+        if wanted in ("learning off", "learning on"):
+            decided = wanted.partition(" ")[2]
+            now = await self.policy.set(f"{LEARNING}.{item.channel_id}", decided, item.user_id)
+            await self.voice.tell(item, LEARNING_TOLD[now.value], openly=True)
+            return
         key = f"speak.{item.channel_id}"
         if wanted not in SPEAKING:
-            now = SPEAKING[self.policy.setting(key).value]
-            raise InputError(f"Here I answer {now}. {CHANNEL_USAGE}")
+            as_now = SPEAKING[self.policy.setting(key).value]
+            raise InputError(f"Here I answer {as_now}. {CHANNEL_USAGE}")
         await self.policy.set(key, wanted, item.user_id)
         text = f"From now on I answer here {SPEAKING[wanted]}."
         await self.voice.tell(item, text, openly=True)

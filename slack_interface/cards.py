@@ -10,7 +10,7 @@ from typing import Any
 
 import orjson
 
-from database.records import Metrics, MetricsRow, Run
+from database.records import LEARNING, Metrics, MetricsRow, Run
 from orchestrator.generalising import WorkflowInput
 from slack_interface.blocks import (
     actions,
@@ -37,6 +37,7 @@ IMPROVE = "improve_answer"
 RUN_WORKFLOW = "run_workflow"
 SAVE_WORKFLOW = "save_workflow"
 SETTINGS = "settings"
+MY_DATA = "my_data"
 WHY = "why_modal"
 
 REASONS: Mapping[str, str] = {
@@ -52,6 +53,11 @@ LENGTHS: Mapping[str, str] = {
     "short": "Short answers",
     "normal": "Normal answers",
     "detailed": "Detailed answers",
+}
+
+LEARNING_CHOICES: Mapping[str, str] = {
+    "yes": "Learn from my questions",
+    "no": "Do not learn from me",
 }
 
 TIME_ZONES = (
@@ -76,7 +82,8 @@ ABILITIES = (
     "• `who answered?` in the thread: which specialist, why that one, how long and what it took\n"
     "• `stop` in the thread: I stop at once and keep what I have said\n"
     "• `create a specialist for TOPIC`: I make one, and it answers from then on\n"
-    "• Share a text, CSV or PDF file with your question and I read it"
+    "• Share a text, CSV or PDF file with your question and I read it\n"
+    "• `what do you know about me`: what I keep of you, to have it or to be forgotten"
 )
 
 PROMPTS = (
@@ -379,5 +386,18 @@ def _home_settings(settings: Mapping[str, Any]) -> list[Json]:
                 zone,
                 "Time zone",
             ),
+        ),
+        section(
+            "Whether I get better by what you ask and how you take my answers",
+            select(
+                f"{SETTINGS}:{LEARNING}",
+                [option(label, key) for key, label in LEARNING_CHOICES.items()],
+                str(settings.get(LEARNING) or "yes"),
+                "Learning",
+            ),
+        ),
+        section(
+            "What I keep about you, to have it or to be forgotten",
+            button("What do you know about me?", MY_DATA, "show"),
         ),
     ]

@@ -16,6 +16,7 @@ from slack_interface.feedback_handler import FeedbackHandler
 from slack_interface.files import SharedFiles
 from slack_interface.incoming import Incoming
 from slack_interface.metrics_request import USAGE, MetricsRequest, parse_metrics
+from slack_interface.my_data import MyData
 from slack_interface.places import Places
 from slack_interface.ports import Record, Workflows
 from slack_interface.sends import Place
@@ -42,6 +43,7 @@ class Commands:
     places: Places
     files: SharedFiles
     voice: Voice
+    my_data: MyData
 
     async def obey(self, item: Incoming) -> None:
         """A slash command, a button or a shortcut."""
@@ -53,6 +55,8 @@ class Commands:
             case "save_workflow", _:
                 run = await self._known_run(item)
                 await self.save_workflow(item, item.text, run)
+            case (("my_data" | "export_me" | "forget_me"), _):
+                await self.my_data.obey(item)
             case _, "/better":
                 await self.better(item, item.text)
             case _, "/save-workflow":
@@ -73,6 +77,8 @@ class Commands:
                 await self.save_workflow(item, command.rest, None)
             case "how":
                 await self.how_answered(item)
+            case "my-data":
+                await self.my_data.show(item)
             case "metrics":
                 return await self._typed_metrics(item, command)
             case "run":

@@ -29,11 +29,13 @@ from slack_interface.listeners.failures import Failures
 from slack_interface.listeners.home import Home
 from slack_interface.listeners.lifecycle import Lifecycle
 from slack_interface.listeners.messages import Messages
+from slack_interface.listeners.my_data import MyDataClicks
 from slack_interface.members import Members
+from slack_interface.my_data import MyData
 from slack_interface.outgoing import Outgoing, OutgoingRows, Post
 from slack_interface.pace import Pace
 from slack_interface.places import Places
-from slack_interface.ports import Orchestrator, Record, Workflows
+from slack_interface.ports import Orchestrator, OwnData, Record, Workflows
 from slack_interface.proactive import Proactive, ProactivePolicy
 from slack_interface.running import RunningReplies
 from slack_interface.sends import SendRows, Sends
@@ -67,6 +69,7 @@ class Backroom:
     store: Record
     rows: Rows
     policy: SlackPolicy
+    own_data: OwnData
     likeness: Likeness
     approvers: Sequence[str] = ()
     pace: Pace = field(default_factory=Pace)
@@ -170,8 +173,9 @@ class Desk:
         )
         feedback = FeedbackHandler(room.orchestrator, room.store, room.likeness)
         files = SharedFiles(self.client)
+        my_data = MyData(self.client, room.own_data, self.voice)
         commands = Commands(
-            answering, room.workflows, room.store, feedback, self.places, files, self.voice
+            answering, room.workflows, room.store, feedback, self.places, files, self.voice, my_data
         )
         return Conversation(
             self.identity.bot_user_id,
@@ -195,7 +199,9 @@ class Desk:
         Messages(us, inbox, talk, background).register(app)
         SlashCommands(inbox).register(app)
         Home(commands, background, talk.administration).register(app)
-        Actions(inbox, commands, background, ClickGuard(talk.gate, background)).register(app)
+        guard = ClickGuard(talk.gate, background)
+        MyDataClicks(inbox, self.voice, background, guard).register(app)
+        Actions(inbox, commands, background, guard).register(app)
         Lifecycle(us, talk.answering.running, proactive).register(app)
         Failures(us, self.voice, background).register(app)
 

@@ -13,7 +13,10 @@ from agents.ports import FileRef
 from database.records import PUBLIC, one_person, private_channel, run_id_of
 
 Json = dict[str, Any]
-Kind = Literal["message", "command", "improve", "run_workflow", "save_workflow"]
+Kind = Literal[
+    "message", "command", "improve", "run_workflow", "save_workflow",
+    "my_data", "export_me", "forget_me",
+]  # fmt: skip
 
 SHARED = "shared"
 """Type of a channel that another organisation can read too: private, and nothing else is shown."""

@@ -7,6 +7,7 @@ from agents.ports import FilesPort
 from database.records import (
     Document,
     Feedback,
+    ForgetReport,
     Message,
     Metrics,
     Person,
@@ -15,6 +16,7 @@ from database.records import (
     RunQuery,
 )
 from orchestrator.generalising import WorkflowInput
+from orchestrator.own_data import OwnSummary
 from orchestrator.requests import ReplyEvent, ReplyFinished, Request
 
 
@@ -42,6 +44,9 @@ class Orchestrator(Protocol):
 
     async def give_feedback(self, feedback: Feedback) -> None:
         """Keep feedback; the same feedback_id twice is one feedback."""
+
+    def learn_anew(self) -> None:
+        """Somebody decided whether is learned from them."""
 
     def holds_secret(self, text: str) -> bool:
         """Whether there is a password or a key in it, which is not kept."""
@@ -103,3 +108,16 @@ class Record(MetricsSource, Protocol):
 
     async def save_person(self, person: Person) -> None:
         """Keep or replace it."""
+
+
+class OwnData(Protocol):
+    """What is kept about one person, for that person."""
+
+    async def summary(self, user_id: str) -> OwnSummary:
+        """How much of what is kept. Raises StoreError."""
+
+    async def export(self, user_id: str) -> Sequence[tuple[str, bytes]]:
+        """All of it as files, by name; none where nothing is kept. Raises StoreError."""
+
+    async def forget(self, user_id: str) -> ForgetReport:
+        """Delete it everywhere; how many rows of what. Raises StoreError."""

@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-Name = Literal["better", "save-workflow", "metrics", "run", "help", "how", "channel", "policy"]
+Name = Literal[
+    "better", "save-workflow", "metrics", "run", "help", "how", "channel", "policy", "my-data"
+]
 
 STOP_WORDS = frozenset(
     {"stop", "stop it", "stop please", "please stop", "cancel", "abort", "halt", "never mind"}
@@ -30,6 +32,14 @@ _HOW = frozenset(
         "how did you answer that", "how did you answer this",
     }
 )  # fmt: skip
+_MY_DATA = frozenset(
+    {
+        "what do you know about me", "what do you keep about me", "what do you store about me",
+        "what do you remember about me", "what do you have on me", "my data", "show my data",
+        "export my data", "give me my data", "forget me", "delete my data", "forget about me",
+    }
+)  # fmt: skip
+"""All are answered by the same card: only its buttons do anything."""
 _PAIR = re.compile(r"^([\w.-]+)\s*=\s*(.*)$", re.DOTALL)
 
 
@@ -54,6 +64,8 @@ def typed_command(text: str) -> TypedCommand | None:
         return TypedCommand("help", "")
     if text.strip(" ?!.").lower() in _HOW:
         return TypedCommand("how", "")
+    if text.strip(" ?!.").lower() in _MY_DATA:
+        return TypedCommand("my-data", "")
     for name, pattern in _PLAIN.items():
         if match := pattern.match(text):
             return TypedCommand(name, (match.group(1) or "").strip())

@@ -81,9 +81,9 @@ class Actions:
             raise InputError(NOT_KNOWN)
         user_id, stamp = (
             body["user"]["id"],
-            str(action.get("action_ts") or _trigger(body) or uuid4().hex),
+            str(action.get("action_ts") or trigger_of(body) or uuid4().hex),
         )
-        await self.commands.require_readable(run_id, user_id, _place(body).get("channel", ""))
+        await self.commands.require_readable(run_id, user_id, place_of(body).get("channel", ""))
         await self.commands.feedback.rating(run_id, user_id, verdict == "up", stamp)
         if verdict == "up":
             self.background.spawn(self._whisper(body, THANKS))
@@ -92,14 +92,14 @@ class Actions:
         await ack()
 
     async def _ask_why(self, body: Json, run_id: str) -> None:
-        view = why_modal(about(run_id=run_id, **_place(body)))
-        if not await self.commands.voice.open_view(_trigger(body), view):
+        view = why_modal(about(run_id=run_id, **place_of(body)))
+        if not await self.commands.voice.open_view(trigger_of(body), view):
             await self._whisper(body, SORRY, improve_offer(run_id))
 
     async def on_why(self, ack: AsyncAck, body: Json, view: Json) -> None:
         """The reasons for a bad rating, and perhaps the wish for another answer."""
-        subject, values = _about(view), _values(view)
-        reasons, words = _chosen(values, "reasons"), _words(values)
+        subject, values = _about(view), values_of(view)
+        reasons, words = _chosen(values, "reasons"), words_of(values)
         user_id, run_id = body["user"]["id"], _needed(subject, "run_id")
         await self.commands.require_readable(run_id, user_id)
         await self.commands.feedback.reason(run_id, user_id, reasons, words, view["id"])
@@ -130,14 +130,14 @@ class Actions:
     async def on_improve(self, ack: AsyncAck, body: Json, action: Json) -> None:
         """The button "Improve this answer": asks how."""
         run_id = _needed(_object(action.get("value")), "run_id")
-        view = improve_modal(about(run_id=run_id, **_place(body)))
+        view = improve_modal(about(run_id=run_id, **place_of(body)))
         self.background.spawn(self._open(body, view))
         await ack()
 
     async def on_improve_words(self, ack: AsyncAck, body: Json, view: Json) -> None:
         """How an answer should be better."""
         run_id = _needed(_about(view), "run_id")
-        await self._accept("improve", body, view, run_id, _words(_values(view)))
+        await self._accept("improve", body, view, run_id, words_of(values_of(view)))
         await ack()
 
     async def on_message_shortcut(self, ack: AsyncAck, body: Json) -> None:
@@ -151,14 +151,14 @@ class Actions:
             self.background.spawn(self._whisper(body, *how_card(run)))
         else:
             make = improve_modal if body["callback_id"] == IMPROVE else save_modal
-            view = make(about(run_id=run.run_id, **_place(body)))
+            view = make(about(run_id=run.run_id, **place_of(body)))
             self.background.spawn(self._open(body, view))
         await ack()
 
     async def on_save_words(self, ack: AsyncAck, body: Json, view: Json) -> None:
         """The name for a workflow."""
         run_id = _needed(_about(view), "run_id")
-        await self._accept("save_workflow", body, view, run_id, _words(_values(view)))
+        await self._accept("save_workflow", body, view, run_id, words_of(values_of(view)))
         await ack()
 
     # Workflows
@@ -176,13 +176,13 @@ class Actions:
         except VirtuousError as error:
             await self._whisper(body, str(error))
             return
-        await self._open(body, workflow_modal(name, inputs, about(name=name, **_place(body))))
+        await self._open(body, workflow_modal(name, inputs, about(name=name, **place_of(body))))
 
     async def on_workflow_inputs(self, ack: AsyncAck, body: Json, view: Json) -> None:
         """A workflow's inputs are filled in: run it."""
         inputs = {
             block_id.removeprefix("input:"): str((field.get("text") or {}).get("value") or "")
-            for block_id, field in _values(view).items()
+            for block_id, field in values_of(view).items()
         }
         await self._accept("run_workflow", body, view, _needed(_about(view), "name"), "", inputs)
         await ack()
@@ -222,7 +222,7 @@ class Actions:
         channel = where.get("channel") or await self.commands.voice.direct_channel(user_id)
         if not channel:
             raise InputError(NO_PLACE)
-        app_id, team_id = body.get("api_app_id") or "", _team(body)
+        app_id, team_id = body.get("api_app_id") or "", team_of(body)
         await self.inbox.accept(
             Incoming(
                 kind=kind,
@@ -242,11 +242,11 @@ class Actions:
         )
 
     async def _open(self, body: Json, view: Json) -> None:
-        if not await self.commands.voice.open_view(_trigger(body), view):
+        if not await self.commands.voice.open_view(trigger_of(body), view):
             await self._whisper(body, TOO_LATE)
 
     async def _whisper(self, body: Json, text: str, blocks: list[Json] | None = None) -> None:
-        place = _place(body)
+        place = place_of(body)
         user_id = body["user"]["id"]
         channel = place.get("channel")
         voice = self.commands.voice
@@ -257,7 +257,7 @@ class Actions:
             await voice.post(direct, text, blocks)
 
 
-def _place(body: Json) -> dict[str, str]:
+def place_of(body: Json) -> dict[str, str]:
     """Where something was pressed; nothing in App Home."""
     channel = body.get("channel") or {}
     container, message = body.get("container") or {}, body.get("message") or {}
@@ -269,13 +269,13 @@ def _place(body: Json) -> dict[str, str]:
     return {key: str(value) for key, value in found.items() if value}
 
 
-def _team(body: Json) -> str:
+def team_of(body: Json) -> str:
     """The workspace; where the whole organisation installed us, Slack tells it of the person."""
     team = body.get("team") or body["user"].get("team_id") or ""
     return str(team["id"] if isinstance(team, dict) else team)
 
 
-def _trigger(body: Json) -> str:
+def trigger_of(body: Json) -> str:
     """What a modal may be opened with; Slack always sends it."""
     return str(body.get("trigger_id") or "")
 
@@ -303,12 +303,14 @@ def _needed(subject: dict[str, str], name: str) -> str:
     return subject[name]
 
 
-def _values(view: Json) -> Json:
+def values_of(view: Json) -> Json:
+    """What was filled in, by block."""
     values: Json = (view.get("state") or {}).get("values") or {}
     return values
 
 
-def _words(values: Json) -> str:
+def words_of(values: Json) -> str:
+    """What was typed into the field for words."""
     field = (values.get("words") or {}).get("text") or {}
     return str(field.get("value") or "").strip()
 

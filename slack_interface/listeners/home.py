@@ -10,11 +10,12 @@ from slack_bolt.async_app import AsyncApp
 from slack_bolt.context.ack.async_ack import AsyncAck
 
 from database.errors import VirtuousError
-from database.records import Person, RunQuery
+from database.records import LEARNING, Person, RunQuery
 from slack_interface.admin_cards import CHOICES, POLICY, admin_blocks
 from slack_interface.administration import Administration
 from slack_interface.background import Background
 from slack_interface.cards import (
+    LEARNING_CHOICES,
     LENGTHS,
     PROMPTS,
     SETTINGS,
@@ -32,7 +33,11 @@ log = structlog.get_logger()
 
 FIGURES_DAYS = 30
 RECENT_RUNS = 8
-ALLOWED = {"answer_length": frozenset(LENGTHS), "time_zone": frozenset(TIME_ZONES)}
+ALLOWED = {
+    "answer_length": frozenset(LENGTHS),
+    "time_zone": frozenset(TIME_ZONES),
+    LEARNING: frozenset(LEARNING_CHOICES),
+}
 
 
 @dataclass(slots=True)
@@ -70,6 +75,8 @@ class Home:
             person = await self._person(body["user"]["id"])
             settings = {**person.settings, name: value}
             await self.commands.record.save_person(replace(person, settings=settings))
+        if name == LEARNING:
+            self.commands.answering.orchestrator.learn_anew()
         await ack()
 
     async def on_policy(self, ack: AsyncAck, body: Json, action: Json) -> None:

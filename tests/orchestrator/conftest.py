@@ -12,8 +12,10 @@ from database.store import Store
 from orchestrator.agent_orchestrator import AgentOrchestrator
 from orchestrator.agent_pool import AgentPool, register_shipped
 from orchestrator.choosing import fast_chooser
+from orchestrator.consent import Consent
 from orchestrator.event_bus import EventBus
 from orchestrator.memory import Memory
+from orchestrator.policy import Policy
 from orchestrator.requests import ReplyEvent, ReplyFinished, Request
 from orchestrator.routing import Router
 from orchestrator.spawning import Spawner
@@ -63,6 +65,7 @@ class House:
             redactor=self.redactor,
             bus=self.bus,
             workflows=self.workflows,
+            consent=Consent(self.store, Policy(self.store.policy)),
             spawn=self.spawner,
             before_reply=self.before_reply,
         )

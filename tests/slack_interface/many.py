@@ -19,6 +19,7 @@ from database.coordination import Coordination
 from database.engine import Engine
 from database.installations import Installation, InstallationRows
 from database.store import Store
+from orchestrator.own_data import OwnData
 from orchestrator.policy import Policy
 from slack_interface.desk import Backroom
 from slack_interface.http_server import Listen
@@ -317,13 +318,15 @@ class House:
         store = Store.open(self.home, team_id)
         orchestrator = self.orchestrators[team_id] = ScriptedOrchestrator(store)
         policy = self.policies[team_id] = Policy(store.policy)
+        rows = Coordination(self.engine, team_id)
         try:
             yield Backroom(
                 orchestrator=orchestrator,
                 workflows=ScriptedWorkflows(),
                 store=store,
-                rows=Coordination(self.engine, team_id),
+                rows=rows,
                 policy=policy,
+                own_data=OwnData(store, rows, InstallationRows(self.engine), 90),
                 likeness=likeness,
                 approvers=self.approvers,
                 pace=Pace(interval_s=0.01, slow_s=5.0),

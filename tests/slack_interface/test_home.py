@@ -52,7 +52,7 @@ async def test_settings_are_kept_and_shown_again(world: World) -> None:
     assert dict(person.settings) == {"answer_length": "short", "time_zone": "Asia/Tokyo"}
     again = find((await world.home())["blocks"], "static_select")
     mine = [s for s in again if s["action_id"].startswith("settings:")]
-    assert [s["initial_option"]["value"] for s in mine] == ["short", "Asia/Tokyo"]
+    assert [s["initial_option"]["value"] for s in mine] == ["short", "Asia/Tokyo", "yes"]
 
 
 @over_both_transports
@@ -61,7 +61,7 @@ async def test_a_workflow_runs_from_home_into_the_direct_message(world: World) -
     await world.command("/save-workflow", "describe")
     await world.whispers()
     home = await world.home()
-    [button] = find(home["blocks"], "button")
+    button = find(home["blocks"], "button")[0]
     await world.post("interact", view_id=home["id"], user=ADA, action=button)
     view = await world.modal()
     values = {"input:topic": {"text": {"type": "plain_text_input", "value": "cocoa"}}}

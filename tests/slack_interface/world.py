@@ -19,6 +19,7 @@ from database.installations import InstallationRows
 from database.records import Document, Feedback, Message, Reader, Run, content_hash
 from database.store import Store
 from orchestrator.generalising import WorkflowInput
+from orchestrator.own_data import OwnData
 from orchestrator.policy import RELOAD_SECONDS, Policy
 from orchestrator.requests import ReplyEvent, ReplyFinished, ReplyStarted, Request
 from slack_interface.desk import Backroom
@@ -129,6 +130,9 @@ class ScriptedOrchestrator:
     async def give_feedback(self, feedback: Feedback) -> None:
         self.feedback.append(feedback)
         self.store.append(feedback)
+
+    def learn_anew(self) -> None:
+        pass
 
     def holds_secret(self, text: str) -> bool:
         return "hunter2" in text
@@ -251,6 +255,7 @@ class World(People):
             store=self.store,
             rows=self.rows,
             policy=Policy(self.store.policy),
+            own_data=OwnData(self.store, self.rows, InstallationRows(self.rows.engine), 90),
             likeness=likeness,
             pace=self.pace,
         )

@@ -131,7 +131,7 @@ async def test_home_shows_recent_answers_and_keeps_settings(story: Story) -> Non
     await story.idle()
     again = find((await story.home())["blocks"], "static_select")
     mine = [s for s in again if s["action_id"].startswith("settings:")]
-    assert [s["initial_option"]["value"] for s in mine] == ["short", "Asia/Tokyo"]
+    assert [s["initial_option"]["value"] for s in mine] == ["short", "Asia/Tokyo", "yes"]
 
 
 async def test_the_length_chosen_on_home_is_what_the_model_is_told(story: Story) -> None:

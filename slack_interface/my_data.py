@@ -7,6 +7,7 @@ import structlog
 from slack_sdk.errors import SlackRequestError
 from slack_sdk.web.async_client import AsyncWebClient
 
+from database.errors import VirtuousError
 from database.forgetting import digest_of
 from slack_interface.incoming import Incoming
 from slack_interface.my_data_cards import NOTHING_KEPT, forgotten_text, known_card
@@ -21,6 +22,7 @@ NOT_UPLOADED = (
     "Slack did not take the files just now; nothing was deleted. Please press Export again in a "
     "minute. Whoever runs me can also make them, by `virtuous6 runs export --user`."
 )
+NOT_DONE = "{error}\nI do not do this by myself later: please press it again then."
 NO_SCOPE = (
     "Slack does not let me give you files. Whoever runs me can mend that: add the scope "
     "`files:write` at api.slack.com/apps, OAuth & Permissions, and install the app again; or give "
@@ -37,14 +39,18 @@ class MyData:
     voice: Voice
 
     async def obey(self, item: Incoming) -> None:
-        """What a button or the form asked for."""
-        match item.kind:
-            case "export_me":
-                await self.export(item)
-            case "forget_me":
-                await self.forget(item)
-            case _:
-                await self.show(item)
+        """What a button or the form asked for; what hinders it is said where they will find it."""
+        try:
+            match item.kind:
+                case "export_me":
+                    await self.export(item)
+                case "forget_me":
+                    await self.forget(item)
+                case _:
+                    await self.show(item)
+        except VirtuousError as error:
+            log.warning("not_done", kind=item.kind, error=str(error))
+            await self.voice.tell(item, NOT_DONE.format(error=error), openly=item.direct)
 
     async def show(self, item: Incoming) -> None:
         """What is kept, in numbers: in the direct message, or seen by that person alone."""

@@ -4,7 +4,7 @@ from statistics import median
 
 import pytest
 
-from database.records import AgentRecord, Feedback, Outcome, Run, RunQuery
+from database.records import AgentRecord, Feedback, Outcome, Person, Run, RunQuery
 from database.store import Store
 
 DAY = 86400.0
@@ -130,3 +130,31 @@ async def test_what_routing_learns_from(store: Store) -> None:
         AgentRecord("a", "t", 3, 2.25, 2.0, 20.0, 1.0),
         AgentRecord("b", None, 2, 1.0, 1.0, None, None),
     ]
+
+
+async def test_nothing_is_learned_from_who_and_where_it_was_declined(store: Store) -> None:
+    def seen(run_id: str, user: str, channel: str = "C1") -> Run:
+        return run(run_id, agent=run_id, user_id=user, channel_id=channel)
+
+    await store.save_person(Person("U1", "Ada", {"learning": "no"}))
+    await store.save_person(Person("U2", "Grace", {"learning": "yes"}))
+    store.append(
+        seen("ada", "U1"), seen("grace", "U2"), seen("nobody", ""), seen("there", "U2", "C2"),
+        rated("grace", -1, kind="reaction", weight=0.5, user_id="U1"),
+        rated("nobody", -1, kind="reaction", weight=0.5, user_id="U2"),
+    )  # fmt: skip
+
+    async def learned() -> dict[str, float]:
+        return {record.agent: record.judged for record in await store.agent_record(0.0)}
+
+    assert await learned() == {"grace": 0.0, "nobody": 0.5, "there": 0.0}
+    await store.policy.add("learning.C2", "yes", "U2")
+    await store.policy.add("learning.C2", "no", "U2")
+    assert await learned() == {"grace": 0.0, "nobody": 0.5}
+    await store.policy.add("learning", "no", "U2")
+    assert await learned() == {}
+    await store.policy.add("learning.C2", "yes", "U2")
+    assert await learned() == {"there": 0.0}
+    await store.policy.add("learning", None, "U2")
+    await store.save_person(Person("U1", "Ada"))
+    assert await learned() == {"ada": 0.0, "grace": 0.5, "nobody": 0.5, "there": 0.0}

@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
+from database.records import Run, RunQuery
 from orchestrator.policy import Policy
 from slack_interface.answer_cards import FEEDBACK
 from slack_interface.slack_bot import Mode
@@ -121,6 +122,50 @@ async def test_a_workflow_that_is_not_ones_own_is_not_found(world: World, sender
     await sender.send(form("run", GRACE, {"name": "heliotrope", "channel": "D0GRACE"}))
     assert "There is no workflow" in await told(world, GRACE)
     assert len(world.orchestrator.requests) == 1
+
+
+async def test_whatever_a_form_says_only_its_person_is_forgotten(
+    world: World, sender: Sender
+) -> None:
+    await private_run(world)
+    await said(world, "my own plan", GRACE, "@assistant")
+    forged = form("forget", GRACE, {"user": ADA, "user_id": ADA, "channel": "D0ADA"})
+    unsure = form("forget", ADA, {})
+    unsure["view"]["state"]["values"]["words"]["text"]["value"] = "forget Grace"
+    await sender.send(unsure)
+    await sender.send(forged)
+    assert "You are forgotten" in await told(world, GRACE)
+    assert {run.user_id for run in await world.store.runs(RunQuery())} == {ADA, None}
+
+
+async def test_a_stranger_has_nothing_shown_given_or_forgotten(
+    world: World, sender: Sender
+) -> None:
+    stranger = "U0STRANGER"
+    world.store.append(Run("r1", "our heliotrope plan", "generalist", user_id=stranger))
+    for name in ("my_data", "export_my_data", "forget_me"):
+        await sender.send(click(stranger, GENERAL, type="button", action_id=name))
+    await sender.send(form("forget", stranger, {}))
+    await world.idle()
+    [run] = await world.store.runs(RunQuery())
+    assert run.user_id == stranger
+    assert await world.calls("views.open") == []
+    assert await world.calls("files.getUploadURLExternal") == []
+
+
+async def test_what_is_kept_of_a_person_goes_to_no_other_place(
+    world: World, sender: Sender
+) -> None:
+    await private_run(world)
+    for user in (ADA, GRACE):
+        await sender.send(click(user, LEADERSHIP, type="button", action_id="export_my_data"))
+    await world.idle()
+    channels = world.workspace.runtime.workspace.channels
+    files = {
+        name: [m for m in channel.messages.values() if m.get("files")]
+        for name, channel in channels.items()
+    }
+    assert {name for name, found in files.items() if found} == {"D0ADA"}
 
 
 @pytest.mark.parametrize("key", ["speak", "allow_guests", f"allow_external.{GENERAL}", "approvers"])

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from pydantic import SecretStr
 from structlog.testing import capture_logs
 
 from database.person_files import export_person
@@ -11,6 +12,8 @@ from tests.model_server.server import answer
 from tests.people import ADA, GRACE, Json, eventually, find
 from tests.stories.story import Story, asked, direct, seen
 from tests.stories.test_privacy import bytes_kept
+from tests.stories.test_supabase import rows
+from tests.supabase_server.server import SupabaseServer
 
 ANSWERS = (answer("Platypus, you say.", when=asked("")),)
 KNOW = "What do you know about me?"
@@ -239,3 +242,38 @@ async def test_approvers_may_keep_a_channel_from_being_learned_from(story: Story
     assert (await learned(story))["records"] == 1
     refused = await story.ask("policy set learning.C0GENERAL yes", GRACE)
     assert "can decide that" in refused["text"]
+
+
+async def test_at_supabase_all_is_forgotten_or_nothing(
+    quiet_story: Story, supabase: SupabaseServer
+) -> None:
+    story = quiet_story
+    story.settings = story.settings.model_copy(
+        update={
+            "supabase_url": supabase.url,
+            "supabase_service_role_key": SecretStr(supabase.secret_key),
+        }
+    )
+    await story.start()
+    await talked(story)
+    shown = await card(story)
+    assert "in the Supabase database of whoever runs me" in shown["text"]
+    await press(story, shown, "Forget me")
+    supabase.stop_rest()
+    await submit(story, await story.modal(), "forget me")
+    assert await told(story, "do not do this by myself later")
+    assert not await told(story, "You are forgotten")
+    assert b"platypus" in bytes_kept(story.settings.home)
+    supabase.start_rest()
+
+    async def is_back() -> bool:
+        return (await story.house.store.health()).away_since is None
+
+    await eventually(is_back, "Supabase is noticed again", 30)
+    await press(story, shown, "Forget me")
+    await submit(story, await story.modal(), "forget me")
+    await eventually(lambda: told(story, "You are forgotten"), "she is told")
+    there = rows(supabase, "select count(*) from messages where text like '%platypus%'")
+    assert there == [(0,)]
+    assert rows(supabase, f"select count(*) from runs where user_id = '{ADA}'") == [(0,)]
+    assert rows(supabase, f"select count(*) from runs where user_id = '{GRACE}'") == [(1,)]

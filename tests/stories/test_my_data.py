@@ -131,10 +131,13 @@ async def test_forgetting_asks_for_the_words_then_leaves_no_byte(story: Story) -
     await submit(story, view, "no, not really", refused=True)
     assert b"platypus" in bytes_kept(story.settings.home)
 
+    waiting = story.house.coordination
+    await waiting.queue_post("a note", direct(ADA), b"something for U0ADA")
     with capture_logs() as logs:
         await submit(story, view, "Forget me")
         await story.idle()
         await eventually(lambda: told(story, "You are forgotten"), "she is told")
+    assert await waiting.posts() == []
     assert "1 answer, 2 messages" in await said_in(story, direct(ADA))
     [audit] = [line for line in logs if line["event"] == "person_forgotten"]
     assert ADA not in json.dumps(audit, default=str)

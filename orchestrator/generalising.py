@@ -27,6 +27,7 @@ _SHAPES: tuple[tuple[str, str], ...] = (
     ("month", rf"\b(?P<value>{_MONTHS}[ ]\d{{4}})\b"),
     ("quarter", r"\b(?P<value>Q[1-4](?:[ /-]?\d{4})?)\b"),
     ("day", r"\b(?P<value>(?:Mon|Tues|Wednes|Thurs|Fri|Satur|Sun)day|today|tomorrow|yesterday)\b"),
+    ("time", r"(?i)\b(?P<value>\d{1,2}:\d{2}(?:[ ]?[ap]m)?|\d{1,2}[ ]?[ap]m)\b"),
     ("number", r"(?<![\w.])(?P<value>[$€£]?\d+(?:[,.]\d+)*(?:[ ]?%)?)(?![\w]|\.\d)"),
     ("place", rf"\b(?:in|at|near)[ ](?P<value>{_CAPITALISED})"),
     (

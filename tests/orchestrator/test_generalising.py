@@ -16,6 +16,8 @@ from orchestrator.generalising import filled, generalised
         ('Translate "good morning" to French', "Translate {quoted} to {name}", None),
         ("Read https://example.org/a?b=1, please", "Read {link}, please",
          {"link": "https://example.org/a?b=1"}),
+        ("Move it from 15:00 to 4 pm", "Move it from {time} to {time_2}",
+         {"time": "15:00", "time_2": "4 pm"}),
         ("Plan 3 November 2026 and Nov 5", "Plan {date} and {date_2}",
          {"date": "3 November 2026", "date_2": "Nov 5"}),
         ("Write to [email] about Q3 2026", "Write to {email} about {quarter}",

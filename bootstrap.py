@@ -4,14 +4,12 @@ import asyncio
 import signal
 import time
 import webbrowser
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import structlog
-from filelock import FileLock, Timeout
 from pydantic import SecretStr
 
 from agents.definition import AgentDefinition, shipped_definitions
@@ -28,6 +26,7 @@ from agents.weights import installed, path_of
 from database.coordination import Coordination
 from database.engine import Engine
 from database.errors import ConfigurationError
+from database.home import only_one
 from database.installations import InstallationRows
 from database.privacy import Redactor
 from database.store import Store
@@ -383,7 +382,7 @@ async def serve(
     if mode == "http" or port is not None or installable(settings):
         listen = Listen(host or DEFAULT_HOST, DEFAULT_PORT if port is None else port)
     stop = _until_stopped()
-    with _only_one(settings.home, "serve", "An assistant"):
+    with only_one(settings.home, "serve", "An assistant"):
         async with house(settings, mode=mode, listen=listen) as running:
             names = ", ".join(desk.identity.team_name for desk in running.slack.desks)
             say(f"Connected to {names or 'Slack'}. Ctrl-C stops.")
@@ -424,7 +423,7 @@ async def demo(
     """
     stop = _until_stopped()
     async with AsyncExitStack() as stack:
-        stack.enter_context(_only_one(settings.home, "demo", "A demo"))
+        stack.enter_context(only_one(settings.home, "demo", "A demo"))
         workspace = await stack.enter_async_context(_local_workspace(settings, port))
         models: ModelsPort | None = None
         if settings.embedded and model == "none":
@@ -461,23 +460,6 @@ def _local_workspace(settings: Settings, port: int | None) -> LocalWorkspace:
             return LocalWorkspace(0, state, manifest=manifest())
     except WorkspaceError as error:
         raise ConfigurationError(str(error)) from error
-
-
-@contextmanager
-def _only_one(home: Path, what: str, name: str) -> Iterator[None]:
-    """Two on one home would write over each other's work. Raises ConfigurationError."""
-    home.mkdir(mode=0o700, parents=True, exist_ok=True)
-    lock = FileLock(home / f"{what}.lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise ConfigurationError(
-            f"{name} is already running on {home}: use it, stop it, or set VIRTUOUS6_HOME."
-        ) from None
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def _until_stopped() -> asyncio.Event:

@@ -221,7 +221,7 @@ class AgentOrchestrator:
         request = answer.request
         await self._pool.refresh()
         person = await self._store.person(request.user_id)
-        first = await self._routed(answer)
+        first = await self._routed(answer, person)
         turns = await self._turns(request, person)
         named = await self._workflows.named_in(request.text, thread_reader(request))
         context = self._context(request, person, files, named)
@@ -291,10 +291,10 @@ class AgentOrchestrator:
             yield text
         yield self._failed(answer, event.error) if event.error else answer.finished()
 
-    async def _routed(self, answer: Answer) -> str:
+    async def _routed(self, answer: Answer, person: Person | None) -> str:
         request = answer.request
         vector = self._router.embed(request.text)
-        learned = await self._consent.given(request.user_id, request.channel_id)
+        learned = self._consent.allows(person, request.channel_id)
         kind_of = self._task_types.assign if learned else self._task_types.known
         answer.task_type = kind_of(vector)
         asked = request.agent

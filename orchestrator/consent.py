@@ -5,7 +5,7 @@ Every learner asks here, or leaves out what the record leaves out of `agent_reco
 
 from typing import Protocol
 
-from database.records import LEARNING
+from database.records import LEARNING, Person
 from database.store import Store
 
 
@@ -29,10 +29,12 @@ class Consent:
 
     async def given(self, user_id: str | None, channel_id: str | None) -> bool:
         """Whether what this person says or does there may be learned from."""
-        if not self._policy.learns(channel_id or ""):
-            return False
-        person = await self._store.person(user_id) if user_id else None
-        return person is None or person.settings.get(LEARNING) != "no"
+        return self.allows(await self._store.person(user_id) if user_id else None, channel_id)
+
+    def allows(self, person: Person | None, channel_id: str | None) -> bool:
+        """The same, of a person who was read already."""
+        declined = person is not None and person.settings.get(LEARNING) == "no"
+        return not declined and self._policy.learns(channel_id or "")
 
     def changed(self) -> bool:
         """Whether approvers decided anew since the last time this was asked."""

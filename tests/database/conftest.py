@@ -5,6 +5,7 @@ import pytest
 
 from database.store import Store
 from database.supabase_client import SupabaseClient
+from tests.clock import Clock
 from tests.supabase_server.fixtures import (  # noqa: F401
     supabase,
     supabase_client,
@@ -13,6 +14,11 @@ from tests.supabase_server.fixtures import (  # noqa: F401
 from tests.supabase_server.server import SupabaseServer
 
 WORKSPACE = "T1"
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
 
 
 CONFORMANCE = {

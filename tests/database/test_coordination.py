@@ -12,20 +12,7 @@ from cryptography.fernet import Fernet
 from database.coordination import Coordination, OutgoingPost
 from database.engine import ENGINE, KEPT_SECONDS, KEY_FILE
 from database.errors import ConfigurationError, StoreError, UnknownName
-
-
-class Clock:
-    """A clock that stands still until it is moved."""
-
-    now = 1_700_000_000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
+from tests.clock import Clock
 
 
 @pytest.fixture

@@ -9,26 +9,13 @@ import pytest
 from database.engine import Engine
 from database.errors import ConfigurationError
 from database.installations import Installation, InstallationRows
+from tests.clock import Clock
 
 ACME = Installation(
     "T0ACME", "Acme", "xoxb-acme-secret", "xoxe-acme-secret", 1_700_043_200.0,
     installer="U0ADA", scopes=("chat:write", "commands"), installed_at=1_700_000_000.0,
 )  # fmt: skip
 GRID = Installation("E0GRID", "Grid", "xoxb-grid-secret", org=True, enterprise_id="E0GRID")
-
-
-class Clock:
-    """A clock that stands still until it is moved."""
-
-    now = 1_700_000_000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
 
 
 @pytest.fixture

@@ -1,3 +1,4 @@
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -8,7 +9,9 @@ from database.store import Store
 from slack_interface.local_workspace import LocalWorkspace
 from slack_interface.pace import Pace
 from slack_interface.slack_bot import Mode
+from tests.clock import Clock
 from tests.people import TEAM
+from tests.slack_interface.many import House, Slack, house
 from tests.slack_interface.refusals import Refusals
 from tests.slack_interface.world import (
     MANIFEST,
@@ -66,3 +69,29 @@ async def refusals(quiet_world: World) -> AsyncIterator[Refusals]:
         yield slack
         assert quiet_world.bot
         await quiet_world.bot.stop()
+
+
+@pytest.fixture
+async def slack() -> AsyncIterator[Slack]:
+    async with Slack() as running:
+        yield running
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """Begins now, for Slack's signatures."""
+    return Clock(time.time())
+
+
+@pytest.fixture
+async def here(tmp_path: Path, slack: Slack, clock: Clock) -> AsyncIterator[House]:
+    """A process that is not started yet."""
+    async with house(tmp_path, slack, clock) as made:
+        yield made
+
+
+@pytest.fixture
+async def started(here: House) -> House:
+    """A process that nobody has installed anything from."""
+    await here.start()
+    return here

@@ -26,6 +26,7 @@ from slack_interface.http_server import Listen
 from slack_interface.local_workspace.http_push import signature
 from slack_interface.pace import Pace
 from slack_interface.slack_bot import SlackBot
+from tests.clock import Clock
 from tests.people import ADA, Json
 from tests.slack_interface.world import (
     ScriptedOrchestrator,
@@ -37,16 +38,6 @@ from tests.slack_interface.world import (
 CLIENT, SECRET, SIGNING = "111.222", "client-secret-word", "signing-secret-word"
 ACME, BETA, GRID = "T0ACME", "T0BETA", "E0GRID"
 HALF_A_DAY = 43_200
-
-
-class Clock:
-    """A clock that stands still until it is moved; it begins now, for Slack's signatures."""
-
-    def __init__(self) -> None:
-        self.now = time.time()
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @dataclass(slots=True)
@@ -350,3 +341,17 @@ async def house(home: Path, slack: Slack, clock: Clock) -> AsyncIterator[House]:
         made = House(home, slack, clock, engine)
         stack.push_async_callback(made.stop)
         yield made
+
+
+def texts(house: House, team: str) -> list[str]:
+    return [request.text for request in house.orchestrators[team].requests]
+
+
+def on_disk(folder: Path) -> bytes:
+    return b"".join(file.read_bytes() for file in folder.iterdir() if file.suffix != ".key")
+
+
+def somewhere(team: str) -> Json:
+    """What Slack says beside an event in a workspace of an organisation that has the app."""
+    authorized = {"enterprise_id": GRID, "team_id": team, "is_enterprise_install": True}
+    return {"enterprise_id": GRID, "authorizations": [authorized]}

@@ -121,6 +121,9 @@ async def test_counts_by_the_day_are_those_of_the_runs(
         for act in done:
             await do(act, store, home)
         found = [plain(await store.metrics(query)) for query in asked]
+        for query in asked:
+            listed = await store.runs(replace(query, limit=1_000))
+            assert (await store.metrics(query)).total.runs == len(listed)
         with record(home) as connection:
             connection.execute("DELETE FROM day_counts")
             connection.execute(

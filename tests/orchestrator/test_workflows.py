@@ -186,6 +186,17 @@ async def test_private_names_of_before_are_freed_for_others(
     await store.close()
 
 
+async def test_a_request_names_a_workflow_by_whole_words_of_those_it_may_see(store: Store) -> None:
+    flows = (await house_of(store)).workflows
+    await flows.save("weekly-report", [done("News")], "U1", PUBLIC)
+    await flows.save("trip", [done("News", "person:U2")], "U2", "person:U2")
+    assert await flows.named_in("Please do our Weekly report, for Acme.", ME) == ["weekly-report"]
+    assert await flows.named_in("weekly-report", ME) == ["weekly-report"]
+    assert await flows.named_in("biweekly reports, and the weekly reporting", ME) == []
+    assert await flows.named_in("go by my trip", ME) == []
+    assert await flows.named_in("go by my trip", Reader("U2")) == ["trip"]
+
+
 async def test_no_document_is_named_by_a_person(store: Store) -> None:
     house = await house_of(store)
     await house.workflows.save("plan", [done("News", one_person("U0ADA"))], "U0ADA", PUBLIC)

@@ -165,3 +165,15 @@ async def test_counts_of_a_forgotten_person_do_not_name_them(store: Store, tmp_p
     assert (await store.metrics(RunQuery())).total.runs == 1
     await store.close()
     assert b"U0ADA" not in (tmp_path / RECORD).read_bytes()
+
+
+async def test_a_time_that_begins_and_ends_within_days_counts_their_parts(
+    store: Store, tmp_path: Path
+) -> None:
+    for hour in range(0, 96, 6):
+        store.append(Run(str(hour), "q", "a", started_at=START + hour * 3600.0))
+    assert count_all(tmp_path) == 4
+    begun, ended = START + 5 * 3600.0, START + 79 * 3600.0
+    for since, until, runs in ((begun, None, 15), (None, ended, 14), (begun, ended, 13)):
+        found = await store.metrics(RunQuery(since=since, until=until))
+        assert found.total.runs == runs

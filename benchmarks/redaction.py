@@ -10,13 +10,11 @@ texts of the public part in view; the figures that count are those of the held-o
 """
 
 import argparse
-import gzip
-import hashlib
 import json
 import re
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -25,7 +23,7 @@ from datafog.processing.text_processing.regex_annotator import RegexAnnotator
 from rich.console import Console
 from rich.table import Table
 
-from database.errors import InputError
+from benchmarks.public_data import held_out, lines
 from database.privacy import Redactor
 
 CLAIMED = (
@@ -54,22 +52,6 @@ class Found:
     of_everything: float
     milliseconds: float
     types: dict[str, tuple[int, int]]
-
-
-def lines(path: Path) -> Iterator[dict[str, Any]]:
-    """The objects of a file of JSON lines. Raises InputError where there is none."""
-    if not path.is_file():
-        raise InputError(f"{path} is no file: name a file of JSON lines.")
-    opened = gzip.open if path.suffix == ".gz" else open
-    with opened(path, "rt", encoding="utf-8") as file:
-        for line in file:
-            yield json.loads(line)
-
-
-def held_out(template: object) -> bool:
-    """Whether the texts of this template are kept for the measurement."""
-    digest = hashlib.sha256(f"virtuous6|{template}".encode()).digest()
-    return int.from_bytes(digest[:8], "big") / 2**64 < 0.4
 
 
 def timed(change: Change, texts: Sequence[str]) -> tuple[list[str], float]:

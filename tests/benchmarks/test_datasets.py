@@ -72,7 +72,8 @@ async def test_both_sets_can_be_imported(data: Path, tmp_path: Path) -> None:
         await import_runs(store, tmp_path / f"{name}.jsonl.gz", audience=PUBLIC)
     mint, tau = await store.run("mint|M|F=None|gsm8k-1"), await store.run("tau|airline-3-0")
     await store.close()
-    assert mint and tau
+    assert mint
+    assert tau
     assert (mint.agent, mint.agent_version, mint.task_type) == ("meta-llama-3-1", "F=None", "gsm8k")
     assert (mint.request, mint.reply) == ("Two and two?", "propose_solution(1)")
     assert (mint.input_tokens, mint.output_tokens) == (300, 40)
@@ -82,7 +83,8 @@ async def test_both_sets_can_be_imported(data: Path, tmp_path: Path) -> None:
         ("model", "chat", True),
         ("tool", "propose_solution", None),
     ]
-    assert mint.outcome.success is True and tau.outcome.success is False
+    assert mint.outcome.success is True
+    assert tau.outcome.success is False
     assert [(s.kind, s.name) for s in tau.steps] == [
         ("model", "chat"), ("tool", "book"), ("model", "chat"),
     ]  # fmt: skip

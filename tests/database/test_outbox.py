@@ -154,6 +154,24 @@ async def test_while_the_record_is_away_everything_waits_here(
     assert health.sent_at == pytest.approx(time.time(), abs=5)
 
 
+async def test_what_changes_while_it_is_being_sent_is_sent_again(
+    outbox: Outbox, local: Store, far: FarRecord
+) -> None:
+    """What arrived is the row as it was read: its key leaves the queue only if it is that still."""
+    message = Message("C1", "1.0", "1.0", "person", "one")
+    local.append(message)
+
+    def edit() -> None:
+        far.when_asked = lambda: None
+        local._local.edit_message("C1", "1.0", "two")
+
+    far.when_asked = edit
+    assert await outbox.flush(5)
+    assert await outbox.flush(5)
+    assert far.tables["messages"][("T1", "C1", "1.0")]["text"] == "two"
+    assert outbox.rows.last() == 0
+
+
 async def test_a_wrong_key_costs_nothing_but_time(outbox: Outbox, local: Store) -> None:
     asked = 0
 

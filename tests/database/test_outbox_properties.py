@@ -115,8 +115,13 @@ class World:
             self.late_since = self.now
 
     async def flush_while(self, trouble: str | None, n: int, text: str) -> None:
-        """Something changes between what was read and what is heard of it."""
-        self.far.when_asked = lambda: self.change(n, text)
+        """Something changes, once, between what was read and what is heard of it."""
+
+        def change() -> None:
+            self.far.when_asked = lambda: None
+            self.change(n, text)
+
+        self.far.when_asked = change
         await self.flush(trouble)
         self.far.when_asked = lambda: None
 

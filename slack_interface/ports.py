@@ -1,9 +1,10 @@
 """What the Slack side needs from the rest of the house; bootstrap hands in the real parts."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
-from typing import Protocol
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
+from typing import Any, Protocol
 
 from agents.ports import FilesPort
+from database.learning import Change, Finding, FindingState, Proposal, ProposalState, Trial
 from database.records import (
     Document,
     Feedback,
@@ -16,6 +17,7 @@ from database.records import (
     RunQuery,
 )
 from orchestrator.generalising import WorkflowInput
+from orchestrator.learning_status import LearningFigures, LearningStatus, Mode
 from orchestrator.own_data import OwnSummary
 from orchestrator.requests import ReplyEvent, ReplyFinished, Request
 
@@ -121,3 +123,73 @@ class OwnData(Protocol):
 
     async def forget(self, user_id: str) -> ForgetReport:
         """Delete it everywhere; how many rows of what. Raises StoreError."""
+
+
+class ImprovementPort(Protocol):
+    """How the assistant gets better: what was found, proposed and tried, and deciding on it.
+
+    Everything may raise StoreError. Whoever shows something looks at its audience first: nothing
+    here is filtered. Acts raise NotAllowed for who is no approver, and InputError (with what is
+    the case now) where it was decided, superseded or changed meanwhile; each counts once.
+    """
+
+    async def proposal(self, proposal_id: str) -> Proposal | None:
+        """One proposal."""
+
+    async def proposals(
+        self, states: Collection[ProposalState] | None = None, limit: int = 200
+    ) -> Sequence[Proposal]:
+        """Newest first."""
+
+    async def trial_of(self, proposal_id: str) -> Trial | None:
+        """The newest trial of a proposal, with the figures of its last look."""
+
+    async def trials(self) -> Sequence[Trial]:
+        """Those that are running."""
+
+    async def finding(self, finding_id: str) -> Finding | None:
+        """One finding."""
+
+    async def findings(
+        self, since: float | None = None, state: FindingState | None = None, limit: int = 200
+    ) -> Sequence[Finding]:
+        """Newest first."""
+
+    async def before(self, change: Change) -> Mapping[str, Any] | None:
+        """The body that a change was made from; None where there was none."""
+
+    async def status(self) -> LearningStatus:
+        """How learning stands."""
+
+    async def figures(self, since: float, until: float) -> LearningFigures:
+        """What learning did between two times, and what it cost."""
+
+    async def decide(
+        self, proposal_id: str, person: str, approve: bool, reason: str = ""
+    ) -> Proposal:
+        """Approve or reject a proposal that waits."""
+
+    async def revise(
+        self, proposal_id: str, person: str, changes: Sequence[Change], why: str
+    ) -> Proposal:
+        """What a discussion came to: a new proposal in place of one that waits, which it
+        supersedes. Raises InputError for a body that is none.
+        """
+
+    async def roll_back(self, proposal_id: str, person: str, reason: str) -> Proposal:
+        """Take back what is live."""
+
+    async def judge_finding(self, finding_id: str, person: str, verified: bool) -> Finding:
+        """A person says whether a finding is true; any member may."""
+
+    async def switch(self, to: str, person: str) -> LearningStatus:
+        """Turn learning `on`, `paused` or `off`; at once, also while Supabase is away."""
+
+    async def set_mode(self, agent: str, mode: Mode, person: str) -> LearningStatus:
+        """How the changes of an agent are promoted."""
+
+    def on_changed(self, handler: Callable[[Proposal | Finding], Awaitable[None]]) -> None:
+        """Call `handler` soon after each move of a proposal and each new or judged finding.
+
+        In this process only, and not after a crash: Slack's side also looks by itself.
+        """

@@ -7,8 +7,10 @@ from typing import Any, Literal
 import structlog
 from pyee.asyncio import AsyncIOEventEmitter
 
-EventName = Literal["run_recorded", "feedback_given", "document_changed"]
-"""They carry the Run, the Feedback and the Document."""
+EventName = Literal[
+    "run_recorded", "feedback_given", "document_changed", "proposal_moved", "finding_made"
+]
+"""They carry the Run, the Feedback, the Document, the Proposal and the Finding."""
 
 Handler = Callable[[Any], Awaitable[None]]
 

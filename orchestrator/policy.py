@@ -2,7 +2,8 @@
 
 Learning never changes these: a policy is no Document. Each change is a row that stays; the latest
 row of a key counts. A key is a name of `NAMES`, or for one place or person `NAME.ID`, where the id
-is the workspace's own (`speak.C0123`, `person_tokens_per_day.U0123`).
+is the workspace's own (`speak.C0123`, `person_tokens_per_day.U0123`), or for one agent `NAME.AGENT`
+(`mode.coder`).
 """
 
 import re
@@ -17,6 +18,8 @@ from database.errors import InputError, UnknownName
 from database.records import LEARNING, PolicyChange
 
 Speaking = Literal["mentions", "threads", "everything"]
+Mode = Literal["automatic", "ask", "paused"]
+Improving = Literal["on", "paused", "off"]
 Scope = Literal["person", "channel", "workspace"]
 Measure = Literal["requests_per_minute", "requests_per_hour", "tokens_per_day", "usd_per_day",
                   "at_once"]  # fmt: skip
@@ -32,6 +35,9 @@ MEASURES: tuple[Measure, ...] = (
 )  # fmt: skip
 
 _ID = re.compile(r"^[A-Z][A-Z0-9]+$")
+_AGENT = "agent"
+"""In place of an id's first letters: the name of an agent follows."""
+_AGENT_NAME = re.compile(r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$")
 _MENTION = re.compile(r"<@([A-Z0-9]+)(?:\|[^>]*)?>")
 _UNLIMITED = frozenset({"unlimited", "none", "off"})
 _TRUE, _FALSE = frozenset({"yes", "true", "on"}), frozenset({"no", "false", "off"})
@@ -78,6 +84,21 @@ def _money(text: str) -> float | None:
     if not re.fullmatch(r"\d{1,9}(\.\d{1,6})?", text.removeprefix("$")):
         raise ValueError("an amount in dollars, such as 2.50, or unlimited")
     return float(text.removeprefix("$"))
+
+
+def _share(text: str) -> float:
+    number = text.removesuffix("%")
+    if re.fullmatch(r"\d{1,3}(\.\d{1,4})?", number):
+        share = float(number) / (100.0 if text.endswith("%") else 1.0)
+        if share <= 1.0:
+            return share
+    raise ValueError("a share such as 10% or 0.1")
+
+
+def _hour(text: str) -> str:
+    if text.lower() == "off" or re.fullmatch(r"1?\d|2[0-3]", text):
+        return text.lower()
+    raise ValueError("an hour of the day (UTC) from 0 to 23, or off")
 
 
 def _people(text: str) -> tuple[str, ...]:
@@ -129,6 +150,34 @@ NAMES: Mapping[str, Known] = {
     "allow_guests": Known("answer guests of the workspace", False, _switch, "UW"),
     "allow_bots": Known("answer other bots that mention me", False, _switch, "UWB"),
     LEARNING: Known("learn from what is asked and how answers are taken", True, _switch, "CG"),
+    "improvement": Known(
+        "improving myself: on, paused (what is live stays), or off (as I was shipped)",
+        "on", _choice("on", "paused", "off"),
+    ),
+    "mode": Known(
+        "an agent's proven low-risk changes: automatic, ask first, or paused (nothing changes)",
+        "ask", _choice("automatic", "ask", "paused"), _AGENT,
+    ),
+    "proposals_per_day": Known("proposals taken up a day", 20, _count),
+    "promotions_per_week": Known(
+        "changes of one agent that go live by themselves in seven days", 3, _count, _AGENT
+    ),
+    "dearer_allowed": Known(
+        "how much more an answer may cost after a change that goes live by itself", 0.0, _share
+    ),
+    "learning_share": Known(
+        "what learning may spend, as a share of what the answers of seven days cost", 0.1, _share
+    ),
+    "learning_tokens_per_day": Known(
+        "tokens that learning may use a day (UTC), whatever the answers use", 1_000_000, _count
+    ),
+    "learning_seconds_per_day": Known(
+        "seconds of a model's time that learning may use a day (UTC)", 14_400, _count
+    ),
+    "judge_floor": Known(
+        "how often a judging model must agree with people before its word counts", 0.7, _share
+    ),
+    "summary_hour": Known("when the morning summary is posted (UTC), or off", "8", _hour),
     **_limits(),
 }  # fmt: skip
 
@@ -199,6 +248,39 @@ class Policy:
         """A limit; None is no limit."""
         found: float | None = self._value(f"{scope}_{measure}", of)
         return found
+
+    def improvement(self) -> Improving:
+        """Whether I improve myself."""
+        found: Improving = self._value("improvement", "")
+        return found
+
+    def mode(self, agent: str) -> Mode:
+        """Who decides about an agent's proven changes."""
+        found: Mode = self._value("mode", agent)
+        return found
+
+    def promotions_per_week(self, agent: str) -> int | None:
+        """How many changes of an agent may go live by themselves; None is any number."""
+        found: int | None = self._value("promotions_per_week", agent)
+        return found
+
+    def count(
+        self,
+        name: Literal["proposals_per_day", "learning_tokens_per_day", "learning_seconds_per_day"],
+    ) -> int | None:
+        """One of learning's limits for the whole workspace; None is no limit."""
+        found: int | None = self._value(name, "")
+        return found
+
+    def share(self, name: Literal["learning_share", "judge_floor", "dearer_allowed"]) -> float:
+        """One of learning's shares, 0..1."""
+        found: float = self._value(name, "")
+        return found
+
+    def summary_hour(self) -> int | None:
+        """The hour (UTC) of the morning summary; None where there is none."""
+        hour = self._value("summary_hour", "")
+        return None if hour == "off" else int(hour)
 
     @property
     def approvers(self) -> tuple[str, ...]:
@@ -282,12 +364,26 @@ def _known(key: str) -> Known:
     known = NAMES.get(name)
     if known is None:
         raise UnknownName(f"There is no policy {name}. There are: {', '.join(NAMES)}.")
-    if dot and not (known.ids and _ID.match(of) and of[0] in known.ids):
-        raise InputError(
-            f"{key} does not name a {_kind(known.ids)}: write {name}.ID, such as {name}."
-            f"{known.ids[0]}0123ABCD." if known.ids else f"{name} holds for the whole workspace."
-        )  # fmt: skip
+    if dot and not _names_one(known, of):
+        raise InputError(_names_none(key, name, known))
     return known
+
+
+def _names_one(known: Known, of: str) -> bool:
+    if known.ids == _AGENT:
+        return bool(_AGENT_NAME.match(of))
+    return bool(known.ids and _ID.match(of) and of[0] in known.ids)
+
+
+def _names_none(key: str, name: str, known: Known) -> str:
+    if not known.ids:
+        return f"{name} holds for the whole workspace."
+    if known.ids == _AGENT:
+        return f"{key} does not name an agent: write {name}.AGENT, such as {name}.coder."
+    return (
+        f"{key} does not name a {_kind(known.ids)}: write {name}.ID, such as {name}."
+        f"{known.ids[0]}0123ABCD."
+    )
 
 
 def _is_known(key: str) -> bool:

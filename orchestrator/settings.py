@@ -10,7 +10,14 @@ from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, SecretStr, ValidationError, ValidationInfo
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+)
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from database.errors import ConfigurationError
@@ -67,6 +74,18 @@ def _people(value: str) -> str:
     return value
 
 
+def _channel(value: str) -> str:
+    if not re.fullmatch(r"[CG][A-Z0-9]+", value):
+        raise ValueError("must be the id of a channel such as C0123ABCD (in its details in Slack)")
+    return value
+
+
+def _switch(value: object) -> bool:
+    if str(value).lower() not in ("on", "off", "true", "false"):
+        raise ValueError("must be on or off")
+    return str(value).lower() in ("on", "true")
+
+
 def _folder(value: Path) -> Path:
     path = Path(os.path.abspath(value.expanduser()))
     if path.exists() and not path.is_dir():
@@ -119,6 +138,8 @@ class Settings(BaseSettings):
 
     virtuous6_mcp_config: Path | None = None
     virtuous6_approvers: Annotated[str, AfterValidator(_people)] = ""
+    virtuous6_improvements_channel: Annotated[str, AfterValidator(_channel)] | None = None
+    virtuous6_learning: Annotated[bool, BeforeValidator(_switch)] = True
 
     @property
     def home(self) -> Path:

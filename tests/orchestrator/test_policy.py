@@ -60,6 +60,12 @@ async def test_a_decision_outlives_a_restart_and_reaches_another_process(tmp_pat
         ("speak.U0ADA", "mentions", "does not name a channel"),
         ("workspace_at_once.C1", "3", "holds for the whole workspace"),
         ("person_at_once.", "3", "does not name a person"),
+        ("mode.U0ADA", "ask", "does not name an agent"),
+        ("mode.coder", "always", "must be one of automatic, ask, paused"),
+        ("improvement.coder", "off", "holds for the whole workspace"),
+        ("learning_share", "150%", "a share such as 10% or 0.1"),
+        ("learning_share", "-0.1", "a share such as 10% or 0.1"),
+        ("summary_hour", "24", "an hour of the day"),
     ],
 )
 async def test_what_makes_no_sense_is_refused_and_changes_nothing(
@@ -86,6 +92,23 @@ async def test_values_are_read_as_people_write_them(store: Store) -> None:
     assert policy.limit("person", "usd_per_day", "U7") == 2.5
     assert policy.limit("person", "tokens_per_day", "U0ADA") == 1000
     assert policy.limit("channel", "at_once", "C1") is None
+
+
+async def test_a_new_workspace_is_asked_about_everything_and_may_decide_for_one_agent(
+    store: Store,
+) -> None:
+    policy = Policy(store.policy)
+    assert (policy.improvement(), policy.mode("coder")) == ("on", "ask")
+    await policy.set("mode.coder", "automatic", "U1")
+    await policy.set("promotions_per_week.coder", "1", "U1")
+    await policy.set("learning_share", "5%", "U1")
+    await policy.set("summary_hour", "off", "U1")
+    assert (policy.mode("coder"), policy.mode("analyst")) == ("automatic", "ask")
+    assert policy.promotions_per_week("coder") == 1
+    assert policy.promotions_per_week("analyst") == 3
+    assert policy.share("learning_share") == 0.05
+    assert policy.summary_hour() is None
+    assert Policy(store.policy).share("learning_share") == 0.05
 
 
 async def test_who_is_forgotten_is_gone_from_decisions_too(store: Store) -> None:

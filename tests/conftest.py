@@ -8,10 +8,13 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 import uvicorn.server
+from hypothesis import HealthCheck, settings
 
 from tests.model_server.server import ScriptedModel
+from tests.patience import PATIENCE_S
 
 _connect = socket.socket.connect
 _CONFIGURATION = ("SLACK_", "OPENAI_", "SUPABASE_", "VIRTUOUS6_")
@@ -40,6 +43,18 @@ class _BriskAsyncio:
 
 
 vars(uvicorn.server)["asyncio"] = _BriskAsyncio()
+
+
+def _be_patient() -> None:
+    """Nothing fails for being slow: httpx, by itself, gives up after 5 s, Hypothesis after 0.2."""
+    usual = vars(httpx)["_config"].DEFAULT_TIMEOUT_CONFIG
+    usual.connect = usual.read = usual.write = usual.pool = PATIENCE_S
+    slow = [HealthCheck.too_slow]
+    settings.register_profile("steady", deadline=None, derandomize=True, suppress_health_check=slow)
+    settings.load_profile("steady")  # `--hypothesis-profile default` tries other examples each time
+
+
+_be_patient()
 
 
 @pytest.fixture(autouse=True)

@@ -9,6 +9,7 @@ import httpx
 
 from slack_interface.local_workspace import LocalWorkspace
 from slack_interface.slack_bot import SlackBot
+from tests.patience import PATIENCE_S
 
 TEAM = "T0VIRTUOUS"
 BOT = "U0VIRTUOUS"
@@ -18,7 +19,7 @@ Json = dict[str, Any]
 
 
 async def eventually(
-    condition: Callable[[], Awaitable[Any]], what: str = "condition", timeout: float = 20.0
+    condition: Callable[[], Awaitable[Any]], what: str = "condition", timeout: float = PATIENCE_S
 ) -> Any:
     """The condition's value once it is true."""
     try:
@@ -60,7 +61,7 @@ class People:
         """Return when everything that was sent has arrived, and the bot is done with it."""
         assert self.bot
         await self.arrived()
-        await asyncio.wait_for(self.bot.idle(), 30)
+        await asyncio.wait_for(self.bot.idle(), PATIENCE_S)
 
     async def arrived(self) -> None:
         """Return when everything that was sent has arrived: what is said next comes behind it."""

@@ -4,7 +4,7 @@ import time
 from fractions import Fraction
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from agents.tools.base import ToolFailed
@@ -113,7 +113,6 @@ def joined(left: Pair, sign: str, right: Pair) -> Pair:
     return text, SIGNS[sign](left[1], right[1])
 
 
-@settings(deadline=None)
 @given(
     st.recursive(
         numbers,
@@ -130,7 +129,6 @@ def test_it_agrees_with_fractions(pair: Pair) -> None:
         assert calculate(text) == expected
 
 
-@settings(deadline=None)
 @given(st.text(max_size=60))
 def test_any_text_gives_a_number_or_a_reason(text: str) -> None:
     try:
@@ -140,7 +138,6 @@ def test_any_text_gives_a_number_or_a_reason(text: str) -> None:
     assert re.fullmatch(r"(about )?-?\d+(\.\d+)?(E[+-]\d+)?", answer)
 
 
-@settings(deadline=None)
 @given(
     st.decimals(
         allow_nan=False, allow_infinity=False, places=4, min_value=-(10**9), max_value=10**9

@@ -2,7 +2,7 @@ from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from agents.tools.base import ArgumentsRefused, ToolFailed
@@ -99,14 +99,12 @@ def counted(first: date, last: date) -> int:
     return sum(day.weekday() < 5 for day in steps)
 
 
-@settings(deadline=None)
 @given(days, st.integers(0, 400))
 def test_business_days_between_agrees_with_counting(first: date, days: int) -> None:
     last = first + timedelta(days=days)
     assert business_days_between(first, last) == counted(first, last)
 
 
-@settings(deadline=None)
 @given(days, st.integers(-300, 300).filter(bool))
 def test_adding_business_days_lands_on_the_one_that_counting_finds(first: date, days: int) -> None:
     step = 1 if days > 0 else -1

@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from agents.definition import (
@@ -162,7 +162,6 @@ def definitions(draw: st.DrawFn) -> AgentDefinition:
     return parse_definition(body, "drawn")
 
 
-@settings(deadline=None)
 @given(definitions())
 def test_a_definition_survives_its_body(definition: AgentDefinition) -> None:
     again = parse_definition(definition.body(), "again", tools=TOOL_NAMES)
@@ -170,7 +169,6 @@ def test_a_definition_survives_its_body(definition: AgentDefinition) -> None:
     assert again.version == definition.version == content_hash(definition.body())
 
 
-@settings(deadline=None)
 @given(definitions())
 def test_a_definition_survives_yaml(
     tmp_path_factory: pytest.TempPathFactory, definition: AgentDefinition

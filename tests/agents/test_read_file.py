@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from agents.tools.base import ToolFailed
@@ -163,7 +163,6 @@ def test_numbers_in_cells(cell: str, comma: bool, number: str | None) -> None:
     assert (None if found is None else f"{found:f}") == number
 
 
-@settings(deadline=None)
 @given(st.binary(max_size=300), st.sampled_from(["a.txt", "a.csv", "a.pdf"]))
 async def test_any_bytes_give_text_or_a_reason(raw: bytes, name: str) -> None:
     try:

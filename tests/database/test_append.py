@@ -46,7 +46,7 @@ def recorded(batches: list[list[Fact]]) -> dict[str, list[tuple[object, ...]]]:
 ONCE = recorded([list(FACTS)])
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     order=st.permutations(FACTS),
     again=st.lists(st.sampled_from(FACTS), max_size=12),

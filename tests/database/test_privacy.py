@@ -121,7 +121,7 @@ def test_what_only_looks_like_it_stays(text: str) -> None:
     assert REDACTOR.redact(text) == text
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     st.lists(
         st.one_of(

@@ -110,7 +110,7 @@ async def do(act: object, store: Store, home: Path) -> None:
             store.append(act)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(acts, st.lists(queries, min_size=1, max_size=4))
 async def test_counts_by_the_day_are_those_of_the_runs(
     done: list[object], asked: list[RunQuery]

@@ -96,7 +96,7 @@ def may_see(reader: Reader, audience: str) -> bool:
     return audience in ("public", f"person:{reader.user_id}")
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     kept=st.lists(audiences, max_size=12),
     reader=st.builds(Reader, people, st.frozensets(channels)),

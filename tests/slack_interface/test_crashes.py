@@ -234,7 +234,7 @@ async def mortals(
     home.mkdir(parents=True)
     async with (
         LocalWorkspace(manifest=MANIFEST, pacing=False, limits=limits) as workspace,
-        httpx.AsyncClient(base_url=workspace.url, timeout=20) as http,
+        httpx.AsyncClient(base_url=workspace.url) as http,
         Refusals(workspace.api_url) as refusals,
     ):
         if not streaming:

@@ -30,7 +30,7 @@ def transport() -> Mode:
 
 @pytest.fixture
 async def sender(world: World) -> AsyncIterator[Sender]:
-    async with httpx.AsyncClient(trust_env=False, timeout=30) as client:
+    async with httpx.AsyncClient(trust_env=False) as client:
         yield Sender(world, client)
 
 

@@ -24,9 +24,6 @@ DIRECT_OF = {ADA: "D0ADA", GRACE: "D0GRACE", "U0ALAN": "D0ALAN"}
 
 quickly = settings(
     max_examples=200,
-    deadline=None,
-    derandomize=True,
-    database=None,
     phases=[Phase.explicit, Phase.generate],
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
@@ -57,7 +54,7 @@ def complaints(caplog: pytest.LogCaptureFixture) -> Iterator[list[str]]:
 
 @pytest.fixture
 async def sender(world: World) -> AsyncIterator[Sender]:
-    async with httpx.AsyncClient(trust_env=False, timeout=30) as client:
+    async with httpx.AsyncClient(trust_env=False) as client:
         yield Sender(world, client)
 
 
@@ -174,7 +171,7 @@ async def test_a_socket_survives_them_all(quiet_world: World) -> None:
         async def acknowledged() -> bool:
             return {entry["envelope_id"] for entry in gateway.received} >= readable
 
-        await eventually(acknowledged, "all that can be read is acknowledged", timeout=20)
+        await eventually(acknowledged, "all that can be read is acknowledged")
         assert {entry["envelope_id"] for entry in gateway.received} == readable
         await bot.stop()
 

@@ -91,7 +91,7 @@ def test_whom_and_what_the_asker_named_stays() -> None:
     assert shown(said, asked=f"Write to <@{GRACE}> about {EVIL}/?id=7") == said
 
 
-@settings(max_examples=150, deadline=None, derandomize=True, database=None)
+@settings(max_examples=150)
 @given(
     st.lists(st.sampled_from([*"abc <>[]()`\n!./?|", *CALLS, "https://", "evil.example", "<@U0"]))
 )

@@ -191,7 +191,7 @@ async def test_what_was_asked_of_a_killed_process_is_answered_by_the_next_one_on
         async def under_way() -> bool:
             return bool(await story.thread(tea)) and len(await story.prompts()) == 2
 
-        await eventually(under_way, "both answers are under way", timeout=20)
+        await eventually(under_way, "both answers are under way")
         process.kill()
         await process.wait()
     await story.told(answer("Green tea.", when=TEA), answer("Mocha.", when=asked("coffee")))

@@ -11,6 +11,7 @@ from slack_bolt.async_app import AsyncApp
 from slack_sdk.web.async_client import AsyncWebClient
 
 from slack_interface.local_workspace import LocalTeam, LocalWorkspace
+from tests.patience import PATIENCE_S
 
 Json = dict[str, Any]
 
@@ -19,7 +20,7 @@ class Script:
     """The scripting API of a workspace or of one of its teams, one method a verb."""
 
     def __init__(self, workspace: LocalWorkspace | LocalTeam) -> None:
-        self.http = httpx.AsyncClient(base_url=workspace.url, trust_env=False, timeout=10)
+        self.http = httpx.AsyncClient(base_url=workspace.url, trust_env=False)
 
     async def post(self, verb: str, **body: Any) -> Json:
         """POST /_control/VERB, which must succeed."""
@@ -61,7 +62,7 @@ class Script:
         return found
 
 
-async def until(condition: Callable[[], Any], timeout_s: float = 5.0) -> Any:
+async def until(condition: Callable[[], Any], timeout_s: float = PATIENCE_S) -> Any:
     """Wait until a condition holds (it may be async); its value."""
     async with asyncio.timeout(timeout_s):
         while True:

@@ -264,7 +264,7 @@ JUNK = st.recursive(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.lists(JUNK, max_size=4), st.sampled_from(["message", "modal", "home"]))
 def test_any_json_is_judged_without_an_accident(blocks: list[Any], surface: Any) -> None:
     faults = check_blocks(blocks, surface)

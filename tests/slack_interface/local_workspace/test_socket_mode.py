@@ -238,21 +238,21 @@ async def test_a_dropped_event_and_a_broken_socket_are_made_good_by_retries(
     await script.say("@assistant", "ada", "dropped")
     await until(script.deliveries)
     await script.post("faults", drop=0)
-    await until(lambda: bolt.bodies, 20)
+    await until(lambda: bolt.bodies)
     await script.post("faults", socket_kill=1)
     await script.say("@assistant", "ada", "killed")
 
     async def has_reconnected() -> bool:
         return len((await script.get("/_control/log?method=apps.connections.open"))["log"]) == 2
 
-    await until(has_reconnected, 20)
+    await until(has_reconnected)
     await script.post("faults", socket_kill=0)
 
     async def outcomes() -> bool:
         found = [row["outcome"] for row in await script.deliveries()]
         return found == ["dropped", "acked", "timeout", "acked"]
 
-    await until(outcomes, 20)
+    await until(outcomes)
     assert [event["text"] for event in bolt.events("message")][-1] == "killed"
 
 

@@ -42,6 +42,33 @@ export function fill(node, ...children) {
   return node;
 }
 
+// How a child looked when it was drawn: a menu that is open, say, marks its button.
+const drawn = new WeakMap();
+
+/** Like fill, for what is drawn again while somebody may be using it: a child that would look the
+    same stays (with its listeners, so they must ask for what may change), and so does the focus. */
+export function refill(node, ...children) {
+  const focused = node.contains(document.activeElement) ? document.activeElement : null;
+  const former = [...node.children];
+  const wanted = [...h("div", {}, children).children].map((child) => {
+    const at = former.findIndex((old) => drawn.get(old)?.isEqualNode(child));
+    if (at >= 0) return former.splice(at, 1)[0];
+    drawn.set(child, child.cloneNode(true));
+    return child;
+  });
+  for (const child of [...node.childNodes]) if (!wanted.includes(child)) child.remove();
+  wanted.forEach((child, i) => {
+    if (node.childNodes[i] !== child) node.insertBefore(child, node.childNodes[i] || null);
+  });
+  if (focused && focused !== document.activeElement) successor(node, focused)?.focus();
+}
+
+/** What stands for a node that was drawn anew. */
+function successor(node, former) {
+  const same = (name) => former.hasAttribute(name) && node.querySelector(`[${name}="${CSS.escape(former.getAttribute(name))}"]`);
+  return same("data-testid") || same("aria-label");
+}
+
 let counter = 0;
 /** An id unique in this page, for aria references. */
 export function uid(prefix) {

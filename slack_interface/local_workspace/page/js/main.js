@@ -97,29 +97,35 @@ class App {
     if (this.route.tab === "home" || this.isDm()) this.tellHome();
   }
 
-  /** Fetch everything shown again; live events that come meanwhile are applied afterwards. */
+  /** Fetch everything shown again; live events that come meanwhile are applied afterwards.
+      Of several at once the latest counts: it fetches also what came before it. */
   async refresh() {
-    this.waiting ??= [];
     const { user, channel, thread } = this.route;
+    const meanwhile = [];
+    this.waiting = meanwhile;
+    let found = null;
     try {
-      const [state, history, replies] = await Promise.all([
-        api.state(user), api.history(user, channel), thread ? api.history(user, channel, thread) : null,
-      ]);
-      this.store.setState(state);
-      this.store.setHistory(channel, history.messages);
-      if (replies) this.store.setHistory(channel, replies.messages, thread);
+      found = await Promise.all([api.state(user), api.history(user, channel), thread ? api.history(user, channel, thread) : null]);
     } catch (error) {
       toast(error.message, "error");
     }
-    const late = this.waiting;
+    if (this.waiting !== meanwhile) return;
     this.waiting = null;
-    for (const event of late) this.store.apply(event);
+    if (found) this.show(found, channel, thread);
+    for (const event of meanwhile) this.store.apply(event);
     this.markRead();
+  }
+
+  show([state, history, replies], channel, thread) {
+    this.store.setState(state);
+    this.store.setHistory(channel, history.messages);
+    if (replies) this.store.setHistory(channel, replies.messages, thread);
   }
 
   switchPerson(user) {
     if (user === this.store.me.id) return;
     this.live.close();
+    this.waiting = null;
     closeLayer();
     this.channelPane?.close();
     this.threadPane?.close();

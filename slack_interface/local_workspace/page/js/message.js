@@ -2,7 +2,7 @@
 
 import { api } from "./api.js";
 import { drawBlocks } from "./blocks/index.js";
-import { fill, h, icon, iconButton } from "./dom.js";
+import { fill, h, icon, iconButton, refill } from "./dom.js";
 import { emojiNode } from "./inline.js";
 import { attempt, confirmDialog, toast } from "./feedback.js";
 import { renderMrkdwn } from "./mrkdwn.js";
@@ -46,8 +46,8 @@ export class MessageView {
 
   drawHead(author, compact) {
     const time = h("a", { class: "time", href: this.link(), title: dayName(this.message.ts) }, clock(this.message.ts));
-    fill(this.gutter, compact ? time : avatar(author));
-    fill(this.head,
+    refill(this.gutter, compact ? time : avatar(author));
+    refill(this.head,
       this.message.is_ephemeral && h("div", { class: "only-you" }, icon("eye"), "Only visible to you"),
       !compact && h("div", { class: "byline" }, h("strong", { class: "author" }, author.name),
         author.isBot && h("span", { class: "badge" }, "APP"), time));
@@ -81,7 +81,7 @@ export class MessageView {
   }
 
   drawFoot() {
-    fill(this.foot, this.reactions(), this.place === "channel" && this.replies());
+    refill(this.foot, this.reactions(), this.place === "channel" && this.replies());
   }
 
   reactions() {
@@ -117,11 +117,11 @@ export class MessageView {
 
   drawTools() {
     if (this.message.is_ephemeral) {
-      fill(this.tools, iconButton("close", "Dismiss", () => this.store.dropMessage(this.channel, this.message.ts)));
+      refill(this.tools, iconButton("close", "Dismiss", () => this.store.dropMessage(this.channel, this.message.ts)));
       return;
     }
     const mine = this.store.isMine(this.message);
-    fill(this.tools,
+    refill(this.tools,
       iconButton("smile", "Add reaction", (e) => this.pickReaction(e.currentTarget), { "aria-haspopup": "dialog" }),
       this.place === "channel" && iconButton("reply", "Reply in thread", () => this.openThread()),
       mine && iconButton("edit", "Edit message", () => this.edit()),

@@ -1,7 +1,7 @@
 // The workspaces on the far left, and what an admin can do with the app in this one.
 
 import { api } from "./api.js";
-import { fill, h, icon } from "./dom.js";
+import { h, icon, refill } from "./dom.js";
 import { attempt, confirmDialog } from "./feedback.js";
 import { openMenu } from "./popover.js";
 
@@ -18,7 +18,7 @@ export class Rail {
     this.node.hidden = teams.length < 2;
     document.documentElement.classList.toggle("with-rail", teams.length > 1);
     if (this.node.hidden) return;
-    fill(this.node, teams.map((t) => {
+    refill(this.node, teams.map((t) => {
       const current = t.id === team.id;
       const words = t.enterprise ? `${t.name}, ${t.enterprise.name}` : t.name;
       return h("a", {

@@ -1,6 +1,6 @@
 // The left side: workspaces, app connection, channels, the assistant, and who is using the page.
 
-import { fill, h, icon, iconButton } from "./dom.js";
+import { h, icon, iconButton, refill } from "./dom.js";
 import { avatar } from "./parts.js";
 import { openMenu } from "./popover.js";
 import { Rail, teamMenu } from "./rail.js";
@@ -10,7 +10,9 @@ export class Sidebar {
   constructor(app) {
     this.app = app;
     this.store = app.store;
-    this.top = h("header", { class: "side-head" });
+    this.title = h("div", { class: "side-title" });
+    this.top = h("header", { class: "side-head" }, this.title,
+      iconButton("close", "Close the sidebar", () => app.toggleDrawer(false), { class: "icon-button narrow-only" }));
     this.nav = h("nav", { class: "side-nav", "aria-label": "Conversations" });
     this.person = h("div", { class: "side-person" });
     this.rail = new Rail(app);
@@ -29,21 +31,18 @@ export class Sidebar {
   drawTop() {
     const { store } = this;
     const state = connection(store);
-    fill(this.top, h("div", { class: "side-title" }, teamMenu(store),
-      h("span", { class: `connection ${state.kind}`, role: "status", "data-testid": "connection" }, h("i", { "aria-hidden": "true" }), state.words)),
-    iconButton("close", "Close the sidebar", () => this.app.toggleDrawer(false), { class: "icon-button narrow-only" }));
+    refill(this.title, teamMenu(store),
+      h("span", { class: `connection ${state.kind}`, role: "status", "data-testid": "connection" }, h("i", { "aria-hidden": "true" }), state.words));
   }
 
   drawNav() {
-    const focused = this.nav.contains(document.activeElement) ? document.activeElement.dataset.channel : null;
     const { store } = this;
     const dm = store.dm;
-    fill(this.nav,
+    refill(this.nav,
       h("h2", {}, "Channels"),
       store.channels.filter((c) => c.kind !== "im").map((c) => this.entry(c)),
       h("h2", {}, "Apps"),
       dm ? this.entry(dm) : h("p", { class: "side-note" }, `${store.assistant.name} is not installed here.`));
-    if (focused) this.nav.querySelector(`[data-channel="${focused}"]`)?.focus();
   }
 
   entry(channel) {
@@ -63,7 +62,7 @@ export class Sidebar {
   drawPerson() {
     const { store } = this;
     const { me } = store;
-    fill(this.person, h("button", {
+    refill(this.person, h("button", {
       type: "button", class: "person-switcher", "data-testid": "person-switcher", "aria-haspopup": "menu",
       "aria-label": `You are ${me.real_name}. Switch person`, onclick: (e) => this.choosePerson(e.currentTarget),
     }, avatar(me, "small"), h("span", { class: "person-words" }, h("strong", {}, me.real_name), h("small", {}, me.is_approver ? "Approver · switch person" : "Switch person")), icon("down")));

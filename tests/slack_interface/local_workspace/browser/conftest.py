@@ -20,8 +20,6 @@ from tests.slack_interface.local_workspace.browser.small_app import SmallApp
 
 HERE = Path(__file__).parent
 
-expect.set_options(timeout=8_000)
-
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """All tests here run on the session's loop, where the browser and the app live."""

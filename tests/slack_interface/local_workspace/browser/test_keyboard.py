@@ -93,6 +93,23 @@ async def test_a_menu_follows_arrows_and_gives_focus_back(world: World) -> None:
     await expect(switcher).to_have_attribute("aria-expanded", "false")
 
 
+async def test_a_message_keeps_the_focus_while_others_act_on_it(world: World) -> None:
+    posted = await world.bot.chat_postMessage(channel="C0GENERAL", text="look")
+    page = await world.open("user=U0ADA&channel=C0GENERAL")
+    message = page.get_by_test_id("message")
+    button = message.get_by_role("button", name="More actions")
+    await button.focus()
+    for name in ("rocket", "eyes"):
+        await world.bot.reactions_add(channel="C0GENERAL", timestamp=posted["ts"], name=name)
+        await expect(message.get_by_test_id(f"reaction-{name}")).to_be_visible()
+        await expect(button).to_be_focused()
+        button = message.get_by_test_id("reaction-rocket")
+        await button.focus()
+    await button.press("Enter")
+    await expect(button).to_have_accessible_name("rocket, 2")
+    await expect(button).to_be_focused()
+
+
 async def test_conversations_are_found_by_name(world: World) -> None:
     page = await world.open("user=U0ADA&channel=C0GENERAL")
     await page.keyboard.press("Control+k")

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from urllib.parse import urlencode
 
+import httpx
 from playwright.async_api import Page, expect
 
 from slack_interface.local_workspace import Enterprise, LocalWorkspace, Team
@@ -48,6 +49,27 @@ async def test_the_rail_switches_by_mouse_and_keyboard_and_keeps_the_person(worl
         await page.keyboard.press("ArrowUp")
         await page.keyboard.press("Enter")
         await expect(rail.locator("[aria-current=page]")).to_have_text("VL")
+
+
+async def test_what_is_drawn_anew_keeps_the_focus_and_the_menu(world: World) -> None:
+    async with (
+        opened(world, Team(), Team("T0SECOND", "Second Team")) as (workspace, page),
+        httpx.AsyncClient(trust_env=False) as http,
+    ):
+        await page.goto(f"{workspace.teams[1].url}/#user=U0GRACE")
+        second = page.get_by_test_id("team-T0SECOND")
+        url = f"{workspace.teams[1].url}/_control"
+        await expect(second).to_have_attribute("aria-current", "page")
+        await second.focus()
+        await http.post(f"{url}/uninstall", json={})
+        await expect(second).to_have_accessible_name("Second Team, without the app")
+        await expect(second).to_be_focused()
+        await page.get_by_test_id("person-switcher").press("Enter")
+        await expect(page.get_by_test_id("person-grace")).to_be_visible()
+        await http.post(f"{url}/install", json={})
+        await expect(second).to_have_accessible_name("Second Team")
+        await page.keyboard.press("Escape")
+        await expect(page.get_by_test_id("person-switcher")).to_be_focused()
 
 
 async def test_what_is_said_in_one_team_stays_there(world: World) -> None:

@@ -21,7 +21,8 @@ from database.supabase_client import SupabaseClient
 WORKSPACE = "T0BENCH"
 REFUSED = "what the record refuses"
 FACTS_ROWS = 5
-_BEGAN = 1_760_000_000
+_BEGAN = 4_000_000_000
+"""In days to come, which nobody counts yet: as little as the day on which things happen."""
 
 
 def facts_of(number: int, text: str = "") -> tuple[Fact, ...]:

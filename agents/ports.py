@@ -1,9 +1,9 @@
 """What tools need from the rest of the house; others implement it, bootstrap wires it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Literal, Protocol
 
 from database.records import Message, Reader
 
@@ -61,11 +61,25 @@ class SpawnPort(Protocol):
         """
 
 
+class TapePort(Protocol):
+    """Stands between an answer and its tools (agents.tools.tape)."""
+
+    async def result(
+        self,
+        tool: str,
+        effect: Literal["read", "write"],
+        arguments: Mapping[str, Any],
+        call: Callable[[], Awaitable[str]],
+    ) -> str:
+        """The result of a call: recorded, or as it is recorded already. Raises as the tool does."""
+
+
 @dataclass(frozen=True, slots=True)
 class ToolContext:
     """Who asks, where and when, and the ports a tool may use. `now` is timezone-aware.
 
-    `named_workflows` are the saved workflows that the request speaks of.
+    `named_workflows` are the saved workflows that the request speaks of; `tape`, where given,
+    records what the tools return or answers from what was recorded.
     """
 
     user_id: str
@@ -78,3 +92,4 @@ class ToolContext:
     workflows: WorkflowsPort
     spawn: SpawnPort | None = None
     named_workflows: Sequence[str] = ()
+    tape: TapePort | None = None

@@ -11,6 +11,7 @@ from cachetools import LRUCache, TTLCache
 
 from agents.errors import ModelRateLimited, ModelRefusedKey, ModelUnavailable
 from agents.ports import FilesPort, ToolContext, WorkflowsPort
+from agents.tools.tape import Tape
 from agents.turns import StepFinished, StepStarted, TextDelta, Turn
 from agents.universal_agent import AgentFinished, AgentStopped
 from database.errors import UnknownName, VirtuousError
@@ -31,12 +32,13 @@ from orchestrator.event_bus import EventBus
 from orchestrator.intents import wanted_specialist
 from orchestrator.limits import LimitReached, Limits
 from orchestrator.memory import Memory
-from orchestrator.ports import ModelsPort
+from orchestrator.ports import ModelsPort, Watch
 from orchestrator.requests import ReplyEvent, ReplyFinished, ReplyStarted, Request
 from orchestrator.resource_pool import replying_to
 from orchestrator.routing import GENERALIST, Router
 from orchestrator.spawning import Spawner
 from orchestrator.task_types import TaskTypes
+from orchestrator.trials.arms import Arms, Place, Served
 
 log = structlog.get_logger()
 
@@ -69,6 +71,8 @@ class AgentOrchestrator:
         consent: Consent,
         spawn: Spawner | None = None,
         limits: Limits | None = None,
+        arms: Arms | None = None,
+        watch: Watch | None = None,
         before_reply: Callable[[], None] = lambda: None,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -84,6 +88,8 @@ class AgentOrchestrator:
         self._consent = consent
         self._spawn = spawn
         self._limits = limits
+        self._arms = arms
+        self._watch = watch
         self._before_reply = before_reply
         self._clock = clock
         self._agent_of: LRUCache[tuple[str, str], str] = LRUCache(maxsize=10_000)
@@ -117,6 +123,8 @@ class AgentOrchestrator:
         Cancelling keeps what was said: the run's error then says who stopped it.
         """
         self._before_reply()
+        if self._watch:
+            self._watch.make_way()
         answer = Answer(request, time.perf_counter())
         try:
             async with aclosing(self._admitted(answer, files)) as events:
@@ -229,9 +237,11 @@ class AgentOrchestrator:
         for name in self._order(first):
             if stopped is not None and not self._worth_trying(name, stopped.cause, answer):
                 continue
+            served = self._served(name, answer)
+            context = self._watched(answer, served, turns, context)
             try:
                 async with (
-                    self._pool.use(name) as live,
+                    self._pool.use(served.document, served.version) as live,
                     aclosing(live.agent.run(turns, context)) as said,
                 ):
                     yield self._started(answer, live)
@@ -295,6 +305,7 @@ class AgentOrchestrator:
         request = answer.request
         vector = self._router.embed(request.text)
         learned = self._consent.allows(person, request.channel_id)
+        answer.learned = learned
         kind_of = self._task_types.assign if learned else self._task_types.known
         answer.task_type = kind_of(vector)
         asked = request.agent
@@ -349,6 +360,34 @@ class AgentOrchestrator:
             spawn=self._spawn.heard_by(request.audience) if self._spawn else None,
             named_workflows=named,
         )
+
+    def _served(self, name: str, answer: Answer) -> Served:
+        """The document and version that answer for an agent; only the first one tried may be tried
+        on.
+        """
+        request = answer.request
+        if self._arms is None or name not in self._pool.definitions:
+            return Served(name)
+        place = Place(
+            thread=f"{request.channel_id}/{request.thread_ts}",
+            run_id=request.run_id,
+            task_type=answer.task_type,
+            audiences=thread_reader(request).audiences(),
+            learned=answer.learned and not answer.tried,
+        )
+        return self._arms.serve(name, place)
+
+    def _watched(
+        self, answer: Answer, served: Served, turns: Sequence[Turn], context: ToolContext
+    ) -> ToolContext:
+        """What is asked, put down for the candidates that are to answer the same, unseen."""
+        if not answer.tried:
+            answer.served = served
+        if self._watch is None or not served.shadows:
+            return context
+        context = replace(context, tape=Tape())
+        self._watch.asked(answer.request.run_id, served.shadows, turns, context)
+        return context
 
     def _order(self, first: str) -> list[str]:
         definitions = self._pool.definitions

@@ -3,9 +3,9 @@
 import asyncio
 import time
 from collections import OrderedDict, deque
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import structlog
 
@@ -16,13 +16,18 @@ from database.records import Document, Reader
 from database.store import Store
 from orchestrator.event_bus import EventBus
 from orchestrator.routing import GENERALIST, Router, Specialty
+from orchestrator.trials.variants import variant_of
 
 MAX_LIVE = 50
 IDLE_SECONDS = 24 * 3600.0
+LEARNED = "proposal"
+"""Origin of the versions that learning made."""
 
 log = structlog.get_logger()
 
 Build = Callable[[AgentDefinition], UniversalAgent]
+_Key = tuple[str, str]
+"""A document's name and version."""
 
 
 @dataclass(slots=True)
@@ -42,6 +47,7 @@ class AgentPool:
     Any number of definitions; at most `max_live` agents are built at a time. The one unused for
     longest makes room, one in use never does: whoever finds no room waits, first come first
     served. The rows of the store are the truth: a changed active version answers the next message.
+    While learning is `off`, what was learned gives way to what was there before.
     """
 
     def __init__(
@@ -54,6 +60,7 @@ class AgentPool:
         max_live: int = MAX_LIVE,
         idle_seconds: float = IDLE_SECONDS,
         clock: Callable[[], float] = time.time,
+        off: Callable[[], bool] = lambda: False,
     ) -> None:
         self._store = store
         self._router = router
@@ -62,11 +69,15 @@ class AgentPool:
         self._max_live = max_live
         self._idle_seconds = idle_seconds
         self._clock = clock
+        self._off = off
         self._documents: dict[str, Document] = {}
+        self._parsed: dict[str, AgentDefinition] = {}
         self._definitions: dict[str, AgentDefinition] = {}
-        self._live: OrderedDict[tuple[str, str], LiveAgent] = OrderedDict()
-        self._waiting: deque[tuple[str, asyncio.Future[LiveAgent]]] = deque()
-        self._seen_change: int | None = None
+        self._variants: dict[tuple[str, str], tuple[str, ...]] = {}
+        self._offered: dict[_Key, tuple[Document, AgentDefinition]] = {}
+        self._live: OrderedDict[_Key, LiveAgent] = OrderedDict()
+        self._waiting: deque[tuple[str, str | None, asyncio.Future[LiveAgent]]] = deque()
+        self._seen: tuple[int, bool] | None = None
         self._refreshing = asyncio.Lock()
 
     @property
@@ -83,22 +94,44 @@ class AgentPool:
         """Whether there is this agent for whoever reads there: some were made in private."""
         return name in self._definitions and self._documents[name].audience in reader.audiences()
 
+    def document(self, name: str) -> Document:
+        """The version of an agent or of a variant that answers now. Raises UnknownName."""
+        document = self._documents.get(name)
+        if document is None or name not in self._parsed:
+            raise UnknownName(f"There is no agent called {name}. See `agents list`.")
+        return document
+
+    def variants(self, agent: str, task_type: str | None) -> Sequence[str]:
+        """The variants of an agent for a task type, oldest first."""
+        return self._variants.get((agent, task_type), ()) if task_type else ()
+
+    def offer(self, candidates: Iterable[Document]) -> None:
+        """Versions that may be used besides the active ones, in place of those offered before."""
+        offered = {(d.name, d.version): (d, _parsed(d)) for d in candidates}
+        self._offered = {key: (d, made) for key, (d, made) in offered.items() if made}
+        self._drop_stale()
+
     async def refresh(self) -> None:
         """Take over changed documents; costs one number read where nothing changed."""
-        if self._store.documents_changed() == self._seen_change:
+        if (self._store.documents_changed(), self._off()) == self._seen:
             return
         async with self._refreshing:
-            change = self._store.documents_changed()
-            if change == self._seen_change:
+            seen = self._store.documents_changed(), self._off()
+            if seen == self._seen:
                 return
-            documents = {d.name: d for d in await self._store.documents("agent")}
-            await self._take_over(documents)
-            self._seen_change = change
+            active = await self._store.documents("agent")
+            if seen[1]:
+                active = await without_learned(self._store, active)
+            await self._take_over({d.name: d for d in active})
+            self._seen = seen
 
     @asynccontextmanager
-    async def use(self, name: str) -> AsyncIterator[LiveAgent]:
-        """The agent, built and kept for as long as the block runs. Raises UnknownName."""
-        live = await self._acquire(name)
+    async def use(self, name: str, version: str | None = None) -> AsyncIterator[LiveAgent]:
+        """The agent, built and kept for as long as the block runs. Raises UnknownName.
+
+        In an offered `version` if it is still offered, else in the active one.
+        """
+        live = await self._acquire(name, version)
         try:
             yield live
         finally:
@@ -119,15 +152,17 @@ class AgentPool:
         changed: list[Document] = []
         for name, document in documents.items():
             kept = self._documents.get(name)
-            if kept and kept.version == document.version and name in self._definitions:
-                definitions[name] = self._definitions[name]
+            if kept and kept.version == document.version and name in self._parsed:
+                definitions[name] = self._parsed[name]
                 continue
             definition = _parsed(document)
             if definition is not None:
                 definitions[name] = definition
                 changed.append(document)
-        first = self._seen_change is None
-        self._documents, self._definitions = documents, definitions
+        first = self._seen is None
+        self._documents, self._parsed = documents, definitions
+        self._variants = _variants([documents[name] for name in definitions])
+        self._definitions = {n: d for n, d in definitions.items() if variant_of(n) is None}
         self._router.know(
             Specialty(
                 d.name,
@@ -137,7 +172,7 @@ class AgentPool:
                 documents[d.name].audience,
                 d.description,
             )
-            for d in definitions.values()
+            for d in self._definitions.values()
         )
         self._drop_stale()
         for document in () if first else changed:
@@ -149,15 +184,17 @@ class AgentPool:
             del self._live[key]
 
     def _stale(self, live: LiveAgent) -> bool:
-        current = self._documents.get(live.document.name)
-        return current is None or current.version != live.document.version
+        name, version = live.document.name, live.document.version
+        current = self._documents.get(name)
+        active = current is not None and current.version == version
+        return not active and (name, version) not in self._offered
 
-    async def _acquire(self, name: str) -> LiveAgent:
-        live = self._try(name)
+    async def _acquire(self, name: str, version: str | None) -> LiveAgent:
+        live = self._try(name, version)
         if live is not None:
             return live
         future: asyncio.Future[LiveAgent] = asyncio.get_running_loop().create_future()
-        self._waiting.append((name, future))
+        self._waiting.append((name, version, future))
         try:
             return await future
         except asyncio.CancelledError:
@@ -165,22 +202,30 @@ class AgentPool:
                 self._release(future.result())
             raise
 
-    def _try(self, name: str, *, queued: bool = False) -> LiveAgent | None:
+    def _try(
+        self, name: str, version: str | None = None, *, queued: bool = False
+    ) -> LiveAgent | None:
         """The agent, pinned; None where there is no room, or others wait for it already."""
-        document = self._documents.get(name)
-        if document is None or name not in self._definitions:
-            raise UnknownName(f"There is no agent called {name}. See `agents list`.")
-        key = (name, document.version)
+        document, definition = self._wanted(name, version)
+        key = (document.name, document.version)
         live = self._live.get(key)
         if live is None:
             if (self._waiting and not queued) or not self._make_room():
                 return None
-            definition = self._definitions[name]
             live = self._live[key] = LiveAgent(self._build(definition), definition, document)
         self._live.move_to_end(key)
         live.users += 1
         live.last_used = self._clock()
         return live
+
+    def _wanted(self, name: str, version: str | None) -> tuple[Document, AgentDefinition]:
+        """An offered version, else the active one, else a variant's agent. Raises UnknownName."""
+        if version is not None and (offered := self._offered.get((name, version))):
+            return offered
+        variant = variant_of(name)
+        if variant and name not in self._parsed:
+            name = variant.agent
+        return self.document(name), self._parsed[name]
 
     def _make_room(self) -> bool:
         if len(self._live) < self._max_live:
@@ -201,10 +246,10 @@ class AgentPool:
 
     def _serve_waiting(self) -> None:
         while self._waiting:
-            name, future = self._waiting[0]
+            name, version, future = self._waiting[0]
             if not future.done():
                 try:
-                    live = self._try(name, queued=True)
+                    live = self._try(name, version, queued=True)
                 except UnknownName as error:
                     future.set_exception(error)
                 else:
@@ -212,6 +257,31 @@ class AgentPool:
                         return
                     future.set_result(live)
             self._waiting.popleft()
+
+
+def _variants(documents: Sequence[Document]) -> dict[tuple[str, str], tuple[str, ...]]:
+    found: dict[tuple[str, str], list[str]] = {}
+    for document in sorted(documents, key=lambda d: d.created_at):
+        if variant := variant_of(document.name):
+            found.setdefault((variant.agent, variant.task_type), []).append(document.name)
+    return {key: tuple(names) for key, names in found.items()}
+
+
+async def without_learned(store: Store, active: Sequence[Document]) -> list[Document]:
+    """What would answer had nothing been learned: people's own changes stay.
+
+    A document whose active version came from a proposal is taken back to its last version that did
+    not; one that has none is left out.
+    """
+    kept = []
+    for document in active:
+        if document.origin != LEARNED:
+            kept.append(document)
+            continue
+        history = await store.history(document.kind, document.name)
+        own = [d for d in history if d.origin != LEARNED and d.number < document.number]
+        kept += [replace(max(own, key=lambda d: d.number), active=True)] if own else []
+    return kept
 
 
 async def register_shipped(store: Store, shipped: Sequence[AgentDefinition]) -> None:

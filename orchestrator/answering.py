@@ -13,6 +13,7 @@ from database.records import PUBLIC, Message, Outcome, Reader, Run, Step, one_pe
 from orchestrator.agent_pool import LiveAgent
 from orchestrator.requests import ReplyFinished, Request
 from orchestrator.routing import Route
+from orchestrator.trials.arms import Served
 
 STOPPED = "stopped by the person"
 
@@ -24,7 +25,11 @@ _LENGTHS = {
 
 @dataclass(slots=True)
 class Answer:
-    """Gathers what becomes the Run."""
+    """Gathers what becomes the Run.
+
+    `learned`: its people and place may be learned from; `served` is what the first agent tried was
+    to answer with.
+    """
 
     request: Request
     began: float
@@ -36,6 +41,8 @@ class Answer:
     model: str | None = None
     tried: list[str] = field(default_factory=list)
     first_token_ms: float | None = None
+    learned: bool = False
+    served: Served | None = None
 
     def said(self, text: str) -> None:
         """The next piece that the person sees."""
@@ -97,7 +104,7 @@ class Answer:
     def _route(self) -> Mapping[str, Any] | None:
         if self.route is None:
             return None
-        kept = self.route.as_json()
+        kept = self.route.as_json() | (self.served.as_json() if self.served else {})
         if len(self.tried) > 1:
             kept["tried"] = list(self.tried)
         if self.request.instruction:

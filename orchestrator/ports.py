@@ -5,6 +5,7 @@ from typing import Protocol, TypeVar
 
 from pydantic import BaseModel
 
+from agents.ports import ToolContext
 from agents.turns import ModelFinished, Turn
 from agents.universal_agent import ModelPort
 
@@ -27,3 +28,15 @@ class ModelsPort(ModelPort, Protocol):
         max_tokens: int | None = None,
     ) -> tuple[Answered, ModelFinished]:
         """An answer of the given shape. Raises ModelError."""
+
+
+class Watch(Protocol):
+    """What makes candidates answer unseen (orchestrator.trials.shadow); memory only."""
+
+    def asked(
+        self, run_id: str, trials: Sequence[str], turns: Sequence[Turn], context: ToolContext
+    ) -> None:
+        """These trials' candidates are to answer the same, once the run is recorded."""
+
+    def make_way(self) -> None:
+        """A person waits for an answer."""

@@ -115,7 +115,7 @@ class ToolCalling:
         self.wrote = self.wrote or tool.effect == "write"
         try:
             async with asyncio.timeout_at(deadline):
-                result = await tool.call(call.arguments, self._context)
+                result = await self._result(tool, call)
         except PersonNeeded as needed:
             return Outcome(call, needed.question, question=needed.question)
         except ArgumentsRefused as refused:
@@ -131,6 +131,17 @@ class ToolCalling:
             _log.exception("tool_failed_unexpectedly", tool=tool.name)
             return _failed(call, f"{tool.name} failed unexpectedly. Go on without it.")
         return Outcome(call, self._quoted(result, tool))
+
+    async def _result(self, tool: Tool, call: ToolCall) -> str:
+        tape = self._context.tape
+        if tape is None:
+            return await tool.call(call.arguments, self._context)
+        return await tape.result(
+            tool.name,
+            tool.effect,
+            call.arguments,
+            lambda: tool.call(call.arguments, self._context),
+        )
 
     def _quoted(self, text: str, tool: Tool) -> str:
         text = _shortened(text)

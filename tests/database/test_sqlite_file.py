@@ -115,7 +115,7 @@ from database.records import Run
 from database.store import Store
 store = Store.open(Path(sys.argv[1]), "T1")
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-resource.setrlimit(resource.RLIMIT_FSIZE, (700_000, 700_000))
+resource.setrlimit(resource.RLIMIT_FSIZE, (2_000_000, 2_000_000))
 for number in range(100_000):
     try:
         store.append(Run(f"r{number}", "q" * 5000, "a", started_at=1e9))

@@ -17,7 +17,7 @@ from database.sqlite_file import Row
 
 PostState = Literal["waiting", "sending", "sent", "failed"]
 
-_TABLES = ("inbox", "sends", "outgoing", "claims")
+_TABLES = ("inbox", "sends", "outgoing", "claims", "kept_posts")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +49,16 @@ class OutgoingPost:
     channel_id: str
     body: bytes
     state: PostState
+
+
+@dataclass(frozen=True, slots=True)
+class KeptPost:
+    """A message of ours that may be rewritten: where it is, and what it showed last."""
+
+    post_id: str
+    channel_id: str
+    ts: str
+    shown: str
 
 
 class Coordination:
@@ -157,9 +167,13 @@ class Coordination:
     # Outgoing posts
 
     async def queue_post(self, post_id: str, channel_id: str, body: bytes) -> bool:
-        """Keep a post until it is sent; False when its id is known."""
+        """Keep a post until it is sent; False when its id is known.
+
+        That of a kept post, and of what it shows now, stays known for ever; others for a day.
+        """
         sql = """INSERT INTO outgoing (workspace, post_id, channel_id, body, state, queued_at)
-            VALUES (?, ?, ?, ?, 'waiting', ?) ON CONFLICT DO NOTHING"""
+            SELECT ?1, ?2, ?3, ?4, 'waiting', ?5 WHERE NOT EXISTS (SELECT 1 FROM kept_posts
+            WHERE workspace = ?1 AND (post_id = ?2 OR shown = ?2)) ON CONFLICT DO NOTHING"""
         sealed = self.engine.seal(body)
         values = (self._workspace, post_id, channel_id, sealed, self.engine.clock())
         return await self.engine.queue(sql, values) == 1
@@ -187,11 +201,46 @@ class Coordination:
         if not await self.engine.queue(sql, values):
             raise UnknownName(f"No post {post_id} is queued; queue it first.")
 
+    async def knows_post(self, post_id: str) -> bool:
+        """Whether `queue_post` would refuse this id."""
+        sql = """SELECT 1 FROM outgoing WHERE workspace = ?1 AND post_id = ?2 UNION ALL
+            SELECT 1 FROM kept_posts WHERE workspace = ?1 AND (post_id = ?2 OR shown = ?2)"""
+        return bool(self.engine.rows(sql, (self._workspace, post_id)))
+
+    async def keep_post(self, post_id: str, channel_id: str, ts: str, shown: str) -> None:
+        """Remember for ever where a post is; `shown` names the version that it shows."""
+        sql = """INSERT INTO kept_posts (workspace, post_id, channel_id, ts, shown, kept_at)
+            VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET
+            channel_id = excluded.channel_id, ts = excluded.ts, shown = excluded.shown"""
+        values = (self._workspace, post_id, channel_id, ts, shown, self.engine.clock())
+        await self.engine.queue(sql, values)
+
+    async def kept_posts(self) -> list[KeptPost]:
+        """All of them."""
+        sql = "SELECT post_id, channel_id, ts, shown FROM kept_posts WHERE workspace = ?"
+        return [KeptPost(*row) for row in self.engine.rows(sql, (self._workspace,))]
+
+    async def kept_post(self, post_id: str) -> KeptPost | None:
+        """One of them."""
+        sql = """SELECT post_id, channel_id, ts, shown FROM kept_posts
+            WHERE workspace = ? AND post_id = ?"""
+        rows = self.engine.rows(sql, (self._workspace, post_id))
+        return KeptPost(*rows[0]) if rows else None
+
     # Claims
 
     async def claim(self, name: str, ttl: float) -> bool:
         """True for one caller only, over all processes, until `ttl` seconds have passed."""
         return await self.engine.claim(self._workspace, name, ttl)
+
+    async def renew(self, name: str, ttl: float) -> None:
+        """Keep what was claimed for `ttl` seconds from now."""
+        sql = "UPDATE claims SET until = ? WHERE workspace = ? AND name = ?"
+        await self.engine.queue(sql, (self.engine.clock() + ttl, self._workspace, name))
+
+    async def release(self, name: str) -> None:
+        """Let the next caller have what was claimed."""
+        await self.engine.release(self._workspace, name)
 
     # Privacy
 
@@ -212,6 +261,8 @@ class Coordination:
                 for name in names:
                     sql = f"DELETE FROM {table} WHERE workspace = ? AND {key} = ?"
                     connection.execute(sql, (self._workspace, name))
+            sql = "DELETE FROM kept_posts WHERE workspace = ? AND instr(post_id, ?)"
+            connection.execute(sql, (self._workspace, f"@{user_id}"))
             for seq in answers:
                 connection.execute("UPDATE sends SET body = NULL WHERE seq = ?", (seq,))
 

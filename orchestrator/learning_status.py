@@ -4,13 +4,8 @@ Times are seconds since the epoch (UTC), money US dollars, shares 0..1.
 """
 
 from dataclasses import dataclass
-from typing import Literal
 
-Switch = Literal["on", "paused", "off"]
-"""`paused`: nothing new is proposed, tried or promoted; `off`: the shipped versions answer, too."""
-
-Mode = Literal["automatic", "ask", "paused"]
-"""Of an agent: proven low-risk changes go live by themselves, everything is asked, nothing moves."""
+from orchestrator.policy import Improving, Mode
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +43,7 @@ class LearningStatus:
     unlimited, or prices are unknown).
     """
 
-    switch: Switch = "on"
+    switch: Improving = "on"
     set_by: str = ""
     because: str = ""
     learners: tuple[LearnerStatus, ...] = ()

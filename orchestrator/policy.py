@@ -146,6 +146,9 @@ NAMES: Mapping[str, Known] = {
         "threads", _choice("mentions", "threads", "everything"), "CG",
     ),
     "proactive_per_day": Known("posts a day in a channel that nobody asked for", 3, _count, "CG"),
+    "improvement_posts_per_day": Known(
+        "cards and summaries of what I learn, a day in the improvements channel", 10, _count
+    ),
     "allow_external": Known("answer in channels shared with others", False, _switch, "CGD"),
     "allow_guests": Known("answer guests of the workspace", False, _switch, "UW"),
     "allow_bots": Known("answer other bots that mention me", False, _switch, "UWB"),
@@ -242,6 +245,11 @@ class Policy:
     def proactive_per_day(self, channel_id: str) -> int | None:
         """How many posts a day nobody need have asked for; None is any number."""
         found: int | None = self._value("proactive_per_day", channel_id)
+        return found
+
+    def improvement_posts_per_day(self) -> int | None:
+        """How many cards and summaries of learning a day; None is any number."""
+        found: int | None = self._value("improvement_posts_per_day", "")
         return found
 
     def limit(self, scope: Scope, measure: Measure, of: str = "") -> float | None:

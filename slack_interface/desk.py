@@ -35,7 +35,7 @@ from slack_interface.my_data import MyData
 from slack_interface.outgoing import Outgoing, OutgoingRows, Post
 from slack_interface.pace import Pace
 from slack_interface.places import Places
-from slack_interface.ports import Orchestrator, OwnData, Record, Workflows
+from slack_interface.ports import ImprovementPort, Orchestrator, OwnData, Record, Workflows
 from slack_interface.proactive import Proactive, ProactivePolicy
 from slack_interface.running import RunningReplies
 from slack_interface.sends import SendRows, Sends
@@ -73,6 +73,8 @@ class Backroom:
     likeness: Likeness
     approvers: Sequence[str] = ()
     pace: Pace = field(default_factory=Pace)
+    improvement: ImprovementPort | None = None
+    improvements_channel: str = ""
 
 
 Furnish = Callable[[str], AbstractAsyncContextManager[Backroom]]

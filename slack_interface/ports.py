@@ -17,8 +17,9 @@ from database.records import (
     RunQuery,
 )
 from orchestrator.generalising import WorkflowInput
-from orchestrator.learning_status import LearningFigures, LearningStatus, Mode
+from orchestrator.learning_status import LearningFigures, LearningStatus
 from orchestrator.own_data import OwnSummary
+from orchestrator.policy import Mode
 from orchestrator.requests import ReplyEvent, ReplyFinished, Request
 
 
@@ -179,13 +180,19 @@ class ImprovementPort(Protocol):
     async def roll_back(self, proposal_id: str, person: str, reason: str) -> Proposal:
         """Take back what is live."""
 
-    async def judge_finding(self, finding_id: str, person: str, verified: bool) -> Finding:
+    async def verify_finding(self, finding_id: str, person: str, verified: bool) -> Finding:
         """A person says whether a finding is true; any member may."""
 
-    async def switch(self, to: str, person: str) -> LearningStatus:
-        """Turn learning `on`, `paused` or `off`; at once, also while Supabase is away."""
+    async def pause(self, person: str) -> None:
+        """Nothing new is proposed, tried or promoted; what is live stays."""
 
-    async def set_mode(self, agent: str, mode: Mode, person: str) -> LearningStatus:
+    async def resume(self, person: str) -> None:
+        """Go on after a pause."""
+
+    async def switch(self, on: bool, person: str) -> None:
+        """Off: the shipped versions answer within a minute, also while Supabase is away."""
+
+    async def set_mode(self, agent: str, mode: Mode, person: str) -> None:
         """How the changes of an agent are promoted."""
 
     def on_changed(self, handler: Callable[[Proposal | Finding], Awaitable[None]]) -> None:

@@ -21,6 +21,9 @@ class ProactivePolicy(Protocol):
     def proactive_per_day(self, channel_id: str) -> int | None:
         """How many; None is any number."""
 
+    def improvement_posts_per_day(self) -> int | None:
+        """The same for cards and summaries of learning, where those are shown."""
+
 
 @dataclass(slots=True)
 class Proactive:
@@ -33,7 +36,15 @@ class Proactive:
 
     async def post(self, post: Post) -> bool:
         """Keep and send `post`; False where today's number is used up, or it was posted before."""
-        limit = self.policy.proactive_per_day(post.channel_id)
+        return await self._post(post, self.policy.proactive_per_day(post.channel_id))
+
+    async def post_improvement(self, post: Post) -> bool:
+        """The same for what learning has to say."""
+        return await self._post(post, self.policy.improvement_posts_per_day())
+
+    async def _post(self, post: Post, limit: int | None) -> bool:
+        if await self.outgoing.knows(post.post_id):
+            return False
         if limit is not None and not await self._place_today(post.channel_id, limit):
             log.info("too_many_proactive_posts", channel=post.channel_id, post_id=post.post_id)
             return False

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from cryptography.fernet import Fernet
 
-from database.coordination import Coordination, OutgoingPost
+from database.coordination import Coordination, KeptPost, OutgoingPost
 from database.engine import ENGINE, KEPT_SECONDS, KEY_FILE
 from database.errors import ConfigurationError, StoreError, UnknownName
 from tests.clock import Clock
@@ -153,6 +153,27 @@ async def test_posts_wait_until_they_are_sent_or_failed(engine: Coordination) ->
     await engine.note_post("p2", "failed")
     assert await engine.posts() == []
     assert not await engine.queue_post("p1", "C1", b"again")
+
+
+async def test_a_kept_post_and_what_it_shows_are_known_for_ever(
+    engine: Coordination, clock: Clock
+) -> None:
+    assert await engine.queue_post("card", "C1", b"one")
+    assert await engine.knows_post("card")
+    await engine.note_post("card", "sent", "1.1")
+    await engine.keep_post("card", "C1", "1.1", "card")
+    await engine.keep_post("card", "C1", "1.1", "card:2")
+    await engine.keep_post("card@U1", "D1", "1.2", "card@U1")
+    clock.now += 3 * 86_400
+    await engine.accept("e1", "T", b"x")
+    await engine.done("e1")
+    assert await engine.kept_post("card") == KeptPost("card", "C1", "1.1", "card:2")
+    assert not await engine.queue_post("card", "C1", b"again")
+    assert not await engine.queue_post("card:2", "C1", b"again")
+    assert await engine.queue_post("card:3", "C1", b"new")
+    assert not await engine.knows_post("card:4")
+    await engine.forget("U1")
+    assert [kept.post_id for kept in await engine.kept_posts()] == ["card"]
 
 
 async def test_a_claim_is_for_one_until_it_ends(

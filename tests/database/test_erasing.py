@@ -31,6 +31,7 @@ async def fill(store: Store, engine: Engine, secret: str) -> None:
     await rows.accept("e1", f"C1:{secret}", b"payload")
     await rows.note_send("r1", "intent", secret)
     await rows.queue_post("p1", secret, b"body")
+    await rows.keep_post("p0", secret, "1.2", "p0")
     await rows.claim(f"hello:{secret}", 3600)
 
 
@@ -56,10 +57,10 @@ async def test_one_workspace_is_erased_to_the_last_byte(tmp_path: Path) -> None:
     files = (tmp_path / RECORD, tmp_path / ENGINE)
     before = [rows_of(file, "T0STAYS") for file in files]
     assert {"runs", "steps", "messages", "documents", "people", "policy"} <= before[0].keys()
-    assert before[1].keys() == {"inbox", "sends", "outgoing", "claims"}
+    assert before[1].keys() == {"inbox", "sends", "outgoing", "claims", "kept_posts"}
 
     deleted = await gone.erase()
-    assert await Coordination(engine, "T0GONE").erase() == 4
+    assert await Coordination(engine, "T0GONE").erase() == 5
     assert deleted["runs"] == deleted["messages"] == 1
     assert [rows_of(file, "T0GONE") for file in files] == [{}, {}]
     assert [rows_of(file, "T0STAYS") for file in files] == before

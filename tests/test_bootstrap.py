@@ -23,6 +23,7 @@ from slack_interface.manifest import manifest
 from slack_interface.slack_bot import Mode
 from tests.model_server.server import ScriptedModel, answer
 from tests.orchestrator.fakes import ScriptedModels, WordEmbedder
+from tests.patience import PATIENCE_S
 
 
 @pytest.fixture
@@ -48,7 +49,7 @@ async def ask(workspace: LocalWorkspace, house: Assistant, **body: str) -> list[
         message = said["message"]
         thread = message.get("thread_ts") or message["ts"]
         channel = said.get("channel") or message["channel"]
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE_S):
             while True:
                 await house.slack.idle()
                 path = f"/_control/messages/{channel}?thread_ts={thread}"
@@ -124,7 +125,7 @@ async def test_serve_says_where_it_listens_and_answers_about_its_health(
     lines: asyncio.Queue[str] = asyncio.Queue()
     serving = asyncio.create_task(serve(settings, lines.put_nowait, mode=mode, port=0))
     try:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE_S):
             assert (await lines.get()).startswith("Connected to ")
             where = await lines.get()
         [health] = re.findall(r"http://127\.0\.0\.1:\d+/health/ready", where)
@@ -146,7 +147,7 @@ async def test_without_a_workspace_it_says_where_one_installs_the_app(
     lines: asyncio.Queue[str] = asyncio.Queue()
     serving = asyncio.create_task(serve(settings, lines.put_nowait, mode=mode, port=0))
     try:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE_S):
             assert (await lines.get()) == "Connected to Slack. Ctrl-C stops."
             health = re.findall(r"http://\S+/health/ready", await lines.get())[0]
             install = re.findall(r"http://\S+/slack/install", await lines.get())[0]
@@ -182,7 +183,7 @@ async def test_the_address_from_outside_is_what_slack_is_told(
     lines: asyncio.Queue[str] = asyncio.Queue()
     serving = asyncio.create_task(serve(settings, lines.put_nowait, mode="http", port=0))
     try:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE_S):
             await lines.get()
             where = re.findall(r"http://[^/]+", await lines.get())[0]
             told = "Workspaces install the app at https://bot.example.com/a/slack/install"
@@ -235,7 +236,7 @@ async def test_a_workspace_that_installs_the_app_is_looked_after_like_the_others
         scheduler = running.scheduler()
         scheduler.start()
         scheduler.hurry()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             while (old := await one.store.run("old")) and old.request:  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
         scheduler.stop()
@@ -344,7 +345,7 @@ async def test_texts_older_than_ninety_days_are_deleted_at_the_start(
     settings = settings_for(workspace, home)
     async with (
         assistant(settings, models=models, embedder=WordEmbedder(), store=store),
-        asyncio.timeout(10),
+        asyncio.timeout(PATIENCE_S),
     ):
         while (old := await store.run("old")) and old.request:  # noqa: ASYNC110
             await asyncio.sleep(0.01)

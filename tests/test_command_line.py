@@ -18,6 +18,7 @@ from typer.testing import CliRunner, Result
 from agents.definition import load_definition
 from database.records import Feedback, Run, random_run_id
 from database.store import Store
+from tests.patience import PATIENCE_S
 from virtuous6 import app
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -265,7 +266,7 @@ async def test_the_demo_prints_one_address_and_stops_cleanly(home: Path) -> None
     )  # fmt: skip
     assert process.stdout is not None
     try:
-        async with asyncio.timeout(50):
+        async with asyncio.timeout(2 * PATIENCE_S):
             lines: list[str] = []
             while not any("http://" in line for line in lines):
                 line = (await process.stdout.readline()).decode()

@@ -17,6 +17,7 @@ from agents.turns import Turn
 from agents.universal_agent import UniversalAgent
 from database.errors import ConfigurationError
 from tests.agents.doubles import ScriptedModel, context, says
+from tests.patience import PATIENCE_S
 
 SERVER = '''
 import os, sys, time
@@ -146,7 +147,7 @@ async def address(script: Path) -> AsyncIterator[str]:
         stderr=asyncio.subprocess.DEVNULL,
     )
     try:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE_S):
             while not await reachable(port):  # noqa: ASYNC110 - another process's port
                 await asyncio.sleep(0.05)
         yield f"http://127.0.0.1:{port}/mcp"

@@ -35,6 +35,7 @@ from agents.turns import (
 )
 from database.errors import ConfigurationError
 from tests.model_server.server import ScriptedModel, answer, failure, tool_call
+from tests.patience import PATIENCE_S
 
 KEY = "token-of-a-gateway-0123456789abcdef"
 HELLO = [Turn("system", "Be brief."), Turn("user", "Hello")]
@@ -249,7 +250,7 @@ async def test_closing_the_stream_hangs_up(make: Make) -> None:
         events = make(base_url=f"http://{host}:{port}/v1").stream(HELLO)
         assert await anext(events) == TextDelta("word")
         await events.aclose()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_S):
             await hung_up.wait()
 
 

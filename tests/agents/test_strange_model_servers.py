@@ -350,8 +350,8 @@ async def test_a_server_without_tools_chooses_by_schema_or_does_without(
 async def test_a_model_that_reasons_is_waited_for(serve: Callable[..., Any]) -> None:
     thought = chunk({"reasoning_content": "Hm."}) + b"\0"
     server = await serve(thought * 6 + HI)
-    server.slow_s = 0.1
-    assert text_of(await server.events(timeout_s=0.3)) == "Hi there"
+    server.slow_s = 0.25
+    assert text_of(await server.events(timeout_s=1.0)) == "Hi there"
     silent = await serve(b": still here\n\n\0" * 6 + HI)
     silent.slow_s = 0.1
     with pytest.raises(ModelTimeout):

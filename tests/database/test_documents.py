@@ -11,6 +11,7 @@ import pytest
 from database.errors import InputError, StaleBase, UnknownName
 from database.records import Document, content_hash
 from database.store import RECORD, Store
+from tests.patience import PATIENCE_S
 
 
 async def create(store: Store, body: dict[str, object]) -> Document:
@@ -136,5 +137,5 @@ async def test_of_two_processes_with_the_same_base_one_wins(store: Store, tmp_pa
         ours.send("go")
     assert sorted(ours.recv() for ours, _ in pipes) == ["stale", "won"]
     for _, process in pipes:
-        process.join(timeout=20)
+        process.join(timeout=PATIENCE_S)
     assert len(await store.history("agent", "poet")) == 2

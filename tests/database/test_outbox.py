@@ -19,12 +19,13 @@ from database.records import Feedback, Message, Person, Run, Step
 from database.sqlite_file import SqliteFile
 from database.store import RECORD, Store
 from tests.database.far_record import POISON, FarRecord, local_tables
+from tests.patience import PATIENCE_S
 
 QUICK = Pace(gather_s=0.01, look_s=0.05, first_pause_s=0.02, longest_pause_s=0.1, unsure_s=0.2)
 
 
 async def until(true: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         while not true():  # noqa: ASYNC110 - what is waited for is in a file
             await asyncio.sleep(0.005)
 
@@ -87,7 +88,7 @@ async def test_another_workspaces_rows_stay_where_they_are(
     other.append(*runs(3))
     await other.close()
     local.append(*runs(1, start=9))
-    assert await outbox.flush(5)
+    assert await outbox.flush(PATIENCE_S)
     assert list(far.tables["runs"]) == [("T1", "r9")]
 
 
@@ -95,7 +96,7 @@ async def test_a_row_that_is_refused_blocks_nothing_and_says_why(
     outbox: Outbox, local: Store, far: FarRecord
 ) -> None:
     local.append(*runs(300), Run("bad", POISON, "a"), *runs(300, start=300))
-    assert await outbox.flush(5)
+    assert await outbox.flush(PATIENCE_S)
     assert len(far.tables["runs"]) == 600
     assert len(far.requests) < 30, "halving finds it"
     [refused] = outbox.rows.refused()
@@ -107,11 +108,11 @@ async def test_a_row_that_is_refused_blocks_nothing_and_says_why(
     assert "`outbox list` says why" in warning
 
     assert outbox.rows.retry() == 1
-    assert await outbox.flush(5)
+    assert await outbox.flush(PATIENCE_S)
     assert outbox.rows.refused()[0].tries == 2
     far.poisonous = False
     outbox.rows.retry()
-    assert await outbox.flush(5)
+    assert await outbox.flush(PATIENCE_S)
     assert not outbox.rows.refused()
     assert ("T1", "bad") in far.tables["runs"]
 
@@ -120,10 +121,10 @@ async def test_a_refused_row_that_changes_is_offered_again(
     outbox: Outbox, local: Store, far: FarRecord
 ) -> None:
     local.append(Message("C1", "1.0", "1.0", "person", POISON))
-    assert await outbox.flush(5)
+    assert await outbox.flush(PATIENCE_S)
     assert not far.tables["messages"]
     await local.edit_message("C1", "1.0", "better")
-    assert await outbox.flush(5)
+    assert await outbox.flush(PATIENCE_S)
     assert far.tables["messages"][("T1", "C1", "1.0")]["text"] == "better"
     assert not outbox.rows.refused()
 
@@ -139,8 +140,8 @@ async def test_while_the_record_is_away_everything_waits_here(
     await until(lambda: bool(outbox.rows.file.rows(noted)))
     local.append(*runs(50, start=1))
     began = time.monotonic()
-    assert not await outbox.flush(5)
-    assert time.monotonic() - began < 1, "nobody waits for somebody who is away"
+    assert not await outbox.flush(PATIENCE_S)
+    assert time.monotonic() - began < PATIENCE_S / 2, "nobody waits for somebody who is away"
     health = await outbox.health()
     assert (health.waiting, health.problem) == (51, "Supabase did not answer. It is tried again.")
     asked = len(far.requests)
@@ -151,7 +152,7 @@ async def test_while_the_record_is_away_everything_waits_here(
     await until(lambda: outbox.rows.last() == 0)
     health = await outbox.health()
     assert health.problem is None
-    assert health.sent_at == pytest.approx(time.time(), abs=5)
+    assert health.sent_at == pytest.approx(time.time(), abs=PATIENCE_S)
 
 
 async def test_what_changes_while_it_is_being_sent_is_sent_again(
@@ -166,8 +167,8 @@ async def test_what_changes_while_it_is_being_sent_is_sent_again(
         local._local.edit_message("C1", "1.0", "two")
 
     far.when_asked = edit
-    assert await outbox.flush(5)
-    assert await outbox.flush(5)
+    assert await outbox.flush(PATIENCE_S)
+    assert await outbox.flush(PATIENCE_S)
     assert far.tables["messages"][("T1", "C1", "1.0")]["text"] == "two"
     assert outbox.rows.last() == 0
 
@@ -182,7 +183,7 @@ async def test_a_wrong_key_costs_nothing_but_time(outbox: Outbox, local: Store) 
 
     outbox._record.upsert = refuse  # type: ignore[method-assign]
     local.append(*runs(100))
-    assert not await outbox.flush(5)
+    assert not await outbox.flush(PATIENCE_S)
     assert asked < 3, "nothing is halved"
     health = await outbox.health()
     assert (health.waiting, health.refused) == (100, 0)
@@ -211,11 +212,11 @@ async def test_a_change_while_its_row_is_unsure_is_sent_at_once(
     message = Message("C1", "1.0", "1.0", "person", "one")
     local.append(message)
     far.trouble = "unheard"
-    assert not await outbox.flush(5)
+    assert not await outbox.flush(PATIENCE_S)
     far.trouble = None
-    assert await outbox.flush(5)
+    assert await outbox.flush(PATIENCE_S)
     await local.edit_message("C1", "1.0", "two")
-    assert await outbox.flush(5)
+    assert await outbox.flush(PATIENCE_S)
     assert far.tables["messages"][("T1", "C1", "1.0")]["text"] == "two"
     assert outbox.rows.last(), "it is sent once more in an hour"
     assert (await outbox.health()).waiting == 0, "but nothing waits"
@@ -231,7 +232,7 @@ async def test_of_two_processes_one_sends_and_the_other_takes_over(
     other = Outbox(elsewhere._local.file, "T1", second, pace=QUICK)
     await other.start()
     elsewhere.append(*runs(3))
-    assert await other.flush(5), "the first one brings what the second one wrote"
+    assert await other.flush(PATIENCE_S), "the first one brings what the second one wrote"
     assert len(far.tables["runs"]) == 3
     assert not second.requests
     far.trouble = "hangs"
@@ -240,7 +241,7 @@ async def test_of_two_processes_one_sends_and_the_other_takes_over(
     assert not await other.flush(0.2), "it waits for the one who sends, but not for ever"
     far.trouble = None
     await outbox.stop(0.1)
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < PATIENCE_S / 2
     await until(lambda: ("T1", "r2000") in second.tables["runs"])
     elsewhere.append(*runs(1, start=3))
     await until(lambda: ("T1", "r3") in second.tables["runs"])
@@ -257,10 +258,10 @@ async def test_a_request_that_hangs_does_not_hold_up_the_end(
     await far.asked.wait()
     began = time.monotonic()
     await outbox.stop(0.1)
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < PATIENCE_S / 2
     far.trouble = None
     again = Outbox(local._local.file, "T1", far, pace=QUICK)
-    assert await again.flush(5)
+    assert await again.flush(PATIENCE_S)
     assert far.tables == local_tables(tmp_path)
     await again.stop()
 
@@ -298,11 +299,11 @@ async def test_long_texts_are_sent_in_smaller_requests(
     outbox: Outbox, local: Store, far: FarRecord
 ) -> None:
     local.append(*runs(10, "q" * 400_000), *runs(1, "q" * 3_000_000, start=10))
-    assert await outbox.flush(5)
+    assert await outbox.flush(PATIENCE_S)
     assert sorted(count for _, count in far.requests) == [1, 2, 2, 2, 2, 2]
     far.requests.clear()
     local.append(*runs(700, start=20))
-    assert await outbox.flush(5)
+    assert await outbox.flush(PATIENCE_S)
     assert sorted(count for _, count in far.requests) == [200, 500]
 
 
@@ -373,10 +374,10 @@ async def test_the_beginning_of_a_long_queue_is_found_at_once(local: Store, far:
 
 async def test_a_key_that_changes_is_two_rows(outbox: Outbox, local: Store, far: FarRecord) -> None:
     local.append(Feedback("f1", "r1", "rating", 1.0))
-    assert await outbox.flush(5)
+    assert await outbox.flush(PATIENCE_S)
     with local._local.file.transaction() as connection:
         connection.execute("UPDATE feedback SET feedback_id = 'f2'")
-    assert await outbox.flush(5)
+    assert await outbox.flush(PATIENCE_S)
     assert list(far.tables["feedback"]) == [("T1", "f2")]
 
 

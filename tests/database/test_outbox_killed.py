@@ -10,6 +10,7 @@ from database.outbox_rows import KEYS, OutboxRows
 from database.sqlite_file import SqliteFile
 from database.store import RECORD
 from tests.database.far_record import local_tables
+from tests.patience import PATIENCE_S
 from tests.supabase_server.server import SupabaseServer
 
 ROOT = Path(__file__).parents[2]
@@ -34,7 +35,7 @@ class Writer:
 
     async def until(self, number: int | str) -> None:
         assert self.process.stdout is not None
-        async with asyncio.timeout(40):
+        async with asyncio.timeout(PATIENCE_S):
             while line := (await self.process.stdout.readline()).decode().split():
                 if line[0].isdigit():
                     self.at = int(line[0])
@@ -54,7 +55,7 @@ def far_keys(server: SupabaseServer, table: str) -> list[tuple[Any, ...]]:
 
 
 async def some_arrived(server: SupabaseServer) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_S):
         while not await asyncio.to_thread(far_keys, server, "runs"):  # noqa: ASYNC110
             await asyncio.sleep(0.05)
 

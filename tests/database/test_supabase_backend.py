@@ -32,6 +32,7 @@ from database.records import (
 from database.store import Store
 from database.supabase_client import BOOLEANS, SupabaseClient
 from tests.database.test_forgetting import HERS, fill, message
+from tests.patience import PATIENCE_S
 from tests.supabase_server.server import SupabaseServer
 
 Machine = Callable[[str], Awaitable[Store]]
@@ -60,7 +61,7 @@ async def machine(
 
 
 async def eventually(found: Callable[[], Awaitable[bool]]) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_S):
         while not await found():  # noqa: ASYNC110
             await asyncio.sleep(0.02)
 
@@ -401,7 +402,7 @@ async def test_the_record_numbers_runs_in_the_order_in_which_they_become_visible
             if len(seen) >= 1600:
                 return
 
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE_S):
         await asyncio.gather(*(write(n) for n in range(4)), read())
     assert len(set(seen)) == 1600
     await client.close()

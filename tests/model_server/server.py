@@ -13,10 +13,10 @@ from typing import IO, Any, Self
 
 from tests.model_server.install import AIMOCK
 from tests.node_packages import NODE
+from tests.patience import PATIENCE_S
 
 Fixture = Mapping[str, Any]
 _LISTENING = re.compile(r"listening on (http://\S+)")
-_START_SECONDS = 20.0
 
 
 class ScriptedModel:
@@ -90,7 +90,7 @@ class ScriptedModel:
 
     async def _address(self) -> str:
         """Wait until the server says where it listens; port 0 let the system choose."""
-        async with asyncio.timeout(_START_SECONDS):
+        async with asyncio.timeout(PATIENCE_S):
             while True:
                 said = self._said()
                 if found := _LISTENING.search(said):
@@ -110,7 +110,7 @@ class ScriptedModel:
         request = urllib.request.Request(url, data=data, method=method)
 
         def send() -> Any:
-            with urllib.request.urlopen(request, timeout=10) as response:
+            with urllib.request.urlopen(request, timeout=PATIENCE_S) as response:
                 return json.load(response)
 
         return await asyncio.to_thread(send)

@@ -22,6 +22,7 @@ from orchestrator.agent_pool import LiveAgent
 from orchestrator.requests import ReplyEvent, ReplyFinished, ReplyStarted
 from tests.orchestrator.conftest import House
 from tests.orchestrator.fakes import NoFiles, Say, ScriptedModels, agent, away, request
+from tests.patience import PATIENCE_S
 
 COOK = agent("cook", "how do I cook rice", "a recipe for soup")
 LAWYER = agent("lawyer", "review this contract", fallbacks=["cook"], model="m-law")
@@ -167,7 +168,7 @@ async def test_what_was_said_before_a_stop_is_kept(store: Store) -> None:
                 first.set()
 
     task = asyncio.create_task(listen())
-    await asyncio.wait_for(first.wait(), 1)
+    await asyncio.wait_for(first.wait(), PATIENCE_S)
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
     finished = last(events)
@@ -336,7 +337,7 @@ async def test_an_answer_that_failed_is_no_success_and_a_stopped_one_is_not_judg
     await house.orchestrator.record(last(await house.ask(request("soup"))), "1.5")
     models.script, models.hold = echo, asyncio.Event()
     stopped = asyncio.create_task(house.ask(request("rice", "2.1")))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_S):
         while len(models.asked) < 2:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
     stopped.cancel()

@@ -13,6 +13,7 @@ from orchestrator.agent_pool import AgentPool, register_shipped
 from orchestrator.event_bus import EventBus
 from orchestrator.routing import Router
 from tests.orchestrator.fakes import ScriptedModels, WordEmbedder, agent
+from tests.patience import PATIENCE_S
 
 AGENTS = [agent(f"agent-{n}") for n in range(5)]
 
@@ -71,7 +72,7 @@ async def test_one_in_use_is_pinned_and_others_wait_in_order(pool: AgentPool) ->
         assert order == ["agent-2"]
         leave["agent-2"].set()
         leave["agent-3"].set()
-        await asyncio.wait_for(asyncio.gather(*waiting), 1)
+        await asyncio.wait_for(asyncio.gather(*waiting), PATIENCE_S)
     assert order == ["agent-2", "agent-3"]
     assert pool.live == 2
 
@@ -114,8 +115,8 @@ async def test_who_stops_waiting_takes_no_room(store: Store) -> None:
         late = asyncio.create_task(work("agent-4"))
         await asyncio.sleep(0)
     late.cancel()
-    await asyncio.wait_for(asyncio.gather(served, late, return_exceptions=True), 1)
-    async with asyncio.timeout(1), pool.use("agent-1"):
+    await asyncio.wait_for(asyncio.gather(served, late, return_exceptions=True), PATIENCE_S)
+    async with asyncio.timeout(PATIENCE_S), pool.use("agent-1"):
         assert pool.live == 1
 
 

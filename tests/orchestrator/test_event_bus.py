@@ -1,6 +1,7 @@
 import asyncio
 
 from orchestrator.event_bus import EventBus
+from tests.patience import PATIENCE_S
 
 
 async def test_handlers_run_after_the_announcer() -> None:
@@ -65,7 +66,7 @@ async def test_drain_stops_handlers_that_take_too_long() -> None:
     bus.on("run_recorded", slow)
     bus.emit("run_recorded", "x")
     assert not await bus.drain(timeout=0.01)
-    await asyncio.wait_for(stopped.wait(), 1)
+    await asyncio.wait_for(stopped.wait(), PATIENCE_S)
 
 
 async def test_emitting_without_handlers_is_fine() -> None:

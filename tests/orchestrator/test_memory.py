@@ -8,6 +8,7 @@ from database.records import Message, Run, RunQuery
 from database.store import Store
 from orchestrator.memory import KEEP_WORD_FOR_WORD, Memory
 from tests.orchestrator.fakes import Say, ScriptedModels, request
+from tests.patience import PATIENCE_S
 
 
 def said(n: int, text: str) -> Message:
@@ -114,7 +115,7 @@ async def test_what_is_deleted_while_it_is_summarised_is_in_no_summary(store: St
     models.hold = asyncio.Event()
     memory = Memory(store, models, summarise_above=100)
     work = asyncio.create_task(memory.summarise(run("020.000000")))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_S):
         while not models.asked:  # noqa: ASYNC110 (the double tells nobody)
             await asyncio.sleep(0)
         await store.delete_message("C1", "003.000000")

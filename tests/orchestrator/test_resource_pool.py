@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from agents.turns import TextDelta, Turn
 from orchestrator.resource_pool import FairSlots, ResourcePool, in_background, replying_to
 from tests.orchestrator.fakes import ScriptedModels
+from tests.patience import PATIENCE_S
 
 HELLO = [Turn("user", "hello")]
 
@@ -134,7 +135,7 @@ async def test_the_same_id_in_two_workspaces_is_two_people() -> None:
     with replying_to("ada"):
         calls = [pool.of(team).stream(HELLO) for team in ("T1", "T1", "T1", "T2")]
         for call in calls:
-            await asyncio.wait_for(anext(call), 1)
+            await asyncio.wait_for(anext(call), PATIENCE_S)
         assert pool.slots._using == {"T1:ada": 3, "T2:ada": 1}, "a quarter is nobody's alone"
         for call in calls:
             await call.aclose()

@@ -12,6 +12,7 @@ from database.store import Store
 from orchestrator.warming import WarmUp
 from tests.orchestrator.conftest import House
 from tests.orchestrator.fakes import GENERAL, ScriptedModels, away, request
+from tests.patience import PATIENCE_S
 
 
 class SlowReader(ScriptedModels):
@@ -27,7 +28,7 @@ class SlowReader(ScriptedModels):
 async def test_the_prompt_is_read_and_nothing_is_recorded(store: Store) -> None:
     models = ScriptedModels(lambda turns, model: "Hello, what a long answer this is")
     house = await House(store, models).start()
-    await asyncio.wait_for(WarmUp(UniversalAgent(GENERAL, models, CATALOGUE)).start(), 5)
+    await asyncio.wait_for(WarmUp(UniversalAgent(GENERAL, models, CATALOGUE)).start(), PATIENCE_S)
     await house.ask(request("What now?"))
     read, asked = ([turn.text for turn in turns] for _, turns in models.asked)
     assert read[:-1] == asked[:-1] != []
@@ -41,11 +42,11 @@ async def test_whoever_asks_first_ends_it(store: Store) -> None:
     reading = warm.start()
     await asyncio.sleep(0)
     assert await house.ask(request("What now?"))
-    await asyncio.wait([reading], timeout=5)
+    await asyncio.wait([reading], timeout=PATIENCE_S)
     assert reading.cancelled()
     warm.stop()
 
 
 async def test_a_model_that_is_away_is_left_alone() -> None:
     warm = WarmUp(UniversalAgent(GENERAL, ScriptedModels(away), {}))
-    await asyncio.wait_for(warm.start(), 5)
+    await asyncio.wait_for(warm.start(), PATIENCE_S)

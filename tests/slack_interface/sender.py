@@ -9,6 +9,7 @@ import httpx
 
 from slack_interface.http_server import BODY_LIMIT
 from slack_interface.local_workspace.http_push import signature
+from tests.patience import PATIENCE_S
 from tests.people import Json
 from tests.slack_interface.world import World
 
@@ -52,7 +53,7 @@ class Sender:
     async def said_since(self) -> list[Json]:
         """Every call since the last time that shows somebody something."""
         assert self._world.bot
-        await asyncio.wait_for(self._world.bot.idle(), 20)
+        await asyncio.wait_for(self._world.bot.idle(), PATIENCE_S)
         rows = self._world.workspace.runtime.log.rows(kind="api")
         new, self._seen = rows[self._seen :], len(rows)
         return [row for row in new if row["method"].startswith(WRITES)]

@@ -20,6 +20,7 @@ from slack_interface import desk, http_server
 from slack_interface.http_server import BODY_LIMIT, STALE_S, HttpServer, Listen
 from slack_interface.local_workspace.http_push import signature
 from slack_interface.slack_bot import SlackBot
+from tests.patience import PATIENCE_S
 from tests.people import ADA, TEAM, Json, eventually
 from tests.slack_interface.world import (
     Settings,
@@ -174,7 +175,7 @@ async def raw(world: World, *pieces: bytes) -> bytes:
         for piece in pieces:
             writer.write(piece)
             await writer.drain()
-        async with asyncio.timeout(8):
+        async with asyncio.timeout(PATIENCE_S):
             return await reader.read()
 
 

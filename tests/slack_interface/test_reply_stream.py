@@ -9,6 +9,7 @@ from agents.ports import FilesPort
 from agents.turns import TextDelta
 from orchestrator.requests import ReplyEvent, Request
 from slack_interface.splitting import split_point
+from tests.patience import PATIENCE_S
 from tests.people import ADA, GRACE, eventually, find
 from tests.slack_interface.refusals import Refusal, Refusals
 from tests.slack_interface.world import World, finished, saying
@@ -203,7 +204,7 @@ async def test_stop_ends_the_model_call_and_keeps_what_was_said(world: World, ho
     else:
         text = "@Virtuous6 stop" if how == "twin" else "Stop!"
         await world.say(text, GRACE if how == "twin" else ADA, name, thread=ts)
-    await asyncio.wait_for(cancelled.wait(), 5)
+    await asyncio.wait_for(cancelled.wait(), PATIENCE_S)
     await world.idle()
     texts = [m["text"] for m in await world.replies(ts, channel)]
     assert texts[0].startswith("The first half")

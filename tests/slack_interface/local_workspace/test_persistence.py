@@ -14,6 +14,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 from slack_interface.local_workspace import LocalWorkspace
 from slack_interface.local_workspace.errors import WorkspaceError
 from slack_interface.local_workspace.persistence import SnapshotError
+from tests.patience import PATIENCE_S
 from tests.slack_interface.local_workspace.conftest import Script, until
 
 
@@ -90,7 +91,7 @@ async def test_it_runs_in_a_process_of_its_own(tmp_path: Path) -> None:
     )
     assert process.stdout is not None
     try:
-        line = await asyncio.wait_for(process.stdout.readline(), 20)
+        line = await asyncio.wait_for(process.stdout.readline(), PATIENCE_S)
         settings = json.loads(line)
         client = AsyncWebClient("xoxb-given", base_url=settings["SLACK_API_URL"])
         assert (await client.auth_test())["team_id"] == "T0VIRTUOUS"

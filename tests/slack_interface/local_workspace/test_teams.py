@@ -14,6 +14,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from slack_interface.local_workspace import LocalTeam, LocalWorkspace, Team
 from slack_interface.local_workspace.errors import WorkspaceError
+from tests.patience import PATIENCE_S
 from tests.slack_interface.local_workspace.conftest import Bolt, Script, until
 from tests.slack_interface.local_workspace.test_http_mode import HttpApp
 
@@ -184,7 +185,7 @@ async def test_in_a_process_of_its_own() -> None:
     process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
     assert process.stdout is not None
     try:
-        settings = json.loads(await asyncio.wait_for(process.stdout.readline(), 20))
+        settings = json.loads(await asyncio.wait_for(process.stdout.readline(), PATIENCE_S))
         async with httpx.AsyncClient(base_url=settings["url"], trust_env=False) as http:
             listed = (await http.get("/_control/teams")).json()["teams"]
     finally:

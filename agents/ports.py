@@ -74,12 +74,23 @@ class TapePort(Protocol):
         """The result of a call: recorded, or as it is recorded already. Raises as the tool does."""
 
 
+class KnownErrorsPort(Protocol):
+    """What was learned from errors, for whoever reads the answer (orchestrator.known_errors)."""
+
+    def before(self, tool: str, arguments: Mapping[str, Any]) -> str | None:
+        """Why this call had better not be made like this; None for nearly all calls."""
+
+    def after(self, tool: str, error: str) -> str | None:
+        """What worked after such an error, if that is known."""
+
+
 @dataclass(frozen=True, slots=True)
 class ToolContext:
     """Who asks, where and when, and the ports a tool may use. `now` is timezone-aware.
 
     `named_workflows` are the saved workflows that the request speaks of; `tape`, where given,
-    records what the tools return or answers from what was recorded.
+    records what the tools return or answers from what was recorded. `known_errors` is None where
+    nothing is known, and in runs that are told of nothing.
     """
 
     user_id: str
@@ -93,3 +104,4 @@ class ToolContext:
     spawn: SpawnPort | None = None
     named_workflows: Sequence[str] = ()
     tape: TapePort | None = None
+    known_errors: KnownErrorsPort | None = None

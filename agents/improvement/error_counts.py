@@ -9,10 +9,8 @@ from typing import Any
 
 from agents.improvement.error_templates import ErrorTemplates, passes
 from agents.improvement.lessons import Fix, features, shape
+from agents.tools.calling import NOT_CALLED
 from database.records import Run, Step
-
-NOT_CALLED = "Not called"
-"""How the error of a call begins that a lesson kept from being made."""
 
 _MOST_TOOLS = 200
 _MOST_ERRORS = 40

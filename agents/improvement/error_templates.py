@@ -29,7 +29,8 @@ _MASKS = (
 
 _TRANSIENT = re.compile(
     r"time.?out|timed out|took too long|temporar|rate.?limit|too many requests|"
-    r"try (?:it )?(?:again|later)|unavailable|overloaded|connection|broken pipe|network|\b(?:429|500|502|503|504)\b",
+    r"try (?:it )?(?:again|later)|unavailable|overloaded|connection|"
+    r"broken pipe|network|\b(?:429|500|502|503|504)\b",
     re.IGNORECASE,
 )
 

@@ -21,6 +21,9 @@ from agents.turns import StepFinished, StepStarted, ToolCall
 from database.errors import VirtuousError
 
 MAX_RESULT_CHARACTERS = 6000
+NOT_CALLED = "Not called"
+"""How the error of a call begins that was not made because it is known to fail."""
+
 _MAX_ARGUMENTS = 400
 _MAX_DETAIL = 200
 
@@ -50,6 +53,7 @@ class ToolCalling:
         self._tools = tools
         self._context = context
         self._called: dict[str, Outcome | None] = {}
+        self._warned: set[str] = set()
         self._mark = secrets.token_hex(4)
         self._ids: set[str] = set()
         self._heard_others = False
@@ -104,12 +108,31 @@ class ToolCalling:
             return self._again(call, self._called[key])
         if tool.effect == "write" and self._perhaps_fooled:
             return _asked_first(tool, call)
+        if warning := self._known_to_fail(call, key):
+            return warning
         self._called[key] = None
         started = time.perf_counter()
         outcome = await self._outcome(tool, call, deadline)
         outcome = replace(outcome, duration_ms=(time.perf_counter() - started) * 1000)
-        self._called[key] = outcome
+        outcome = self._called[key] = self._with_what_worked(outcome)
         return outcome
+
+    def _known_to_fail(self, call: ToolCall, key: str) -> Outcome | None:
+        """What the model is told instead of the call; if it insists, the call is made."""
+        errors = self._context.known_errors
+        why = errors.before(call.name, call.arguments) if errors else None
+        if why is None or key in self._warned:
+            return None
+        self._warned.add(key)
+        text = f"{NOT_CALLED}: {why} Call it otherwise, or the same way again if you are sure."
+        return Outcome(call, text, problem=text)
+
+    def _with_what_worked(self, outcome: Outcome) -> Outcome:
+        errors = self._context.known_errors
+        if errors is None or outcome.problem is None or outcome.question is not None:
+            return outcome
+        known = errors.after(outcome.call.name, outcome.problem)
+        return replace(outcome, text=f"{outcome.text}\n{known}") if known else outcome
 
     async def _outcome(self, tool: Tool, call: ToolCall, deadline: float) -> Outcome:
         self.wrote = self.wrote or tool.effect == "write"
@@ -125,7 +148,7 @@ class ToolCalling:
         except TimeoutError:
             return _failed(call, f"{tool.name} took too long and was stopped.")
         except VirtuousError as error:
-            return _failed(call, self._quoted(str(error), tool))
+            return Outcome(call, self._quoted(str(error), tool), problem=_shortened(str(error)))
         except Exception:  # noqa: BLE001
             # The outermost boundary of a tool: its fault must not end the conversation.
             _log.exception("tool_failed_unexpectedly", tool=tool.name)

@@ -133,16 +133,7 @@ async def load(
 async def running(app: str, workspace: LocalWorkspace, model_url: str) -> AsyncIterator[int]:
     """The app under test in a process of its own, connected; yields its process id."""
     with tempfile.TemporaryDirectory() as home:
-        environment = os.environ | {
-            "SLACK_API_URL": workspace.api_url,
-            "SLACK_BOT_TOKEN": workspace.bot_token,
-            "SLACK_APP_TOKEN": workspace.app_token,
-            "OPENAI_BASE_URL": model_url,
-            "OPENAI_API_KEY": "scripted",
-            "VIRTUOUS6_MODEL": "gpt-4o-mini",
-            "VIRTUOUS6_FAST_MODEL": "gpt-4o-mini",
-            "VIRTUOUS6_HOME": home,
-        }
+        environment = environment_of(workspace, model_url, Path(home))
         log = (Path(home) / "app.log").open("wb")
         if app == "ours":
             await lift_limits(environment)
@@ -160,6 +151,20 @@ async def running(app: str, workspace: LocalWorkspace, model_url: str) -> AsyncI
                 process.terminate()
             await process.wait()
             log.close()
+
+
+def environment_of(workspace: LocalWorkspace, model_url: str, home: Path) -> dict[str, str]:
+    """What an app needs to know of its workspace, its model and its home."""
+    return os.environ | {
+        "SLACK_API_URL": workspace.api_url,
+        "SLACK_BOT_TOKEN": workspace.bot_token,
+        "SLACK_APP_TOKEN": workspace.app_token,
+        "OPENAI_BASE_URL": model_url,
+        "OPENAI_API_KEY": "scripted",
+        "VIRTUOUS6_MODEL": "gpt-4o-mini",
+        "VIRTUOUS6_FAST_MODEL": "gpt-4o-mini",
+        "VIRTUOUS6_HOME": str(home),
+    }
 
 
 async def lift_limits(environment: Mapping[str, str]) -> None:

@@ -12,6 +12,8 @@ said of "lite". A message is kept as a run with two steps and two messages, five
   the writer is killed (-9) twice. Every row must be there exactly once, but for one that a check
   at the record refuses.
 - flush: rows a second from the queue to the record; beside it supabase-py's own upserts of 500.
+- replies: from a person's question to the finished answer, through the whole program, while the
+  record answers and while it is away (see store_replies).
 - figures: `Store.metrics` of the last 30 days and of all time over a million runs in both records.
 """
 
@@ -31,6 +33,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks import store_replies
 from benchmarks.store_writer import FACTS_ROWS, REFUSED, WORKSPACE, facts_of, sent
 from database import rows, supabase_schema
 from database.outbox_rows import KEYS, OutboxRows
@@ -63,6 +66,14 @@ class Report:
     rows_there: int
     rows_twice: int
     rows_refused: int
+    replies: int
+    reply_p50_ms_with: float
+    reply_p99_ms_with: float
+    reply_p50_ms_without: float
+    reply_p99_ms_without: float
+    reply_rows_expected: int
+    reply_rows_there: int
+    reply_rows_twice: int
     flush_rows_per_second: float
     bare_supabase_rows_per_second: float
     metrics_p95_ms: float
@@ -313,56 +324,104 @@ def percentile(values: Sequence[float], q: float) -> float:
     return round(float(np.percentile(warm, q)), 3)
 
 
+Figures = dict[str, float]
+
+
+async def appending(server: SupabaseServer, place: Path, count: int) -> Figures:
+    """Keeping messages: bare, without Supabase, with it."""
+    bare = await asyncio.to_thread(bare_sqlite, place, count)
+    alone = await appended(place / "alone", None, count)
+    beside = await appended(place / "beside", server, count)
+    empty(server)
+    return {
+        "append_p50_ms": percentile(beside, 50),
+        "append_p99_ms": percentile(beside, 99),
+        "append_p999_ms": percentile(beside, 99.9),
+        "append_sqlite_only_p99_ms": percentile(alone, 99),
+        "append_bare_sqlite_p50_ms": percentile(bare, 50),
+        "append_bare_sqlite_p99_ms": percentile(bare, 99),
+    }
+
+
+async def appending_away(server: SupabaseServer, place: Path, messages: int) -> Figures:
+    """Keeping messages while it is away and back and away, with a row that is refused."""
+    with server.connect() as connection:
+        connection.execute(_CHECK.encode())
+    absent, refused = await away(place / "away", server, messages)
+    total, twice = there(server)
+    with server.connect() as connection:
+        connection.execute(b"alter table runs drop constraint not_this")
+    empty(server)
+    return {
+        "append_away_p99_ms": percentile(absent, 99),
+        "messages": messages,
+        "rows_expected": messages * FACTS_ROWS - refused,
+        "rows_there": total,
+        "rows_twice": twice,
+        "rows_refused": refused,
+    }
+
+
+async def replying(server: SupabaseServer, replies: int) -> Figures:
+    """Whole answers, with it and while it is away."""
+    beside = await store_replies.beside(server, replies)
+    empty(server)
+    absent = await store_replies.away(server, replies)
+    empty(server)
+    return {
+        "replies": replies,
+        "reply_p50_ms_with": percentile(beside.took_ms, 50),
+        "reply_p99_ms_with": percentile(beside.took_ms, 99),
+        "reply_p50_ms_without": percentile(absent.took_ms, 50),
+        "reply_p99_ms_without": percentile(absent.took_ms, 99),
+        "reply_rows_expected": beside.rows_here + absent.rows_here,
+        "reply_rows_there": beside.rows_there + absent.rows_there,
+        "reply_rows_twice": beside.rows_twice + absent.rows_twice,
+    }
+
+
+async def sending(server: SupabaseServer, place: Path, messages: int) -> Figures:
+    """What waits, and the same rows by supabase-py alone."""
+    rate = await flushed(place / "flush", server, messages)
+    empty(server)
+    bare = await bare_supabase(server, messages)
+    empty(server)
+    return {"flush_rows_per_second": round(rate), "bare_supabase_rows_per_second": round(bare)}
+
+
+async def counting(server: SupabaseServer, place: Path, runs: int, times: int) -> Figures:
+    """Figures of many runs in both records."""
+    await asyncio.to_thread(fill, place / "many", server, runs)
+    all_time, month, lite_all, lite_month = await figures(place / "many", server, times)
+    return {
+        "metrics_p95_ms": all_time,
+        "metrics_30_days_p95_ms": month,
+        "metrics_lite_p95_ms": lite_all,
+        "metrics_lite_30_days_p95_ms": lite_month,
+        "runs": runs,
+    }
+
+
 async def run(quick: bool, tell: Callable[[str], None]) -> Report:
     """Everything, one after the other."""
-    count, messages = (1200, 1500) if quick else (5000, 5000)
+    count, messages, replies = (1200, 1500, 160) if quick else (5000, 5000, 5000)
     runs, times = (100_000, 10) if quick else (1_000_000, 20)
+    found: Figures = {}
     with SupabaseServer() as server, tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
         await supabase_schema.migrate(server.database_url)
         server.start_rest()
         tell("keeping messages")
-        bare = await asyncio.to_thread(bare_sqlite, place, count)
-        alone = await appended(place / "alone", None, count)
-        beside = await appended(place / "beside", server, count)
-        empty(server)
+        found |= await appending(server, place, count)
         tell("keeping messages while it is away")
-        with server.connect() as connection:
-            connection.execute(_CHECK.encode())
-        absent, refused = await away(place / "away", server, messages)
-        total, twice = there(server)
-        with server.connect() as connection:
-            connection.execute(b"alter table runs drop constraint not_this")
-        empty(server)
+        found |= await appending_away(server, place, messages)
+        tell("answering, with it and while it is away")
+        found |= await replying(server, replies)
         tell("sending what waits")
-        rate = await flushed(place / "flush", server, messages)
-        empty(server)
-        bare_rate = await bare_supabase(server, messages)
-        empty(server)
+        found |= await sending(server, place, messages)
         tell(f"figures of {runs:,} runs")
-        await asyncio.to_thread(fill, place / "many", server, runs)
-        all_time, month, lite_all, lite_month = await figures(place / "many", server, times)
-    return Report(
-        append_p50_ms=percentile(beside, 50),
-        append_p99_ms=percentile(beside, 99),
-        append_p999_ms=percentile(beside, 99.9),
-        append_sqlite_only_p99_ms=percentile(alone, 99),
-        append_away_p99_ms=percentile(absent, 99),
-        append_bare_sqlite_p50_ms=percentile(bare, 50),
-        append_bare_sqlite_p99_ms=percentile(bare, 99),
-        messages=messages,
-        rows_expected=messages * FACTS_ROWS - refused,
-        rows_there=total,
-        rows_twice=twice,
-        rows_refused=refused,
-        flush_rows_per_second=round(rate),
-        bare_supabase_rows_per_second=round(bare_rate),
-        metrics_p95_ms=all_time,
-        metrics_30_days_p95_ms=month,
-        metrics_lite_p95_ms=lite_all,
-        metrics_lite_30_days_p95_ms=lite_month,
-        runs=runs,
-    )
+        found |= await counting(server, place, runs, times)
+    return Report(**found)  # type: ignore[arg-type]
 
 
 def main() -> None:

@@ -1,0 +1,76 @@
+"""What a trial will be able to see, and what it will take: for cards, and to refuse hopeless ones.
+
+Figures are of the exact coin test (coins.py), for as many differing answers as are expected.
+"""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from database.learning import Method
+from orchestrator.trials.betting import horizon_of
+from orchestrator.trials.coins import coin_test
+
+POWER = 0.8
+USUAL_DISCORDANCE = 0.3
+"""How often one version is right and the other wrong, before anything is known: the median of 2,700
+pairs of models and prompts in public records (MINT) that are 10 to 40 points apart."""
+
+_HALVINGS = 12
+_MOST = 20_000
+
+
+def discordance_of(rates: Sequence[float]) -> float:
+    """How often unrelated answers of two versions differ, given how often each is right."""
+    one, other = rates
+    return one * (1.0 - other) + other * (1.0 - one)
+
+
+def smallest_effect(
+    method: Method, alpha: float, most: int, discordance: float = USUAL_DISCORDANCE
+) -> float:
+    """The smallest effect (a share of right answers) that is proven with a chance of 80%.
+
+    `most` are the requests after which the trial gives up. In a split two requests make one
+    comparison, and answers to different requests differ more often. 1.0: no effect at all could
+    be shown.
+    """
+    low, high = 0.0, 1.0
+    if _power(method, alpha, most, discordance, high) < POWER:
+        return 1.0
+    for _ in range(_HALVINGS):
+        middle = (low + high) / 2
+        if _power(method, alpha, most, discordance, middle) >= POWER:
+            high = middle
+        else:
+            low = middle
+    return high
+
+
+def requests_needed(
+    method: Method, alpha: float, effect: float, discordance: float = USUAL_DISCORDANCE
+) -> int | None:
+    """After how many requests an effect is proven with a chance of 80%; None: never soon enough."""
+    if effect <= 0.0 or _power(method, alpha, _MOST, discordance, effect) < POWER:
+        return None
+    low, high = 0, _MOST
+    while high - low > 1:
+        middle = (low + high) // 2
+        if _power(method, alpha, middle, discordance, effect) >= POWER:
+            high = middle
+        else:
+            low = middle
+    return high
+
+
+def _power(method: Method, alpha: float, most: int, discordance: float, effect: float) -> float:
+    """The chance to prove an effect within so many requests, as many differing as expected."""
+    differing = min(1.0, max(discordance, effect))
+    pairs = most / 2 if method == "split" else most
+    if pairs < 1:
+        return 0.0
+    horizon = horizon_of(math.ceil(pairs))
+    flips = min(horizon, int(pairs * differing))
+    chance = min(1.0, 0.5 * (1.0 + effect / differing))
+    return float(np.asarray(coin_test(alpha, horizon).crossing(chance))[flips])

@@ -1,0 +1,302 @@
+"""What a trial says so far: proven, harmful, unproven, or still running.
+
+The verdict is made of the recorded observations alone, so a restart loses nothing, and it may be
+asked for after every request: all its tests are safe, anytime-valid inference (A. Ramdas, P.
+Grünwald, V. Vovk and G. Shafer, "Game-theoretic statistics and safe anytime-valid inference",
+Statistical Science 38, 2023). The claim that is tested is "the candidate is right no more often
+than the active version", whatever came before; it is tested on the differences of pairs: both
+versions' answers to one request, or, in a split, the k-th judged answer of one arm and the k-th of
+the other. What is assigned together is one unit: in a split only one answer of a thread may count.
+
+The effect is an estimate at the moment of stopping, and stopping when it looks good makes it
+somewhat too large; its interval is valid nevertheless.
+"""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from database.learning import Aspect, Observation, Trial, TrialState
+from orchestrator.trials import betting
+from orchestrator.trials.betting import Floats
+from orchestrator.trials.coins import coin_test
+from orchestrator.trials.guardrails import (
+    HARM_ALPHA,
+    MARGINS,
+    Guard,
+    Margins,
+    guard,
+    hurt_words,
+)
+
+FEWEST_PAIRS = 20
+"""No promotion rests on fewer comparisons, however clear they are: guardrails need some, too."""
+FUTILE = 0.2
+"""A trial ends where an effect of the size it looks for has less than this chance to be proven."""
+MISMATCH_ALPHA = 0.001
+"""A split whose shares are right is stopped for its shares with at most this chance."""
+_MISSERVED = 0.1
+"""More requests than this share that were served something else end a trial."""
+_INTERVAL_ALPHA = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The state of a trial. `effect` is candidate minus active, as a share of right answers.
+
+    `low` and `high` are valid at every look; each side misses with a chance of at most 5%, or of
+    the trial's own level where that is stricter. `requests` took part, `pairs` could be compared.
+    `figures` can be written as JSON.
+    """
+
+    state: TrialState
+    effect: float | None
+    low: float
+    high: float
+    requests: int
+    pairs: int
+    reason: str
+    figures: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Compared:
+    """The observations of one trial, gathered: by aspect the values of both versions, in order."""
+
+    requests: int
+    misserved: int
+    judged: float
+    values: dict[Aspect, tuple[Floats, Floats]]
+
+    def differences(self) -> Floats:
+        """Candidate minus active by pair of outcomes, in -1..1."""
+        active, candidate = self.values.get("outcome", (np.empty(0), np.empty(0)))
+        return np.clip(candidate, 0.0, 1.0) - np.clip(active, 0.0, 1.0)
+
+
+def verdict(
+    trial: Trial, observations: Sequence[Observation], margins: Margins = MARGINS
+) -> Verdict:
+    """What the observations of a trial, in the order they were recorded, say of its candidate."""
+    compared = compare(trial, observations)
+    differences = compared.differences()
+    proven, e_value = betting.proven(differences, trial.alpha, trial.most)
+    harmful, _ = betting.proven(-differences, HARM_ALPHA, trial.most)
+    guards = guards_of(compared, margins)
+    level = min(_INTERVAL_ALPHA, trial.alpha)
+    low, high = betting.lower(differences, level), betting.upper(differences, level)
+    proven = proven and len(differences) >= FEWEST_PAIRS
+    state, reason = _state(trial, compared, differences, proven, harmful, guards)
+    effect = float(differences.mean()) if differences.size else None
+    return Verdict(
+        state, effect, max(low, 0.0) if proven else low, high, compared.requests,
+        len(differences), reason, _figures(trial, compared, differences, e_value, guards, level),
+    )  # fmt: skip
+
+
+def compare(trial: Trial, observations: Iterable[Observation]) -> Compared:
+    """The observations as pairs; those where something else was served than assigned are left out.
+
+    The first judgement of a request in an aspect counts.
+    """
+    gathered: dict[Aspect, tuple[list[float], list[float]]] = {}
+    seen: set[tuple[str, Aspect]] = set()
+    requests: set[str] = set()
+    misserved: set[str] = set()
+    outcomes = judged = 0
+    for o in observations:
+        key = (o.run_id, o.aspect)
+        if key in seen:
+            continue
+        seen.add(key)
+        requests.add(o.run_id)
+        if o.served is not None and o.served != _assigned(trial, o):
+            misserved.add(o.run_id)
+            continue
+        if not _gather(trial, o, gathered.setdefault(o.aspect, ([], []))):
+            continue
+        if o.aspect == "outcome":
+            outcomes += 1
+            judged += o.source == "judge"
+    return Compared(
+        len(requests), len(misserved), judged / outcomes if outcomes else 0.0,
+        {aspect: _paired(*both) for aspect, both in gathered.items()},
+    )  # fmt: skip
+
+
+def _assigned(trial: Trial, o: Observation) -> str:
+    """In a split whichever has a value was to be served; otherwise people get the active one."""
+    return trial.candidate if trial.method == "split" and o.active is None else trial.active
+
+
+def _gather(trial: Trial, o: Observation, both: tuple[list[float], list[float]]) -> bool:
+    """Take over what can be compared: in a split either value, otherwise both or none."""
+    active = o.active if o.active is not None and math.isfinite(o.active) else None
+    candidate = o.candidate if o.candidate is not None and math.isfinite(o.candidate) else None
+    if trial.method != "split" and (active is None or candidate is None):
+        return False
+    if active is not None:
+        both[0].append(active)
+    if candidate is not None:
+        both[1].append(candidate)
+    return active is not None or candidate is not None
+
+
+def _paired(active: list[float], candidate: list[float]) -> tuple[Floats, Floats]:
+    n = min(len(active), len(candidate))
+    return np.array(active[:n], dtype=np.float64), np.array(candidate[:n], dtype=np.float64)
+
+
+def guards_of(compared: Compared, margins: Margins) -> list[Guard]:
+    """How every guardrail stands that something is known of."""
+    return [
+        guard(aspect, *compared.values[aspect], margin)
+        for aspect, margin in margins.items()
+        if aspect in compared.values and compared.values[aspect][0].size
+    ]
+
+
+def _state(
+    trial: Trial,
+    compared: Compared,
+    differences: Floats,
+    proven: bool,
+    harmful: bool,
+    guards: Sequence[Guard],
+) -> tuple[TrialState, str]:
+    if compared.misserved > max(FEWEST_PAIRS, compared.requests) * _MISSERVED:
+        return "stopped", (
+            f"{compared.misserved} of {compared.requests} requests were answered by another "
+            "version than the trial is about."
+        )
+    if hurt := hurt_words(guards):
+        return "harmful", hurt
+    if harmful:
+        return "harmful", f"It makes answers worse: {_found(differences)}."
+    if proven:
+        return "proven", f"It makes answers better: {_found(differences)}."
+    return _unproven(trial, compared, differences)
+
+
+def _unproven(trial: Trial, compared: Compared, differences: Floats) -> tuple[TrialState, str]:
+    looked_for = f"an effect of {_points(trial.smallest_effect)}"
+    if compared.requests >= trial.most:
+        return "unproven", f"Not shown to be better within {trial.most} requests ({looked_for})."
+    if differences.size >= FEWEST_PAIRS and chance_left(trial, compared, differences) < FUTILE:
+        return "unproven", (
+            f"After {compared.requests} requests {looked_for} is unlikely to be shown any more."
+        )
+    return "running", f"{_found(differences)} so far." if differences.size else "No answers yet."
+
+
+def chance_left(trial: Trial, compared: Compared, differences: Floats) -> float:
+    """About how likely the trial is still to prove an effect of the size that it looks for.
+
+    Stochastic curtailment (K. K. G. Lan, R. Simon and M. Halperin, 1982): promises nothing and
+    costs no false promotions. Where the sum of differences has to be at the end is taken from the
+    coin test with as many flips as these differences are worth.
+    """
+    n = differences.size
+    effect = min(max(trial.smallest_effect, 1e-3), 0.99)
+    spread = (float(differences @ differences) + effect) / (n + 1)
+    spread = min(1.0, max(spread, 1.05 * effect * effect, effect * 1.05))
+    left = (trial.most - compared.requests) * n / max(compared.requests, n)
+    horizon = betting.horizon_of(trial.most)
+    flips = min(horizon, round((n + left) * spread))
+    needed = int(coin_test(trial.alpha, horizon).needed[flips])
+    if needed > flips or left < 1:
+        return 0.0
+    missing = 2 * needed - flips - float(differences.sum()) - left * effect
+    return 0.5 * math.erfc(missing / math.sqrt(2 * left * (spread - effect * effect)))
+
+
+def _found(differences: Floats) -> str:
+    effect = float(differences.mean())
+    more = "more" if effect >= 0 else "fewer"
+    return f"{_points(abs(effect))} {more} right answers over {differences.size} comparisons"
+
+
+def _points(share: float) -> str:
+    return f"{100 * share:.0f} points"
+
+
+def _figures(
+    trial: Trial,
+    compared: Compared,
+    differences: Floats,
+    e_value: float,
+    guards: Sequence[Guard],
+    level: float,
+) -> dict[str, Any]:
+    figures: dict[str, Any] = {
+        "alpha": trial.alpha,
+        "e_value": min(e_value, 1e12),
+        "e_value_needed": 1.0 / trial.alpha,
+        "interval": 1.0 - 2.0 * level,
+        "judged": compared.judged,
+        "misserved": compared.misserved,
+        "guardrails": {guard.aspect: guard.as_json() for guard in guards},
+    }
+    if differences.size:
+        active, candidate = compared.values["outcome"]
+        figures |= {
+            "rate_active": float(active.mean()),
+            "rate_candidate": float(candidate.mean()),
+            "better": int((differences > 0).sum()),
+            "worse": int((differences < 0).sum()),
+            "same": int((differences == 0).sum()),
+        }
+    return figures
+
+
+@dataclass(frozen=True, slots=True)
+class Mismatch:
+    """Whether arms were served in other shares than assigned. `e_value` is the evidence."""
+
+    found: bool
+    e_value: float
+    reason: str
+
+
+def share_mismatch(
+    assigned: Mapping[str, float], served: Mapping[str, int], alpha: float = MISMATCH_ALPHA
+) -> Mismatch:
+    """The sample ratio mismatch test: do counts of units fit the shares they were assigned by?
+
+    `assigned` are shares (any weights) and `served` counts by arm, of units that were assigned
+    independently (threads, not requests). Valid after every unit: the e-value is the Bayes factor
+    of a Dirichlet-multinomial against the assigned shares (M. Lindon and A. Malek, "Anytime-valid
+    inference for multinomial count data", NeurIPS 2022). Something served that nothing was assigned
+    to is a mismatch at once. Raises ValueError where no share is above 0.
+    """
+    total = sum(assigned.values())
+    if total <= 0.0 or min(assigned.values()) < 0.0:
+        raise ValueError("shares must not be negative, and one of them must be above 0")
+    strange = sorted(arm for arm, n in served.items() if n and not assigned.get(arm))
+    if strange:
+        return Mismatch(True, math.inf, f"{', '.join(strange)} was served and not assigned.")
+    logarithm = _log_bayes_factor({a: s / total for a, s in assigned.items() if s}, served)
+    found = logarithm >= math.log(1.0 / alpha)
+    n = sum(served.values())
+    counts = ", ".join(
+        f"{arm} {served.get(arm, 0)} of {n} (assigned {100 * share / total:.0f}%)"
+        for arm, share in assigned.items()
+    )
+    said = "Served and assigned shares do not fit" if found else "Shares are as assigned"
+    return Mismatch(found, math.exp(min(logarithm, 700.0)), f"{said}: {counts}.")
+
+
+_CONCENTRATION = 2.0
+"""Of the Dirichlet distribution, spread as the assigned shares are; for halves it is uniform."""
+
+
+def _log_bayes_factor(shares: Mapping[str, float], served: Mapping[str, int]) -> float:
+    n = sum(served.values())
+    found = math.lgamma(_CONCENTRATION) - math.lgamma(_CONCENTRATION + n)
+    for arm, share in shares.items():
+        count, prior = served.get(arm, 0), _CONCENTRATION * share
+        found += math.lgamma(prior + count) - math.lgamma(prior) - count * math.log(share)
+    return found

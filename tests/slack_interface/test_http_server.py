@@ -203,10 +203,11 @@ async def test_a_body_at_the_limit_is_taken(world: World) -> None:
 async def test_slow_clients_are_hung_up_on(
     quiet_world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(http_server, "HEAD_S", 0.05)
-    monkeypatch.setattr(http_server, "BODY_S", 0.05)
     await quiet_world.start()
+    monkeypatch.setattr(http_server, "HEAD_S", 0.05)
     assert await raw(quiet_world, b"POST /slack/events HTTP/1.1\r\nHos") == b""
+    monkeypatch.setattr(http_server, "HEAD_S", PATIENCE_S)
+    monkeypatch.setattr(http_server, "BODY_S", 0.05)
     answer = await raw(quiet_world, HEAD + b"Content-Length: 100\r\n\r\n{")
     assert answer.startswith(b"HTTP/1.1 408 ")
 
@@ -248,7 +249,7 @@ async def test_what_cannot_be_kept_is_not_acknowledged_and_comes_again(world: Wo
     assert reply["text"] == "You said: important"
     log = (await world.get("log?kind=delivery"))["log"]
     assert [row["outcome"] for row in log if row["name"] == "message"][-1] == "acked"
-    assert len({row["attempt"] for row in log if row["name"] == "message"}) == 2
+    assert {row["attempt"] for row in log if row["name"] == "message"} >= {0, 1}
 
 
 # Readiness

@@ -74,6 +74,13 @@ async def until(condition: Callable[[], Any], timeout_s: float = PATIENCE_S) -> 
             await asyncio.sleep(0.01)
 
 
+async def next_retry(workspace: LocalWorkspace, *outcomes: str) -> None:
+    """Let the next retry come once the attempts so far have ended in this way."""
+    log = workspace.runtime.log
+    await until(lambda: tuple(row["outcome"] for row in log.rows(kind="delivery")) == outcomes)
+    workspace.runtime.clock.advance(max(workspace.config.limits.retry_after_s))
+
+
 class Bolt:
     """An unmodified Bolt app that keeps every event it gets, over Socket Mode."""
 

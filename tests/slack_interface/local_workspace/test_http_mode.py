@@ -19,7 +19,7 @@ from starlette.routing import Route
 
 from slack_interface.local_workspace import LocalWorkspace
 from slack_interface.local_workspace.errors import ControlError
-from tests.slack_interface.local_workspace.conftest import Script, until
+from tests.slack_interface.local_workspace.conftest import Script, next_retry, until
 
 Json = dict[str, Any]
 
@@ -43,7 +43,7 @@ class HttpApp:
             failure = self.failures.pop(0)
             if failure is not None:
                 return failure
-            await asyncio.sleep(5)
+            await asyncio.Event().wait()
         return await self._handler.handle(request)
 
     async def __aenter__(self) -> "HttpApp":
@@ -118,16 +118,20 @@ async def test_a_wrong_signature_is_refused_at_verification(workspace: LocalWork
     assert workspace.runtime.delivery.transport.name == "socket"
 
 
-async def test_retries_carry_their_number_and_reason(http_app: HttpApp, script: Script) -> None:
+async def test_retries_carry_their_number_and_reason(
+    workspace: LocalWorkspace, http_app: HttpApp, script: Script
+) -> None:
     events: list[Json] = []
 
     @http_app.app.event("message")
     async def heard(event: Json) -> None:
         events.append(event)
 
-    await script.post("faults", clock_rate=2_000)
+    await script.post("faults", clock_rate=3)
     http_app.failures = [PlainTextResponse("no", 500), None, PlainTextResponse("no", 503)]
     await script.say("@assistant", "ada", "hello")
+    await next_retry(workspace, "http_error", "timeout")
+    await next_retry(workspace, "http_error", "timeout", "http_error")
     await until(lambda: len(http_app.headers) == 4)
     numbers = [headers.get("x-slack-retry-num") for headers in http_app.headers]
     assert numbers == [None, "1", "2", "3"]

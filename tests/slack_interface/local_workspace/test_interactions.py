@@ -1,6 +1,5 @@
 """Commands, buttons, modals, shortcuts and response URLs with a real Bolt app."""
 
-import asyncio
 from functools import partial
 from typing import Any
 
@@ -134,8 +133,7 @@ async def test_an_app_that_does_not_acknowledge_is_noticed(bolt: Bolt, script: S
 
     @bolt.app.command("/slow")
     async def slow(ack: AsyncAck) -> None:
-        await asyncio.sleep(0.5)
-        await ack()
+        pass
 
     command = {"channel": "#general", "user": "ada", "command": "/slow", "text": ""}
     assert await script.refused("command", **command) == "app_did_not_answer"
@@ -216,7 +214,9 @@ async def test_feedback_buttons_send_the_chosen_value(bolt: Bolt, script: Script
     assert await script.refused("interact", **where, action=action) == "option_not_found"
 
 
-async def test_a_response_url_replaces_deletes_and_wears_out(bolt: Bolt, script: Script) -> None:
+async def test_a_response_url_replaces_deletes_and_wears_out(
+    workspace: LocalWorkspace, bolt: Bolt, script: Script
+) -> None:
     urls: list[str] = []
 
     @bolt.app.action("go")
@@ -249,7 +249,7 @@ async def test_a_response_url_replaces_deletes_and_wears_out(bolt: Bolt, script:
     assert (sixth.status_code, "used_url" in str(sixth.body)) == (404, True)
     posted = await bolt.client.chat_postMessage(channel="C0GENERAL", text="x", blocks=[BUTTON])
     hook = await click(posted["ts"])
-    await script.post("faults", clock_rate=100_000)
+    workspace.runtime.clock.advance(1_801)
     late = await hook.send(text="late")
     assert (late.status_code, "expired_url" in str(late.body)) == (404, True)
 
@@ -344,7 +344,9 @@ async def test_closing_tells_an_app_that_asked(bolt: Bolt, script: Script) -> No
     assert form.closed[0]["is_cleared"] is False
 
 
-async def test_a_trigger_works_once_and_for_three_seconds(bolt: Bolt, script: Script) -> None:
+async def test_a_trigger_works_once_and_for_three_seconds(
+    workspace: LocalWorkspace, bolt: Bolt, script: Script
+) -> None:
     triggers: list[str] = []
 
     @bolt.app.command("/form")
@@ -369,7 +371,7 @@ async def test_a_trigger_works_once_and_for_three_seconds(bolt: Bolt, script: Sc
     with pytest.raises(SlackApiError) as problem:
         await bolt.client.views_update(view_id=view["id"], hash=view["hash"], view=modal())
     assert problem.value.response["error"] == "hash_conflict"
-    await script.post("faults", clock_rate=100_000)
+    workspace.runtime.clock.advance(4)
     with pytest.raises(SlackApiError) as problem:
         await bolt.client.views_open(trigger_id=triggers[1], view=modal())
     assert problem.value.response["error"] == "expired_trigger_id"

@@ -1,6 +1,5 @@
 """Slack's rates: one message a second for each channel, a tier for each method; 429 faults."""
 
-import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
@@ -9,6 +8,7 @@ from slack_sdk.http_retry.builtin_async_handlers import AsyncRateLimitErrorRetry
 from slack_sdk.web.async_client import AsyncWebClient
 
 from slack_interface.local_workspace import LocalWorkspace
+from slack_interface.local_workspace.clock import Clock
 from tests.slack_interface.local_workspace.conftest import Script
 
 
@@ -23,9 +23,15 @@ def hasty(paced: LocalWorkspace) -> AsyncWebClient:
     return AsyncWebClient(paced.bot_token, base_url=paced.api_url)
 
 
-async def test_one_message_a_second_for_each_channel(
-    paced: LocalWorkspace, hasty: AsyncWebClient
-) -> None:
+@pytest.fixture
+def clock(paced: LocalWorkspace, monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """The workspace's; it goes on only where a test says so."""
+    clock = paced.runtime.clock
+    monkeypatch.setattr(clock, "now", lambda: clock._virtual)
+    return clock
+
+
+async def test_one_message_a_second_for_each_channel(clock: Clock, hasty: AsyncWebClient) -> None:
     await hasty.chat_postMessage(channel="C0GENERAL", text="one")
     with pytest.raises(SlackApiError) as problem:
         await hasty.chat_postMessage(channel="C0GENERAL", text="two")
@@ -33,8 +39,7 @@ async def test_one_message_a_second_for_each_channel(
     assert (response.status_code, response["error"]) == (429, "ratelimited")
     assert response.headers["Retry-After"] == "1"
     await hasty.chat_postMessage(channel="C0ENGINEERING", text="elsewhere")
-    paced.runtime.set_faults({"clock_rate": 1000})
-    await asyncio.sleep(0.005)
+    clock.advance(1)
     await hasty.chat_postMessage(channel="C0GENERAL", text="two")
 
 
@@ -47,7 +52,9 @@ async def test_the_sdk_waits_as_long_as_it_is_told(
     assert len(paced.runtime.workspace.channels["C0GENERAL"].messages) == 2
 
 
-async def test_each_method_has_its_tier(paced: LocalWorkspace, hasty: AsyncWebClient) -> None:
+async def test_each_method_has_its_tier(
+    paced: LocalWorkspace, clock: Clock, hasty: AsyncWebClient
+) -> None:
     for _ in range(20):
         await hasty.users_list()
     with pytest.raises(SlackApiError) as problem:

@@ -11,7 +11,7 @@ from slack_sdk.socket_mode.response import SocketModeResponse
 from slack_sdk.web.async_client import AsyncWebClient
 
 from slack_interface.local_workspace import AppConfig, LocalWorkspace
-from tests.slack_interface.local_workspace.conftest import Bolt, Script, until
+from tests.slack_interface.local_workspace.conftest import Bolt, Script, next_retry, until
 
 
 async def test_a_mention_arrives_twice_with_one_ts(bolt: Bolt, script: Script) -> None:
@@ -130,11 +130,15 @@ class Silent:
 async def test_what_is_not_acknowledged_comes_again_and_again(
     workspace: LocalWorkspace, script: Script
 ) -> None:
-    await script.post("faults", clock_rate=2_000)
+    await script.post("faults", clock_rate=12)
     silent = Silent(workspace, answers_from=3)
     await silent.connect()
     await until(workspace.runtime.delivery.is_connected)
     await script.say("@assistant", "ada", "anybody?")
+    await next_retry(workspace, "timeout", "timeout")
+    await until(lambda: len(silent.requests) == 3)
+    workspace.runtime.set_faults({"clock_rate": 1})
+    await next_retry(workspace, "timeout", "timeout", "timeout")
     await until(lambda: len(silent.requests) == 4)
     assert [r.retry_attempt for r in silent.requests] == [0, 1, 2, 3]
     assert [r.retry_reason for r in silent.requests] == ["", "timeout", "timeout", "timeout"]
@@ -231,28 +235,24 @@ async def test_delayed_events_arrive_later(bolt: Bolt, script: Script) -> None:
 
 
 async def test_a_dropped_event_and_a_broken_socket_are_made_good_by_retries(
-    bolt: Bolt, script: Script
+    workspace: LocalWorkspace, bolt: Bolt, script: Script
 ) -> None:
     bolt.keep("message")
     await script.post("faults", drop=1, clock_rate=3)
     await script.say("@assistant", "ada", "dropped")
-    await until(script.deliveries)
-    await script.post("faults", drop=0)
+    workspace.runtime.set_faults({"drop": 0})
     await until(lambda: bolt.bodies)
     await script.post("faults", socket_kill=1)
     await script.say("@assistant", "ada", "killed")
+    workspace.runtime.set_faults({"socket_kill": 0})
 
-    async def has_reconnected() -> bool:
-        return len((await script.get("/_control/log?method=apps.connections.open"))["log"]) == 2
-
-    await until(has_reconnected)
-    await script.post("faults", socket_kill=0)
-
-    async def outcomes() -> bool:
+    async def outcomes() -> list[str]:
         found = [row["outcome"] for row in await script.deliveries()]
-        return found == ["dropped", "acked", "timeout", "acked"]
+        return found if found[3:] and found[-1] == "acked" else []
 
-    await until(outcomes)
+    found = await until(outcomes)
+    assert found[:3] == ["dropped", "acked", "timeout"]
+    assert set(found[3:-1]) <= {"no_connection"}, "where the app is slow to come back"
     assert [event["text"] for event in bolt.events("message")][-1] == "killed"
 
 

@@ -170,13 +170,13 @@ async def test_a_refused_chunk_changes_nothing(client: AsyncWebClient, script: S
 
 
 async def test_a_stream_dies_of_age_and_can_then_be_edited(
-    client: AsyncWebClient, script: Script
+    workspace: LocalWorkspace, client: AsyncWebClient, script: Script
 ) -> None:
     where = await start(client, script, markdown_text="so far")
     with pytest.raises(SlackApiError) as problem:
         await client.chat_update(**where, text="edited")
     assert code(problem) == "streaming_state_conflict"
-    await script.post("faults", clock_rate=100_000)
+    workspace.runtime.clock.advance(301)
     for act in (client.chat_appendStream, client.chat_stopStream):
         with pytest.raises(SlackApiError) as problem:
             await act(**where, markdown_text="more")
@@ -254,7 +254,7 @@ async def test_without_the_stop_event_there_is_a_warning() -> None:
 
 
 async def test_a_status_is_cleared_by_the_reply_or_by_age(
-    client: AsyncWebClient, script: Script
+    workspace: LocalWorkspace, client: AsyncWebClient, script: Script
 ) -> None:
     asked = await script.say("@assistant", "ada", "question")
     where = {"channel_id": "D0ADA", "thread_ts": asked["ts"]}
@@ -267,7 +267,7 @@ async def test_a_status_is_cleared_by_the_reply_or_by_age(
     await client.chat_postMessage(channel="D0ADA", thread_ts=asked["ts"], text="done")
     assert (await script.get("/_control/state"))["status"] == {}
     await client.assistant_threads_setStatus(**where, status="is thinking...")
-    await script.post("faults", clock_rate=100_000)
+    workspace.runtime.clock.advance(121)
     assert (await script.get("/_control/state"))["status"] == {}
 
 

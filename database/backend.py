@@ -4,18 +4,29 @@ Facts go to the local record first, always, and conversations read it (`local`);
 of this. Decisions are made where the record is, and figures and exports are read there.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from database.known import Kept
+from database.learning import (
+    Aspect,
+    AuditEntry,
+    AuditReport,
+    Decision,
+    ExamPart,
+    ExamQuestion,
+    ImprovementCounts,
+    Observation,
+    WindowRows,
+)
 from database.records import (
     AgentRecord,
     Document,
     ForgetReport,
     Metrics,
-    PolicyChange,
     RecordHealth,
     Run,
+    RunKind,
     RunQuery,
 )
 from database.sqlite_backend import SqliteBackend
@@ -30,6 +41,10 @@ class Backend(Protocol):
     @property
     def local(self) -> SqliteBackend:
         """The local record: all of it, or a copy."""
+
+    @property
+    def learning(self) -> "Learning":
+        """Learning's part of the record."""
 
     async def start(self) -> None:
         """Keep the local copy and what is elsewhere alike from now on."""
@@ -55,9 +70,6 @@ class Backend(Protocol):
         Raises UnknownName and StaleBase; then nothing was changed.
         """
 
-    async def add_policy(self, made: PolicyChange) -> None:
-        """Append a decision about the assistant itself."""
-
     async def runs(self, query: RunQuery, with_steps: bool) -> list[Run]:
         """Newest first, those without a time last; at most `query.limit`."""
 
@@ -81,3 +93,38 @@ class Backend(Protocol):
 
     async def erase(self) -> Mapping[str, int]:
         """Delete the whole workspace; rows by table."""
+
+
+class Learning(Protocol):
+    """Learning's part of the record; what Store promises of each is in learning_store.py.
+
+    What a decision changes shows in `local` when it returns.
+    """
+
+    async def decide(self, decision: Decision) -> list[Document]:
+        """All or nothing. Raises StaleRevision, StaleBase, UnknownName, NotAllowed, RecordAway."""
+
+    async def decide_here(self, decision: Decision) -> list[Document]:
+        """The same, at once also where the record is away; it is recorded later then."""
+
+    async def observations(self, trial_id: str, aspect: Aspect | None) -> list[Observation]:
+        """In the order in which they were recorded."""
+
+    async def exam(
+        self, part: ExamPart, agent: str | None, task_type: str | None, limit: int
+    ) -> list[ExamQuestion]:
+        """Newest first, of those who may be learned from."""
+
+    async def window(
+        self, runs_seen: int, feedback_seen: int, kinds: Sequence[RunKind], limit: int
+    ) -> WindowRows:
+        """What is new since two watermarks."""
+
+    async def counts(self, since: float, until: float) -> list[ImprovementCounts]:
+        """What learning did, by day and agent."""
+
+    async def audit(self, since: int, limit: int) -> list[AuditEntry]:
+        """The entries behind a place, oldest first."""
+
+    async def audit_verify(self) -> AuditReport:
+        """Check every entry."""

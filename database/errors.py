@@ -5,7 +5,8 @@ VirtuousError
 |-- InputError                  what was given cannot be used; nothing was changed
 |   |-- UnknownName             no agent, workflow, run or person of that name
 |   |-- NotAllowed              this person may not do or see this
-|   +-- StaleBase               somebody changed the document in the meantime
+|   |-- StaleBase               somebody changed the document in the meantime
+|   +-- StaleRevision           somebody moved the proposal (or trial, ...) in the meantime
 |-- StoreError                  the record could not be read or written
 |   |-- MigrationError          the database and the code do not fit together
 |   |-- RecordAway              Supabase is not there just now; trying again later helps
@@ -38,6 +39,10 @@ class NotAllowed(InputError):
 
 class StaleBase(InputError):
     """The document has changed since the version that this change was made from."""
+
+
+class StaleRevision(InputError):
+    """The record has been moved since it was read; read it again and decide anew."""
 
 
 class StoreError(VirtuousError):

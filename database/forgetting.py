@@ -10,8 +10,10 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
+from database.learning import ExamQuestion, LearningFact
 from database.records import Fact, Feedback, ForgetReport, Message, Run, one_person
 from database.sqlite_file import SqliteFile, wipe
+from database.unlearning import purge_learned, unlearn
 
 FORGOTTEN = "[forgotten]"
 
@@ -25,6 +27,7 @@ class ForgetRule(StrEnum):
     WORDS = "words: emptied in their rows; in others' words their id is replaced"
     LABEL = "may carry their id (who may read, the key of an event): the id is replaced"
     WORK = "made for the team: emptied where only they could read it or it replays their words"
+    LEARNED = "learned: emptied where it rests on their runs; their id is replaced elsewhere"
     ROW = "part of a row that is deleted when it is theirs; their id is replaced in others' rows"
     PASSING = "encrypted or short-lived: deleted when its work is done, and where it names them"
 
@@ -70,6 +73,45 @@ FORGET_RULES: Mapping[str, Mapping[str, ForgetRule]] = {
         "workspace": _R.KEEP, "key": _R.LABEL, "value": _R.LABEL, "set_by": _R.PERSON,
     },
     "task_types": {"workspace": _R.KEEP, "name": _R.KEEP, "centroid": _R.KEEP},
+    "learning_changes": {"workspace": _R.KEEP},
+    "proposals": {
+        "workspace": _R.KEEP, "proposal_id": _R.KEEP, "learner": _R.LABEL, "title": _R.LEARNED,
+        "why": _R.LEARNED, "changes": _R.LEARNED, "evidence": _R.LEARNED, "expected": _R.KEEP,
+        "task_type": _R.KEEP, "audience": _R.LABEL, "state": _R.KEEP, "risk": _R.KEEP,
+        "risk_reasons": _R.LEARNED, "reason": _R.LEARNED, "decided_by": _R.LABEL,
+    },
+    "proposal_moves": {
+        "workspace": _R.KEEP, "proposal_id": _R.KEEP, "state": _R.KEEP, "agent": _R.KEEP,
+    },
+    "trials": {
+        "workspace": _R.KEEP, "trial_id": _R.KEEP, "proposal_id": _R.KEEP, "method": _R.KEEP,
+        "agent": _R.KEEP, "active": _R.KEEP, "candidate": _R.KEEP, "task_type": _R.KEEP,
+        "state": _R.KEEP, "figures": _R.KEEP, "reason": _R.KEEP,
+    },
+    "findings": {
+        "workspace": _R.KEEP, "finding_id": _R.KEEP, "learner": _R.LABEL, "kind": _R.KEEP,
+        "title": _R.LEARNED, "text": _R.LEARNED, "data": _R.LEARNED, "runs": _R.KEEP,
+        "strength": _R.KEEP, "audience": _R.LABEL, "state": _R.KEEP, "decided_by": _R.LABEL,
+    },
+    "learner_states": {"workspace": _R.KEEP, "learner": _R.KEEP, "state": _R.LEARNED},
+    "observations": {
+        "workspace": _R.KEEP, "observation_id": _R.KEEP, "trial_id": _R.KEEP, "run_id": _R.KEEP,
+        "aspect": _R.KEEP, "other_run_id": _R.KEEP, "served": _R.KEEP, "source": _R.KEEP,
+    },
+    "exam_questions": {
+        "workspace": _R.KEEP, "question_id": _R.KEEP, "run_id": _R.KEEP, "request": _R.ROW,
+        "answer_check": _R.ROW, "agent": _R.KEEP, "part": _R.KEEP, "task_type": _R.KEEP,
+        "user_id": _R.ROW, "audience": _R.LABEL,
+    },
+    "audit": {
+        "workspace": _R.KEEP, "actor": _R.KEEP, "action": _R.KEEP, "subject": _R.KEEP,
+        "details": _R.KEEP, "previous": _R.KEEP, "digest": _R.KEEP,
+    },
+    "audit_heads": {"workspace": _R.KEEP, "digest": _R.KEEP},
+    "audit_people": {
+        "workspace": _R.KEEP, "user_id": _R.ROW, "salt": _R.ROW, "digest": _R.ROW,
+    },
+    "waiting_decisions": {"workspace": _R.KEEP, "decision": _R.LABEL},
     "day_counts": {
         "workspace": _R.KEEP, "kind": _R.KEEP, "audience": _R.ROW, "agent": _R.KEEP,
         "durations": _R.KEEP,
@@ -100,7 +142,7 @@ FORGET_RULES: Mapping[str, Mapping[str, ForgetRule]] = {
 }  # fmt: skip
 
 _EMPTIED = (_R.PERSON, _R.PLACE, _R.WORDS)
-_SCRUBBED = (_R.LABEL, _R.WORDS, _R.WORK, _R.ROW)
+_SCRUBBED = (_R.LABEL, _R.WORDS, _R.WORK, _R.ROW, _R.LEARNED)
 
 # Runs made by a run (a shadow, a goal's task) repeat its words.
 THEIR_RUNS = """CREATE TEMP TABLE their_runs AS
@@ -126,8 +168,18 @@ THEIRS = {
     "people": "user_id = :user",
     "policy": "set_by = :user",
     "day_counts": "audience = :own",
+    "exam_questions": f"(user_id = :user OR audience = :own OR {_IN_THEIR_RUNS})",
+    "audit_people": "user_id = :user",
 }
 """Which rows are theirs. In this order: what is asked about others must still be there."""
+
+LEARNED = {
+    "proposals": "(learner = :user OR decided_by = :user OR audience = :own)",
+    "findings": "(decided_by = :user OR audience = :own)",
+    "learner_states": "0",
+    "waiting_decisions": "0",
+}
+"""What was learned or decided by them or for them alone; `unlearning` does the rest."""
 
 _RETIRE = """UPDATE documents SET body = NULL, active = 0 WHERE workspace = :workspace
     AND (audience = :own OR (author = :user AND kind = 'runbook')) AND body IS NOT NULL"""
@@ -153,6 +205,8 @@ def _forget(connection: sqlite3.Connection, workspace: str, user_id: str) -> For
         table: connection.execute(_change(connection, table, theirs), values).rowcount
         for table, theirs in THEIRS.items()
     }
+    for table, count in unlearn(connection, values).items():
+        rows[table] = rows.get(table, 0) + count
     for sql in _scrubs():
         connection.execute(sql, values)
     _note_forgotten(connection, workspace, user_id)
@@ -182,8 +236,8 @@ def digest_of(salt: bytes, user_id: str) -> bytes:
 
 
 def without_forgotten(
-    connection: sqlite3.Connection, workspace: str, facts: Sequence[Fact]
-) -> Sequence[Fact]:
+    connection: sqlite3.Connection, workspace: str, facts: Sequence[Fact | LearningFact]
+) -> Sequence[Fact | LearningFact]:
     """The facts, without those who were forgotten after these had begun.
 
     Costs one look at a table that is nearly always empty.
@@ -211,7 +265,9 @@ class _Forgotten:
         """Whether a run began before its person was forgotten."""
         return (run.started_at or 0.0) < self._when(run.user_id)
 
-    def without(self, fact: Fact, theirs: Collection[str]) -> Fact | None:
+    def without(
+        self, fact: Fact | LearningFact, theirs: Collection[str]
+    ) -> Fact | LearningFact | None:
         """The fact, less what names somebody forgotten; `theirs` are the runs that did."""
         match fact:
             case Run() if fact.run_id in theirs:
@@ -220,6 +276,10 @@ class _Forgotten:
                 return None
             case Feedback() if self._begun(fact.run_id) < self._when(fact.user_id):
                 return replace(fact, user_id=None, text=None)
+            case ExamQuestion() if fact.run_id in theirs or self._begun(fact.run_id) < self._when(
+                fact.user_id
+            ):
+                return None
             case _:
                 return fact
 
@@ -266,7 +326,7 @@ def _scrubs() -> list[str]:
     return [
         f"UPDATE {table} SET {column} = scrub({column}) "
         f"WHERE workspace = :workspace AND instr({column}, :user)"
-        for table in THEIRS
+        for table in (*THEIRS, *LEARNED)
         for column, rule in FORGET_RULES[table].items()
         if rule in _SCRUBBED
     ]
@@ -294,7 +354,9 @@ def _purge(connection: sqlite3.Connection, workspace: str, before: float) -> Map
         WHERE workspace = :workspace AND created_at < :before AND text IS NOT NULL LIMIT :limit)"""
     feedback = _repeat(connection, text, values)
     connection.execute("INSERT INTO message_words (message_words) VALUES ('optimize')")
-    return {**deleted, "runs": emptied, "feedback": feedback}
+    return {
+        **deleted, "runs": emptied, "feedback": feedback, **purge_learned(connection, values),
+    }  # fmt: skip
 
 
 def _delete_old(table: str) -> str:

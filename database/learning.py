@@ -10,7 +10,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from database.records import PUBLIC, DocumentKind, OutcomeSource, content_hash
+from database.records import (
+    PUBLIC,
+    DocumentKind,
+    Feedback,
+    OutcomeSource,
+    PolicyChange,
+    Run,
+    content_hash,
+)
 
 Risk = Literal["low", "medium", "high"]
 ProposalState = Literal[
@@ -63,8 +71,11 @@ class Proposal:
     request that it is for (None: all of the agent's). `evidence` holds what a person needs to judge
     it: `runs` (ids), figures, examples that its audience may see. `expected` is the effect that the
     learner expects on the share of right answers, with its bounds (`effect`, `low`, `high`), where
-    it can say. `reason` says why the proposal is in its state. `revision` counts its moves from 1:
-    whoever moves a proposal names the revision that they saw.
+    it can say. `reason` says why the proposal is in its state, `decided_by` is the person who moved
+    it there (None: it moved by itself). `revision` counts its moves from 1: whoever moves a
+    proposal names the revision that they saw.
+
+    Forgetting goes by `evidence["runs"]`: name every run whose words are in the texts or changes.
     """
 
     proposal_id: str
@@ -225,8 +236,9 @@ class Decision:
     """Everything that changes together, or not at all.
 
     Each record's revision is one more than the one it replaces (1: it is new; for a learner's
-    state 1 is the first as well). `changes` are applied to the documents, for `author` and
-    because of `reason`.
+    state 1 is the first as well). `changes` are applied to the documents and `policy` counts from
+    then on, for `author` and because of `reason`. What moves and has no entry in `audit` (whose
+    subject is its id, or KIND/NAME for a document) gets one.
     """
 
     proposals: tuple[Proposal, ...] = ()
@@ -234,6 +246,90 @@ class Decision:
     findings: tuple[Finding, ...] = ()
     learners: tuple[LearnerState, ...] = ()
     changes: tuple[Change, ...] = ()
+    policy: tuple[PolicyChange, ...] = ()
     audit: tuple[AuditEntry, ...] = ()
     author: str | None = None
     reason: str | None = None
+
+
+LearningFact = Observation | ExamQuestion
+"""What learning saw: appended once, never changed."""
+
+
+@dataclass(frozen=True, slots=True)
+class WindowRows:
+    """What is new since two watermarks, of those who may be learned from.
+
+    `runs` in the order they were recorded, with steps; `older` are runs from before that new
+    feedback speaks of; `feedback` is all there is on both, by run id. `runs_seen` and
+    `feedback_seen` are the next watermarks; `more`: there is more beyond them already.
+    """
+
+    runs: tuple[Run, ...]
+    feedback: Mapping[str, tuple[Feedback, ...]]
+    older: tuple[Run, ...]
+    runs_seen: int
+    feedback_seen: int
+    more: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class AuditReport:
+    """What checking the chain found: nothing in `broken` means that it is whole.
+
+    `broken` are places (seq) with what is wrong there; `head` is the digest of the last entry: who
+    notes it down elsewhere can tell later whether all of the chain was made anew.
+    """
+
+    entries: int
+    broken: tuple[tuple[int, str], ...] = ()
+    head: str = ""
+
+    @property
+    def whole(self) -> bool:
+        """Whether nothing was changed, added or taken away."""
+        return not self.broken
+
+
+@dataclass(frozen=True, slots=True)
+class ImprovementCounts:
+    """What learning did for one agent on one day (UTC, days since the epoch).
+
+    `coverage` is the share of replies that took part in a trial, `feedback_rate` the share that a
+    person said something about. `caught` are trials that found harm before it went live.
+    `learning_*` is what trials and reviews took (runs of kind shadow, replay and review).
+    """
+
+    day: int
+    agent: str
+    replies: int = 0
+    judged: int = 0
+    succeeded: int = 0
+    rated: int = 0
+    in_trial: int = 0
+    cost_usd: float = 0.0
+    proposed: int = 0
+    trials: int = 0
+    by_itself: int = 0
+    by_people: int = 0
+    caught: int = 0
+    rolled_back: int = 0
+    verified: int = 0
+    learning_runs: int = 0
+    learning_tokens: int = 0
+    learning_cost_usd: float = 0.0
+
+    @property
+    def success_rate(self) -> float | None:
+        """Share of judged replies that were right."""
+        return self.succeeded / self.judged if self.judged else None
+
+    @property
+    def coverage(self) -> float | None:
+        """Share of replies that took part in a trial."""
+        return self.in_trial / self.replies if self.replies else None
+
+    @property
+    def feedback_rate(self) -> float | None:
+        """Share of replies that a person said something about."""
+        return self.rated / self.replies if self.replies else None

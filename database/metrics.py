@@ -15,18 +15,12 @@ from typing import get_args
 
 import numpy as np
 
-from database.records import LEARNING, AgentRecord, Behind, Metrics, MetricsRow, RunKind, RunQuery
+from database.consent import REFUSALS, allowed
+from database.records import AgentRecord, Behind, Metrics, MetricsRow, RunKind, RunQuery
 from database.run_counts import EXPLICIT, JUDGED_ITSELF, Count, Durations, counted
 
 _RECORDS = f"""
-    WITH unlearned AS (
-        SELECT user_id FROM people
-        WHERE workspace = :workspace AND settings ->> '$.{LEARNING}' = 'no'
-    ), decided AS (
-        SELECT key, value, max(seq) FROM policy
-        WHERE workspace = :workspace AND (key = '{LEARNING}' OR key LIKE '{LEARNING}.%')
-        GROUP BY key
-    ), word AS (
+    WITH {REFUSALS}, word AS (
         SELECT run_id, value > 0 AS good, max(created_at) FROM feedback
         WHERE workspace = :workspace AND kind IN {EXPLICIT} GROUP BY run_id
     ), felt AS (
@@ -50,11 +44,7 @@ _RECORDS = f"""
                 ELSE coalesce(word.good, sign.good, 0) END AS good
         FROM runs LEFT JOIN word USING (run_id) LEFT JOIN sign USING (run_id)
         WHERE workspace = :workspace AND kind = 'reply' AND day >= :day AND started_at >= :since
-            AND coalesce(user_id, '') NOT IN (SELECT user_id FROM unlearned)
-            AND coalesce(
-                (SELECT value FROM decided WHERE key = '{LEARNING}.' || channel_id),
-                (SELECT value FROM decided WHERE key = '{LEARNING}'), 'yes'
-            ) <> 'no'
+            AND {allowed()}
     )
     SELECT agent, task_type, count(*) AS runs, sum(weight) AS judged,
         sum(weight * good) AS succeeded, avg(duration_ms) AS mean_ms, avg(cost_usd) AS mean_cost_usd

@@ -24,6 +24,8 @@ KEYS: Mapping[str, tuple[str, ...]] = {
     "messages": ("workspace", "channel_id", "ts"),
     "summaries": ("workspace", "channel_id", "thread_ts", "until_ts"),
     "feedback": ("workspace", "feedback_id"),
+    "observations": ("workspace", "observation_id"),
+    "exam_questions": ("workspace", "question_id"),
 }
 """What names a row of each table that is sent, in the order in which tables are sent."""
 

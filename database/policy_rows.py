@@ -3,6 +3,7 @@
 import time
 
 from database.backend import Backend
+from database.learning import Decision
 from database.records import PolicyChange, Spent
 from database.rows import policy_change_from
 
@@ -28,7 +29,7 @@ class PolicyRows:
     async def add(self, key: str, value: str | None, set_by: str) -> PolicyChange:
         """Append a row; it counts from now on. Raises RecordAway where Supabase is away."""
         made = PolicyChange(key, value, set_by, time.time())
-        await self._backend.add_policy(made)
+        await self._backend.learning.decide(Decision(policy=(made,), author=set_by))
         return made
 
     def changes(self) -> int:

@@ -1,6 +1,6 @@
 """Why a decision about a document is refused: the same words wherever the record is."""
 
-from database.errors import InputError, StaleBase, UnknownName
+from database.errors import InputError, NotAllowed, StaleBase, StaleRevision, UnknownName
 from database.records import Document
 
 
@@ -19,4 +19,28 @@ def stale(made: Document, number: int) -> StaleBase:
     return StaleBase(
         f"The {made.kind} {made.name} was changed in the meantime (version {number}). "
         "Look at the new version and decide again."
+    )
+
+
+def gone(made: Document) -> StaleBase:
+    """It was retired since the change was thought of."""
+    return StaleBase(
+        f"The {made.kind} {made.name} was retired in the meantime. Propose it anew if it is still "
+        "wanted."
+    )
+
+
+def beyond(made: Document) -> NotAllowed:
+    """What is for a few would be read by more."""
+    return NotAllowed(
+        f"The change of the {made.kind} {made.name} rests on what not everybody who uses it may "
+        "read. Propose it for those who may, or without what was said in private."
+    )
+
+
+def moved(table: str, key: str) -> StaleRevision:
+    """Somebody else was there first."""
+    what = table.replace("_", " ").removesuffix("s")
+    return StaleRevision(
+        f"The {what} {key} was moved in the meantime. Look at it again, and decide anew."
     )

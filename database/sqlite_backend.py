@@ -17,6 +17,7 @@ from typing import Self
 from database import erasing, forgetting, known, metrics, rows
 from database.forgetting import empty_runs, without_forgotten
 from database.known import Kept
+from database.learning import ExamQuestion, LearningFact, Observation
 from database.records import (
     AgentRecord,
     Document,
@@ -25,7 +26,6 @@ from database.records import (
     ForgetReport,
     Message,
     Metrics,
-    PolicyChange,
     RecordHealth,
     Run,
     RunQuery,
@@ -35,6 +35,7 @@ from database.records import (
 from database.refusals import stale, taken, unknown
 from database.run_counts import count_a_day, matching
 from database.sqlite_file import Row, SqliteFile, Values
+from database.sqlite_learning import SqliteLearning
 
 
 def _insert(table: str, columns: str, conflict: str = "DO NOTHING") -> str:
@@ -48,7 +49,6 @@ _ADD_FEEDBACK = _insert("feedback", rows.FEEDBACK)
 _ADD_MESSAGE = _insert("messages", rows.MESSAGE)
 _ADD_SUMMARY = _insert("summaries", rows.SUMMARY)
 _ADD_DOCUMENT = _insert("documents", rows.DOCUMENT)
-_ADD_POLICY = "INSERT INTO policy (workspace, key, value, set_by, set_at) VALUES (?, ?, ?, ?, ?)"
 _INDEX_BATCH = 250
 _PAGE = 500
 _LIVE = "workspace = ? AND channel_id = ? AND deleted = 0"
@@ -72,21 +72,22 @@ class SqliteBackend:
     def __init__(self, path: Path, workspace: str) -> None:
         self.file = SqliteFile(path, "record", upkeep=tidy_up)
         self.workspace = workspace
+        self.learned = SqliteLearning(self)
 
     # Facts
 
-    def append(self, facts: Iterable[Fact]) -> int:
+    def append(self, facts: Iterable[Fact | LearningFact]) -> int:
         """Add what is new, all or nothing; the number of facts that were new."""
         with self.file.transaction() as connection:
             return sum(self._add(connection, fact) for fact in facts)
 
-    def append_new(self, facts: Sequence[Fact]) -> None:
+    def append_new(self, facts: Sequence[Fact | LearningFact]) -> None:
         """Add what happened just now, without those who were forgotten meanwhile."""
         with self.file.transaction() as connection:
             for fact in without_forgotten(connection, self.workspace, facts):
                 self._add(connection, fact)
 
-    def _add(self, connection: sqlite3.Connection, fact: Fact) -> int:
+    def _add(self, connection: sqlite3.Connection, fact: Fact | LearningFact) -> int:
         match fact:
             case Run():
                 return self._add_run(connection, fact)
@@ -96,6 +97,8 @@ class SqliteBackend:
                 return _put(connection, _ADD_FEEDBACK, rows.feedback_values(self.workspace, fact))
             case Summary():
                 return _put(connection, _ADD_SUMMARY, rows.summary_values(self.workspace, fact))
+            case Observation() | ExamQuestion():
+                return self.learned.add(connection, fact)
 
     def _add_run(self, connection: sqlite3.Connection, run: Run) -> int:
         added = _put(connection, _ADD_RUN, rows.run_values(self.workspace, run))
@@ -279,6 +282,11 @@ class SqliteBackend:
         """Itself."""
         return self
 
+    @property
+    def learning(self) -> SqliteLearning:
+        """Learning's part of it."""
+        return self.learned
+
     async def start(self) -> None:
         """Nothing else is to be kept alike."""
 
@@ -298,7 +306,7 @@ class SqliteBackend:
         with self.file.transaction() as connection:
             if self.document(made.kind, made.name) is not None:
                 raise taken(made)
-            return self._save_version(connection, made)
+            return self.save_version(connection, made)
 
     async def activate(self, made: Document) -> Document:
         """Make it the active version. Raises UnknownName and StaleBase."""
@@ -308,9 +316,9 @@ class SqliteBackend:
                 raise unknown(made)
             if current["version"] != made.base:
                 raise stale(made, current["number"])
-            return self._save_version(connection, replace(made, audience=current["audience"]))
+            return self.save_version(connection, replace(made, audience=current["audience"]))
 
-    def _save_version(self, connection: sqlite3.Connection, made: Document) -> Document:
+    def save_version(self, connection: sqlite3.Connection, made: Document) -> Document:
         """As the next number, or by taking up the earlier version that has the same content.
 
         Its body is written again, in case it had been forgotten.
@@ -321,23 +329,21 @@ class SqliteBackend:
         values = rows.document_values(
             self.workspace, replace(made, number=number, created_at=time.time())
         )
-        retire = f"UPDATE documents SET active = 0 WHERE {_DOCUMENT} AND active = 1"
-        connection.execute(retire, key)
+        self.retire(connection, made.kind, made.name)
         if any(row["version"] == made.version for row in history):
             body = dict(zip(rows.DOCUMENT.split(", "), values, strict=True))["body"]
             again = f"UPDATE documents SET active = 1, body = ? WHERE {_DOCUMENT} AND version = ?"
             _put(connection, again, (body, *key, made.version))
         else:
             _put(connection, _ADD_DOCUMENT, values)
-        self.note_documents_changed(connection)
         active = f"SELECT * FROM documents WHERE {_DOCUMENT} AND active = 1"
         return rows.document_from(connection.execute(active, key).fetchone())
 
-    async def add_policy(self, made: PolicyChange) -> None:
-        """Append a row."""
-        with self.file.transaction() as connection:
-            values = (self.workspace, made.key, made.value, made.set_by, made.set_at)
-            _put(connection, _ADD_POLICY, values)
+    def retire(self, connection: sqlite3.Connection, kind: str, name: str) -> None:
+        """No version is active from now on; history stays."""
+        retire = f"UPDATE documents SET active = 0 WHERE {_DOCUMENT} AND active = 1"
+        connection.execute(retire, (self.workspace, kind, name))
+        self.note_documents_changed(connection)
 
     async def runs(self, query: RunQuery, with_steps: bool) -> list[Run]:
         """Newest first; runs without a time come last."""

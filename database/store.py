@@ -10,6 +10,8 @@ from database import rows
 from database.backend import Backend
 from database.errors import InputError
 from database.known import Kept
+from database.learning import LearningFact
+from database.learning_store import LearningStore
 from database.outbox import MAX_ROWS
 from database.outbox_rows import OutboxRows
 from database.policy_rows import PolicyRows
@@ -40,7 +42,7 @@ RECORD = "record.db"
 _SEARCH_WORDS = 32
 
 
-class Store:
+class Store(LearningStore):
     """Opened for one workspace, which leads every key.
 
     Facts are appended in line (well under a millisecond); reads that may be long run in a thread.
@@ -48,7 +50,7 @@ class Store:
     """
 
     def __init__(self, backend: Backend) -> None:
-        self._backend = backend
+        super().__init__(backend)
         self._local = backend.local
         self.policy = PolicyRows(backend)
 
@@ -104,7 +106,7 @@ class Store:
 
     # Facts
 
-    def append(self, *facts: Fact) -> None:
+    def append(self, *facts: Fact | LearningFact) -> None:
         """Add facts in one transaction; a fact whose key is known changes nothing.
 
         What was under way while its person was forgotten is added without them: their messages are
@@ -113,7 +115,7 @@ class Store:
         self._local.append_new(facts)
         self._backend.appended()
 
-    def append_all(self, facts: Iterable[Fact]) -> int:
+    def append_all(self, facts: Iterable[Fact | LearningFact]) -> int:
         """Old facts as they are, for imports; how many were new.
 
         An error while iterating undoes all.

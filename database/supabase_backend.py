@@ -37,6 +37,7 @@ from database.refusals import stale, taken, unknown
 from database.run_counts import COUNTS, Count
 from database.sqlite_backend import SqliteBackend
 from database.sqlite_file import wipe
+from database.supabase_learning import SupabaseLearning
 
 FLUSH_SECONDS = 2.0
 """So long figures wait for what happened here to arrive there."""
@@ -85,6 +86,11 @@ class SupabaseBackend:
     def local(self) -> SqliteBackend:
         """The local record."""
         return self._local
+
+    @property
+    def learning(self) -> SupabaseLearning:
+        """Learning's part of the record."""
+        return SupabaseLearning(self._local.learned, self.add_policy)
 
     async def start(self) -> None:
         """Take over what was decided elsewhere, then go on doing so, and send what happens here."""

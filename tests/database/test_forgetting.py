@@ -11,6 +11,15 @@ import pytest
 from database.coordination import Coordination
 from database.engine import ENGINE
 from database.forgetting import FORGET_RULES, ForgetRule
+from database.learning import (
+    Change,
+    Decision,
+    ExamQuestion,
+    Finding,
+    LearnerState,
+    Proposal,
+    Trial,
+)
 from database.records import (
     PUBLIC,
     Feedback,
@@ -69,6 +78,27 @@ async def fill(store: Store) -> None:
                          origin="person", author="U0ADA", reason=None)  # fmt: skip
     await store.create_document("agent", "poet", {"prompt": "rhyme, says U0ADA"}, origin="person",
                                 author="U0ADA", reason=HERS)  # fmt: skip
+    await learn(store)
+
+
+async def learn(store: Store) -> None:
+    """What was learned from her, and what she decided about something else."""
+    store.append(ExamQuestion("q1", "r1", HERS, {"equals": HERS}, "a", "learn", user_id="U0ADA"))
+    changes = (Change("lesson", "hers", None, {"words": HERS}),)
+    rests = Proposal("p1", "error-recovery", HERS, HERS, changes, {"runs": ["r3"], "words": HERS},
+                     reason=HERS)  # fmt: skip
+    other = Proposal("p2", "U0ADA", "her wish", HERS, (), {"runs": ["r5"]})
+    decided = Proposal("p3", "workflow-analyst", "his, seen by U0ADA", "why", (),
+                       {"runs": ["r5"]}, state="rejected", decided_by="U0ADA")  # fmt: skip
+    found = Finding("f1", "workflow-analyst", "pattern", HERS, HERS, {"words": HERS}, ("r1",))
+    seen = LearnerState("workflow-analyst", {"words": HERS}, 5, 2, revision=1)
+    await store.decide(
+        Decision(
+            proposals=(rests, other, decided), findings=(found,), learners=(seen,),
+            trials=(Trial("t1", "p1", "shadow", "a", "v1", "v2"),), changes=changes,
+            author="U0ADA", reason=HERS,
+        )
+    )  # fmt: skip
 
 
 def bytes_of(home: Path) -> bytes:

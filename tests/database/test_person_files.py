@@ -124,5 +124,5 @@ async def test_a_place_that_cannot_be_written_is_named(store: Store, tmp_path: P
 
 
 def test_whatever_is_theirs_to_be_forgotten_is_theirs_to_have() -> None:
-    made_of_runs = {"day_counts"}
+    made_of_runs = {"day_counts", "audit_people", "exam_questions"}
     assert set(THEIRS) == set(known.READ) | {"runs", "steps"} | made_of_runs

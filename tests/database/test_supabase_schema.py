@@ -25,7 +25,9 @@ from database.supabase_client import SupabaseClient
 from database.supabase_schema import Finding
 from tests.supabase_server.server import SupabaseServer
 
-LOCAL_ONLY = re.compile(r"sqlite_\w+|message_words\w*|search_progress|schema_migrations|outbox\w*")
+LOCAL_ONLY = re.compile(
+    r"sqlite_\w+|message_words\w*|search_progress|schema_migrations|outbox\w*|waiting_decisions"
+)
 """The search index, the way to Supabase, the history of steps."""
 TYPES = {
     ("TEXT", "text"), ("REAL", "double precision"), ("INTEGER", "bigint"), ("INTEGER", "boolean"),

@@ -1,0 +1,236 @@
+"""What learning keeps in the local record: decisions in one transaction, and its facts.
+
+Where there is no Supabase this is the record of it (a backend.Learning); otherwise its copy.
+"""
+
+import sqlite3
+import time
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from database import audit, improvement_counts, learning_window
+from database.consent import REFUSALS, allowed
+from database.learning import (
+    Aspect,
+    AuditEntry,
+    AuditReport,
+    Change,
+    Decision,
+    ExamPart,
+    ExamQuestion,
+    ImprovementCounts,
+    LearningFact,
+    Observation,
+    WindowRows,
+)
+from database.learning_rows import DECIDED, EXAM, OBSERVATIONS, Table
+from database.records import PUBLIC, Document, RunKind
+from database.refusals import beyond, gone, moved, stale, unknown
+from database.rows import Row
+
+if TYPE_CHECKING:
+    from database.sqlite_backend import SqliteBackend
+
+T = TypeVar("T")
+
+_PAGE = 2000
+_ADD_POLICY = "INSERT INTO policy (workspace, key, value, set_by, set_at) VALUES (?, ?, ?, ?, ?)"
+_EXAM = f"""
+    WITH {REFUSALS}
+    SELECT exam_questions.* FROM exam_questions
+    LEFT JOIN runs ON runs.workspace = exam_questions.workspace
+        AND runs.run_id = exam_questions.run_id
+    WHERE exam_questions.workspace = :workspace AND part = :part
+        AND (:agent IS NULL OR exam_questions.agent = :agent)
+        AND (:task_type IS NULL OR exam_questions.task_type = :task_type)
+        AND coalesce(exam_questions.user_id, '') NOT IN (SELECT user_id FROM unlearned)
+        AND {allowed("runs.")}
+    ORDER BY exam_questions.created_at DESC, exam_questions.question_id LIMIT :limit"""
+
+
+class SqliteLearning:
+    """Learning's part of one workspace's local record."""
+
+    def __init__(self, local: "SqliteBackend") -> None:
+        self._local = local
+        self._workspace = local.workspace
+
+    # Decisions
+
+    async def decide(self, decision: Decision) -> list[Document]:
+        """All of it or nothing; the documents as they are now."""
+        return self.decide_now(decision)
+
+    async def decide_here(self, decision: Decision) -> list[Document]:
+        """The same: there is nowhere else."""
+        return self.decide_now(decision)
+
+    def decide_now(self, decision: Decision) -> list[Document]:
+        """All of it or nothing, in one transaction."""
+        with self._local.file.transaction() as connection:
+            self._check(connection, decision)
+            documents = [
+                made
+                for change in decision.changes
+                if (made := self._apply(connection, change, decision)) is not None
+            ]
+            self._put(connection, decision)
+            for wanted in decision.policy:
+                at = wanted.set_at or time.time()
+                values = (self._workspace, wanted.key, wanted.value, wanted.set_by, at)
+                connection.execute(_ADD_POLICY, values)
+            audit.append(connection, self._workspace, audit.entries_of(decision))
+        return documents
+
+    def _check(self, connection: sqlite3.Connection, decision: Decision) -> None:
+        """Whether nobody moved a record meanwhile. Raises StaleRevision."""
+        for table, records in moving(decision):
+            for record in records:
+                key = getattr(record, table.key)
+                sql = f"SELECT revision FROM {table.name} WHERE workspace = ? AND {table.key} = ?"
+                found = connection.execute(sql, (self._workspace, key)).fetchone()
+                if (found["revision"] if found else 0) != record.revision - 1:
+                    raise moved(table.name, key)
+
+    def _put(self, connection: sqlite3.Connection, decision: Decision) -> None:
+        if not any(records for _, records in moving(decision)):
+            return
+        sql = """INSERT INTO learning_changes VALUES (?, 1)
+            ON CONFLICT DO UPDATE SET changes = changes + 1 RETURNING changes"""
+        (number,) = connection.execute(sql, (self._workspace,)).fetchone()
+        for table, records in moving(decision):
+            connection.executemany(
+                table.upsert("change"),
+                [(*table.values(self._workspace, record), number) for record in records],
+            )
+
+    def _apply(
+        self, connection: sqlite3.Connection, change: Change, decision: Decision
+    ) -> Document | None:
+        made = Document(
+            change.kind, change.name, change.body or {}, change.version or "", base=change.base,
+            origin="proposal", author=decision.author, reason=decision.reason,
+            audience=change.audience,
+        )  # fmt: skip
+        current = self._local.document(change.kind, change.name)
+        self._check_base(made, current, change)
+        if change.body is None:
+            self._local.retire(connection, change.kind, change.name)
+            return None
+        audience = change.audience if current is None else current["audience"]
+        return self._local.save_version(connection, replace(made, audience=audience))
+
+    def _check_base(self, made: Document, current: Row | None, change: Change) -> None:
+        if current is None and change.base is not None:
+            known = self._local.history(change.kind, change.name)
+            raise gone(made) if known else unknown(made)
+        if current is None:
+            if change.body is None:
+                raise unknown(made)
+            return
+        if current["version"] != change.base:
+            raise stale(made, current["number"])
+        if change.audience not in (PUBLIC, current["audience"]):
+            raise beyond(made)
+
+    # What was decided
+
+    def read(self, table: Table[T], where: str, values: Sequence[Any]) -> list[T]:
+        """The records of a table that a condition, an order and a limit name."""
+        sql = f"SELECT * FROM {table.name} WHERE workspace = ? {where}"
+        return [table.read(row) for row in self._local.file.rows(sql, (self._workspace, *values))]
+
+    def changes(self) -> int:
+        """A number that grows with each decision."""
+        sql = "SELECT changes FROM learning_changes WHERE workspace = ?"
+        found = self._local.file.row(sql, (self._workspace,))
+        return found["changes"] if found else 0
+
+    # Facts
+
+    def add(self, connection: sqlite3.Connection, fact: LearningFact) -> int:
+        """Add a fact; 1 where it was new."""
+        table: Table[Any] = OBSERVATIONS if isinstance(fact, Observation) else EXAM
+        return connection.execute(table.insert(), table.values(self._workspace, fact)).rowcount
+
+    async def observations(self, trial_id: str, aspect: Aspect | None) -> list[Observation]:
+        """In the order in which they were recorded."""
+        one = "AND aspect = ?" if aspect else ""
+        values = (trial_id, aspect) if aspect else (trial_id,)
+        return self.read(OBSERVATIONS, f"AND trial_id = ? {one} ORDER BY seq", values)
+
+    async def exam(
+        self, part: ExamPart, agent: str | None, task_type: str | None, limit: int
+    ) -> list[ExamQuestion]:
+        """Newest first, of those who may be learned from."""
+        values = {
+            "workspace": self._workspace,
+            "part": part,
+            "agent": agent,
+            "task_type": task_type,
+            "limit": limit,
+        }
+
+        def find(connection: sqlite3.Connection) -> list[ExamQuestion]:
+            return [EXAM.read(row) for row in connection.execute(_EXAM, values)]
+
+        return await self._local.file.aside(find)
+
+    async def window(
+        self, runs_seen: int, feedback_seen: int, kinds: Sequence[RunKind], limit: int
+    ) -> WindowRows:
+        """What is new since two watermarks."""
+        return await learning_window.window(
+            self._local.file, self._workspace, runs_seen, feedback_seen, kinds, limit
+        )
+
+    async def counts(self, since: float, until: float) -> list[ImprovementCounts]:
+        """What learning did, by day and agent."""
+        return await self._local.file.aside(
+            lambda connection: improvement_counts.counts(connection, self._workspace, since, until)
+        )
+
+    # The audit log
+
+    async def audit(self, since: int, limit: int) -> list[AuditEntry]:
+        """The entries behind a place, oldest first."""
+
+        def find(connection: sqlite3.Connection) -> list[AuditEntry]:
+            people = "SELECT user_id, digest FROM audit_people WHERE workspace = ?"
+            return audit.shown(
+                self._page(connection, since, limit),
+                connection.execute(people, (self._workspace,)).fetchall(),
+            )
+
+        return await self._local.file.aside(find)
+
+    async def audit_verify(self) -> AuditReport:
+        """Check every entry, in the order in which they were made."""
+
+        def check(connection: sqlite3.Connection) -> AuditReport:
+            connection.execute("BEGIN")
+            checked, at = audit.Verification(), 0
+            while page := self._page(connection, at, _PAGE):
+                at = checked.look(page)
+            sql = "SELECT seq, digest FROM audit_heads WHERE workspace = ?"
+            head = connection.execute(sql, (self._workspace,)).fetchone()
+            connection.execute("ROLLBACK")
+            return checked.report(head)
+
+        return await self._local.file.aside(check)
+
+    def _page(self, connection: sqlite3.Connection, since: int, limit: int) -> list[Row]:
+        sql = "SELECT * FROM audit WHERE workspace = ? AND seq > ? ORDER BY seq LIMIT ?"
+        return connection.execute(sql, (self._workspace, since, limit)).fetchall()
+
+
+def moving(decision: Decision) -> list[tuple[Table[Any], Sequence[Any]]]:
+    """The records that a decision moves, by table."""
+    records: dict[str, Collection[Any]] = {
+        "proposals": decision.proposals,
+        "trials": decision.trials,
+        "findings": decision.findings,
+        "learner_states": decision.learners,
+    }
+    return [(DECIDED[name], tuple(found)) for name, found in records.items()]

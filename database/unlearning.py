@@ -1,0 +1,157 @@
+"""What forgetting a person does to what was learned from them.
+
+A proposal or finding that rests on their runs (see Proposal.evidence) loses its words; versions of
+documents that such proposals made, and what was made from these, keep their hash and lose their
+body. Where one of them is active, the version that it was made from takes its place, or nothing.
+Learners that looked at their runs begin anew.
+"""
+
+import sqlite3
+import time
+from collections.abc import Mapping
+from typing import Any
+
+REASON = "It rested on what was forgotten."
+
+_RESTING = """CREATE TEMP TABLE resting AS
+    SELECT proposal_id FROM proposals WHERE workspace = :workspace AND (
+        audience = :own OR EXISTS (
+            SELECT 1 FROM json_each(evidence, '$.runs') AS run
+            WHERE run.value IN (SELECT run_id FROM temp.their_runs)
+        )
+    )"""
+
+# What was made from a version has its words in it; what is shipped comes from files.
+_SPOILED = """CREATE TEMP TABLE spoiled AS
+    WITH RECURSIVE spoiled (kind, name, version) AS (
+        SELECT json_extract(change.value, '$.kind'), json_extract(change.value, '$.name'),
+            json_extract(change.value, '$.version')
+        FROM proposals, json_each(changes) AS change
+        WHERE workspace = :workspace AND json_extract(change.value, '$.version') IS NOT NULL
+            AND proposal_id IN (SELECT proposal_id FROM temp.resting)
+        UNION
+        SELECT documents.kind, documents.name, documents.version FROM spoiled
+        JOIN documents ON documents.workspace = :workspace AND documents.kind = spoiled.kind
+            AND documents.name = spoiled.name AND documents.base = spoiled.version
+        WHERE documents.origin <> 'shipped'
+    ) SELECT * FROM spoiled"""
+_IS_SPOILED = "(kind, name, version) IN (SELECT kind, name, version FROM temp.spoiled)"
+
+_EMPTY_PROPOSALS = f"""UPDATE proposals SET title = '[forgotten]', why = '', evidence = '{{}}',
+        risk_reasons = '[]', reason = '{REASON}', revision = revision + 1, change = :change,
+        changes = (
+            SELECT json_group_array(json(json_set(change.value, '$.body', NULL)))
+            FROM json_each(proposals.changes) AS change
+        ),
+        state = CASE WHEN state IN ('proposed', 'trial', 'awaiting') THEN 'superseded'
+            WHEN state IN ('live', 'verified') THEN 'rolled_back' ELSE state END,
+        moved_at = max(moved_at, :now)
+    WHERE workspace = :workspace AND proposal_id IN (SELECT proposal_id FROM temp.resting)"""
+_EMPTY_THEIR_PROPOSALS = """UPDATE proposals SET title = '[forgotten]', why = '', evidence = '{}',
+        revision = revision + 1, change = :change
+    WHERE workspace = :workspace AND learner = :user"""
+_STOP_TRIALS = f"""UPDATE trials SET state = 'stopped', reason = '{REASON}',
+        ended_at = :now, revision = revision + 1, change = :change
+    WHERE workspace = :workspace AND state = 'running'
+        AND proposal_id IN (SELECT proposal_id FROM temp.resting)"""
+_EMPTY_FINDINGS = """UPDATE findings SET title = '[forgotten]', text = '', data = '{}', runs = '[]',
+        state = 'dismissed', revision = revision + 1, change = :change
+    WHERE workspace = :workspace AND (
+        audience = :own OR EXISTS (
+            SELECT 1 FROM json_each(runs) AS run
+            WHERE run.value IN (SELECT run_id FROM temp.their_runs)
+        )
+    )"""
+_BEGIN_ANEW = """UPDATE learner_states SET state = '{}', runs_seen = 0, feedback_seen = 0,
+        revision = revision + 1, change = :change
+    WHERE workspace = :workspace AND (
+        EXISTS (
+            SELECT 1 FROM runs JOIN temp.their_runs USING (run_id)
+            WHERE runs.workspace = :workspace AND runs.seq <= runs_seen
+        ) OR EXISTS (
+            SELECT 1 FROM feedback WHERE feedback.workspace = :workspace
+                AND feedback.user_id = :user AND feedback.seq <= feedback_seen
+        )
+    )"""
+
+
+def unlearn(connection: sqlite3.Connection, values: Mapping[str, Any]) -> dict[str, int]:
+    """Within forgetting's transaction, while `temp.their_runs` is there; rows by table."""
+    connection.execute(_RESTING, values)
+    connection.execute(_SPOILED, values)
+    retired = _spoil(connection, values)
+    sql = """SELECT coalesce(max(changes), 0) + 1 FROM learning_changes WHERE workspace = ?"""
+    (number,) = connection.execute(sql, (values["workspace"],)).fetchone()
+    numbered = {**values, "change": number, "now": time.time()}
+    done = {
+        table: connection.execute(statement, numbered).rowcount
+        for table, statement in (
+            ("proposals", _EMPTY_PROPOSALS),
+            ("trials", _STOP_TRIALS),
+            ("findings", _EMPTY_FINDINGS),
+            ("learner_states", _BEGIN_ANEW),
+        )
+    }
+    done["proposals"] += connection.execute(_EMPTY_THEIR_PROPOSALS, numbered).rowcount
+    if any(done.values()):
+        note = """INSERT INTO learning_changes VALUES (:workspace, :change)
+            ON CONFLICT DO UPDATE SET changes = excluded.changes"""
+        connection.execute(note, numbered)
+    connection.execute("DROP TABLE temp.resting")
+    connection.execute("DROP TABLE temp.spoiled")
+    return {**done, "documents": retired}
+
+
+def _spoil(connection: sqlite3.Connection, values: Mapping[str, Any]) -> int:
+    """Empty the versions that rest on them, and put an earlier one in an active one's place."""
+    where = f"workspace = :workspace AND {_IS_SPOILED}"
+    active = connection.execute(
+        f"SELECT kind, name, base FROM documents WHERE {where} AND active = 1", values
+    ).fetchall()
+    emptied = connection.execute(
+        f"UPDATE documents SET body = NULL, active = 0 WHERE {where} AND body IS NOT NULL", values
+    ).rowcount
+    for row in active:
+        _activate_earlier(connection, values["workspace"], row["kind"], row["name"], row["base"])
+    if emptied:
+        note = "UPDATE document_changes SET changes = changes + 1 WHERE workspace = :workspace"
+        connection.execute(note, values)
+    return emptied
+
+
+def _activate_earlier(
+    connection: sqlite3.Connection, workspace: str, kind: str, name: str, base: str | None
+) -> None:
+    """The nearest version on the way back that has a body."""
+    document = "workspace = ? AND kind = ? AND name = ? AND version = ?"
+    seen: set[str] = set()
+    while base is not None and base not in seen:
+        seen.add(base)
+        key = (workspace, kind, name, base)
+        found = connection.execute(
+            f"SELECT base, body FROM documents WHERE {document}", key
+        ).fetchone()
+        if found is None:
+            return
+        if found["body"] is not None:
+            connection.execute(f"UPDATE documents SET active = 1 WHERE {document}", key)
+            return
+        base = found["base"]
+
+
+def purge_learned(connection: sqlite3.Connection, values: Mapping[str, Any]) -> dict[str, int]:
+    """Texts from before a moment; what is still open keeps them until it is closed."""
+    statements = {
+        "exam_questions": """DELETE FROM exam_questions
+            WHERE workspace = :workspace AND created_at < :before""",
+        "findings": """UPDATE findings SET text = '', data = '{}'
+            WHERE workspace = :workspace AND created_at < :before
+                AND (text <> '' OR data <> '{}')""",
+        "proposals": """UPDATE proposals SET evidence = '{}'
+            WHERE workspace = :workspace AND moved_at < :before AND evidence <> '{}'
+                AND state NOT IN ('proposed', 'trial', 'awaiting', 'live')""",
+    }
+    return {
+        table: connection.execute(statement, values).rowcount
+        for table, statement in statements.items()
+    }

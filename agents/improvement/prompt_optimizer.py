@@ -1,0 +1,364 @@
+"""Prompt optimizer: better instructions and examples for what an agent gets wrong.
+
+It looks at questions whose right answer people let us know, finds the agents (and kinds of
+requests) that fail at them, and searches for a prompt that does better. It sees the exam's learn
+part only, and of that it chooses by other questions than it makes candidates from.
+"""
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import structlog
+
+from agents.checks import judge
+from agents.definition import AgentDefinition, DefinitionError, parse_definition
+from agents.improvement.asking import Asker
+from agents.improvement.examples import Known, known_answers, shortened
+from agents.improvement.learner import Learned, Window
+from agents.improvement.prompt_search import Found, PromptSearch
+from agents.turns import TextDelta, Turn
+from agents.universal_agent import ModelPort
+from database.errors import ModelError
+from database.learning import Change, Finding, Proposal, learning_id, proposal_id_of
+from database.records import PUBLIC, Document, Run
+
+NAME = "prompt-optimizer"
+
+LEAST_QUESTIONS = 16
+"""Fewer questions with known answers say too little to make anything of them and to choose by."""
+
+_WEAK = 0.9
+_LEAST_WRONG = 3
+_LEAST_GAIN = 0.05
+_MOST_CHOOSE = 48
+_OWN_KIND = 0.8
+"""From so many of an agent's requests on a kind is what the agent is for: then it is changed itself
+and no variant is made for the kind."""
+
+_AGAIN = 1.25
+"""The same version is searched again when there are so many times the questions of last time."""
+
+_MOST_REMEMBERED = 3000
+_MOST_KINDS = 50
+_FADE_AT = 2000
+_REFLECTION_TOKENS = 700
+
+_log = structlog.get_logger()
+
+
+class Asks(Protocol):
+    """Asks a definition (agents.improvement.asking)."""
+
+    async def ask(self, definition: AgentDefinition, request: str) -> str:
+        """One answer; '' where it failed."""
+
+
+@dataclass(slots=True)
+class Group:
+    """Questions of one kind that one agent answers, as the people of one audience asked them."""
+
+    document: Document
+    definition: AgentDefinition
+    task_type: str | None
+    audience: str
+    known: list[Known] = field(default_factory=list)
+
+    @property
+    def key(self) -> str:
+        """What is remembered of it is remembered under this."""
+        return learning_id(NAME, self.document.name, self.task_type or "", self.audience)
+
+
+class PromptOptimizer:
+    """Searches with `models`; `calls` bounds the answers that one cycle asks for.
+
+    `reflecting` lets a model write instructions anew (gepa) after what needs no model was tried.
+    """
+
+    name = NAME
+    about = "Makes better instructions and examples for what agents get wrong."
+    cron = "40 */3 * * *"
+    threshold = 30
+
+    def __init__(
+        self,
+        models: ModelPort,
+        asks: Asks | None = None,
+        *,
+        calls: int = 160,
+        reflecting: bool = True,
+    ) -> None:
+        self._models = models
+        self._asks = asks or Asker(models)
+        self._calls = calls
+        self._reflecting = reflecting
+
+    async def learn(self, window: Window, state: Mapping[str, Any]) -> Learned:
+        """Judges what was answered, and searches where it was often wrong."""
+        judged = await self._judged(window, state.get("judged", {}))
+        tried = dict(state.get("tried", {}))
+        findings: list[Finding] = []
+        proposals: list[Proposal] = []
+        left = self._calls
+        kinds = _kinds(window.runs, state.get("kinds", {}))
+        groups = _groups(window, _own_kinds(kinds))
+        for group in sorted(groups, key=lambda one: len(one.known), reverse=True):
+            right = _answers(group, judged)
+            if not _weak(right) or not _worth_trying(group, tried.get(group.key)):
+                continue
+            if left < LEAST_QUESTIONS * 3:
+                break
+            findings.append(_problem(group, right, window.now))
+            search = PromptSearch(
+                self._asks,
+                self._reflect if self._reflecting else None,
+                calls=left,
+                remarks=_remarks(window, group.audience),
+            )
+            make, choose = apart(group.known)
+            wrong = frozenset(key for key, ok in right.items() if not ok)
+            found = await search.search(group.definition, make, choose, wrong)
+            left -= search.asked
+            tried[group.key] = {"version": group.document.version, "known": len(group.known)}
+            if found is not None and found.after - found.before >= _LEAST_GAIN:
+                proposals.append(_proposal(group, found, window))
+        kept = {"judged": judged, "tried": dict(list(tried.items())[-500:]), "kinds": kinds}
+        return Learned(tuple(findings), tuple(proposals), kept)
+
+    async def _judged(self, window: Window, before: Mapping[str, Any]) -> dict[str, Any]:
+        """Which questions were answered right, and by which version: by id, the newest kept."""
+        judged = dict(before)
+        runs = {run.run_id: run for run in (*window.older, *window.runs)}
+        for known in known_answers(window.exam):
+            run = runs.get(known.question.run_id)
+            if run is None or run.kind != "reply":
+                continue
+            verdict = await judge([known.check], run.reply or "")
+            judged[known.question.question_id] = [run.agent_version, verdict.passed]
+        return dict(list(judged.items())[-_MOST_REMEMBERED:])
+
+    async def _reflect(self, prompt: str) -> str:
+        """A model's answer; '' where it has none, so that the search goes on without it."""
+        said = []
+        try:
+            turns = [Turn("user", prompt)]
+            async for event in self._models.stream(
+                turns, temperature=0.7, max_tokens=_REFLECTION_TOKENS
+            ):
+                if isinstance(event, TextDelta):
+                    said.append(event.text)
+        except ModelError as error:
+            _log.info("reflection_failed", reason=str(error))
+        return "".join(said)
+
+
+def apart(known: Sequence[Known]) -> tuple[list[Known], list[Known]]:
+    """Questions to make candidates from (two thirds) and to choose by, always the same halves.
+
+    By the question's id, so that a question never changes sides.
+    """
+    make: list[Known] = []
+    choose: list[Known] = []
+    for one in sorted(known, key=lambda one: _drawn(one.question.question_id)):
+        side = choose if _drawn(one.question.question_id) % 3 == 0 else make
+        side.append(one)
+    return make, choose[:_MOST_CHOOSE]
+
+
+def _drawn(key: str) -> int:
+    digest = hashlib.blake2b(key.encode(), digest_size=8, person=b"apart").digest()
+    return int.from_bytes(digest, "big")
+
+
+def _groups(window: Window, own_kind: Mapping[str, str | None]) -> Iterator[Group]:
+    """Kinds of questions that an agent answers, those of a private place by themselves."""
+    agents = {d.name: d for d in window.documents if d.kind == "agent" and d.active}
+    found: dict[tuple[str, str | None, str], Group] = {}
+    for known in known_answers(window.exam):
+        question = known.question
+        document = agents.get(question.agent)
+        if document is None or document.audience not in (PUBLIC, question.audience):
+            continue
+        own = own_kind.get(question.agent, "")
+        kind = None if own == question.task_type else question.task_type
+        if question.audience != document.audience:
+            kind = question.task_type
+            if kind is None:
+                continue  # only a variant can be for those who may read them
+        name = _variant(question.agent, kind, question.audience, document) if kind else None
+        served = agents.get(name or question.agent, document)
+        key = (question.agent, kind, question.audience)
+        if key not in found:
+            definition = _definition(served)
+            if definition is None:
+                continue
+            found[key] = Group(served, definition, kind, question.audience)
+        found[key].known.append(known)
+    return (group for group in found.values() if len(group.known) >= LEAST_QUESTIONS)
+
+
+def _kinds(runs: Sequence[Run], before: Mapping[str, Any]) -> dict[str, dict[str, float]]:
+    """How many requests of each kind each agent had; what is long ago weighs less."""
+    kinds = {agent: Counter[str](counts) for agent, counts in before.items()}
+    for run in runs:
+        if run.kind == "reply":
+            kinds.setdefault(run.agent, Counter())[run.task_type or ""] += 1
+    return {
+        agent: {
+            kind: n / 2 if counts.total() > _FADE_AT else n
+            for kind, n in counts.most_common(_MOST_KINDS)
+        }
+        for agent, counts in kinds.items()
+    }
+
+
+def _own_kinds(kinds: Mapping[str, Mapping[str, float]]) -> dict[str, str | None]:
+    """The kind that nearly all requests of an agent are of, by agent."""
+    found: dict[str, str | None] = {}
+    for agent, counts in kinds.items():
+        kind = max(counts, key=lambda one: counts[one])
+        if counts[kind] >= _OWN_KIND * sum(counts.values()):
+            found[agent] = kind or None
+    return found
+
+
+def _variant(agent: str, kind: str, audience: str, document: Document) -> str:
+    """The name of a variant's document: see orchestrator/trials/variants.py."""
+    if audience == document.audience:
+        return f"{agent}--{kind}"
+    return f"{agent}--{kind}--{learning_id(audience)[:8]}"
+
+
+def _definition(document: Document) -> AgentDefinition | None:
+    try:
+        return parse_definition(document.body, f"agent {document.name}")
+    except DefinitionError:
+        return None
+
+
+def _answers(group: Group, judged: Mapping[str, Any]) -> dict[str, bool]:
+    """Which of the group's questions the version that answers now got right."""
+    found = {}
+    for known in group.known:
+        version, right = judged.get(known.question.question_id, (None, None))
+        if version == group.document.version and right is not None:
+            found[known.question.question_id] = bool(right)
+    return found
+
+
+def _weak(right: Mapping[str, bool]) -> bool:
+    wrong = sum(not ok for ok in right.values())
+    return wrong >= _LEAST_WRONG and wrong > (1 - _WEAK) * len(right)
+
+
+def _worth_trying(group: Group, before: Mapping[str, Any] | None) -> bool:
+    if before is None or before["version"] != group.document.version:
+        return True
+    return len(group.known) >= _AGAIN * float(before["known"])
+
+
+def _remarks(window: Window, audience: str) -> dict[str, str]:
+    """What people said of a run, by run, where those who may read the group may read it."""
+    found = {}
+    for run in (*window.older, *window.runs):
+        if run.audience not in (PUBLIC, audience):
+            continue
+        said = [one.text for one in window.feedback.get(run.run_id, ()) if one.text]
+        if said:
+            found[run.run_id] = said[-1]
+    return found
+
+
+def _problem(group: Group, right: Mapping[str, bool], now: float) -> Finding:
+    wrong = [key for key, ok in right.items() if not ok]
+    share = len(wrong) / len(right)
+    missed = Counter(
+        one.answer for one in group.known if right.get(one.question.question_id) is False
+    )
+    often = ", ".join(shortened(answer, 40) for answer, _ in missed.most_common(3))
+    return Finding(
+        finding_id=learning_id(
+            "finding", group.key, group.document.version, str(len(right) // LEAST_QUESTIONS)
+        ),
+        learner=NAME,
+        kind="problem",
+        title=f"{group.definition.name} is often wrong about one kind of request",
+        text=(
+            f"{len(wrong)} of {len(right)} answers with a known right answer were wrong "
+            f"({share:.0%}), most often where right is {often}."
+        ),
+        data={
+            "figures": {"wrong": len(wrong), "known": len(right)},
+            "chart": {
+                "title": "Wrong answers by right answer",
+                "labels": [shortened(answer, 40) for answer, _ in missed.most_common(20)],
+                "series": [{"name": "wrong", "values": [n for _, n in missed.most_common(20)]}],
+            },
+        },
+        runs=tuple(
+            one.question.run_id
+            for one in group.known
+            if right.get(one.question.question_id) is False
+        )[:20],
+        audience=group.audience,
+        created_at=now,
+    )
+
+
+def _proposal(group: Group, found: Found, window: Window) -> Proposal:
+    agent = group.definition.name
+    changes = (_change(group, found),)
+    gain = found.after - found.before
+    kind = f" for requests of {group.task_type}" if group.task_type else ""
+    return Proposal(
+        proposal_id=proposal_id_of(NAME, changes),
+        learner=NAME,
+        title=f"Let {agent} answer{kind} with {found.candidate.made}",
+        why=(
+            f"On {found.n} questions with known answers that it was not made from, {agent} got "
+            f"{found.before:.0%} right before and {found.after:.0%} with the change."
+        ),
+        changes=changes,
+        evidence={
+            "runs": [one.question.run_id for one in group.known][:50],
+            "figures": {
+                "questions": found.n,
+                "right before": round(found.before, 3),
+                "right after": round(found.after, 3),
+                "answers asked for": found.asked,
+                "variants tried": len(found.tried),
+            },
+            "chart": {
+                "title": "Right answers by variant",
+                "labels": ["as it is", *(made for made, _ in found.tried)][:20],
+                "series": [
+                    {
+                        "name": "right",
+                        "values": [round(found.before, 3), *(share for _, share in found.tried)],
+                    }
+                ],
+            },
+        },
+        expected={"effect": gain, "low": found.low, "high": found.high},
+        task_type=group.task_type,
+        audience=group.audience,
+        created_at=window.now,
+        moved_at=window.now,
+    )
+
+
+def _change(group: Group, found: Found) -> Change:
+    """The agent itself, or a variant of it for one kind of request."""
+    body = found.candidate.definition.body()
+    name = group.definition.name
+    if group.task_type is None:
+        return Change("agent", name, group.document.version, body, group.document.audience)
+    served = group.document
+    agent_audience = PUBLIC if group.audience == PUBLIC else group.audience
+    if served.name != name:  # a variant that is there already
+        return Change("agent", served.name, served.version, body, served.audience)
+    variant = _variant(name, group.task_type, group.audience, served)
+    return Change("agent", variant, None, body, agent_audience)

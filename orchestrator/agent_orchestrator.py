@@ -10,13 +10,23 @@ import structlog
 from cachetools import LRUCache, TTLCache
 
 from agents.errors import ModelRateLimited, ModelRefusedKey, ModelUnavailable
-from agents.ports import FilesPort, ToolContext, WorkflowsPort
+from agents.ports import FilesPort, KnownErrorsPort, ToolContext, WorkflowsPort
 from agents.tools.tape import Tape
 from agents.turns import StepFinished, StepStarted, TextDelta, Turn
 from agents.universal_agent import AgentFinished, AgentStopped
 from database.errors import UnknownName, VirtuousError
 from database.privacy import Redactor
-from database.records import IMPLICIT, PUBLIC, Feedback, Message, Person, Run, RunQuery, Step
+from database.records import (
+    IMPLICIT,
+    PUBLIC,
+    Feedback,
+    Message,
+    Person,
+    Reader,
+    Run,
+    RunQuery,
+    Step,
+)
 from database.store import Store
 from orchestrator.agent_pool import AgentPool, LiveAgent, fallback_order
 from orchestrator.answering import (
@@ -30,6 +40,7 @@ from orchestrator.answering import (
 from orchestrator.consent import Consent
 from orchestrator.event_bus import EventBus
 from orchestrator.intents import wanted_specialist
+from orchestrator.known_errors import KnownErrors
 from orchestrator.limits import LimitReached, Limits
 from orchestrator.memory import Memory
 from orchestrator.ports import ModelsPort, Watch
@@ -73,6 +84,7 @@ class AgentOrchestrator:
         limits: Limits | None = None,
         arms: Arms | None = None,
         watch: Watch | None = None,
+        known_errors: KnownErrors | None = None,
         before_reply: Callable[[], None] = lambda: None,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -90,6 +102,7 @@ class AgentOrchestrator:
         self._limits = limits
         self._arms = arms
         self._watch = watch
+        self._known_errors = known_errors
         self._before_reply = before_reply
         self._clock = clock
         self._agent_of: LRUCache[tuple[str, str], str] = LRUCache(maxsize=10_000)
@@ -226,13 +239,7 @@ class AgentOrchestrator:
         return wanted_specialist(request.text)
 
     async def _answer(self, answer: Answer, files: FilesPort) -> AsyncGenerator[ReplyEvent, None]:
-        request = answer.request
-        await self._pool.refresh()
-        person = await self._store.person(request.user_id)
-        first = await self._routed(answer, person)
-        turns = await self._turns(request, person)
-        named = await self._workflows.named_in(request.text, thread_reader(request))
-        context = self._context(request, person, files, named)
+        first, turns, context = await self._prepared(answer, files)
         stopped: AgentStopped | None = None
         for name in self._order(first):
             if stopped is not None and not self._worth_trying(name, stopped.cause, answer):
@@ -258,6 +265,20 @@ class AgentOrchestrator:
                 stopped = error
                 answer.took(error.steps)
         raise stopped.cause if stopped else UnknownName("There is no agent. Run `doctor`.")
+
+    async def _prepared(
+        self, answer: Answer, files: FilesPort
+    ) -> tuple[str, list[Turn], ToolContext]:
+        """Who is to answer first, and what they are given."""
+        request = answer.request
+        await self._pool.refresh()
+        if self._known_errors:
+            await self._known_errors.refresh()
+        person = await self._store.person(request.user_id)
+        first = await self._routed(answer, person)
+        turns = await self._turns(request, person)
+        named = await self._workflows.named_in(request.text, thread_reader(request))
+        return first, turns, self._context(answer, person, files, named)
 
     async def _create(self, answer: Answer, described: str) -> AsyncGenerator[ReplyEvent, None]:
         """A new specialist, as the person asked for."""
@@ -346,20 +367,29 @@ class AgentOrchestrator:
         return [*before, *question(request, settings, parent)]
 
     def _context(
-        self, request: Request, person: Person | None, files: FilesPort, named: Sequence[str]
+        self, answer: Answer, person: Person | None, files: FilesPort, named: Sequence[str]
     ) -> ToolContext:
+        request, reader = answer.request, thread_reader(answer.request)
         return ToolContext(
             user_id=request.user_id,
             channel_id=request.channel_id,
             thread_ts=request.thread_ts,
-            reader=thread_reader(request),
+            reader=reader,
             now=local_time(person.settings if person else {}),
             recall=self._store,
             files=files,
             workflows=self._workflows,
             spawn=self._spawn.heard_by(request.audience) if self._spawn else None,
             named_workflows=named,
+            known_errors=self._told(answer, reader),
         )
+
+    def _told(self, answer: Answer, reader: Reader) -> KnownErrorsPort | None:
+        """What the answer is told of earlier errors; nothing while what was learned is off."""
+        off = self._arms is not None and self._arms.off
+        if self._known_errors is None or off or not answer.learned:
+            return None
+        return self._known_errors.told(answer.request.run_id, reader.audiences())
 
     def _served(self, name: str, answer: Answer) -> Served:
         """The document and version that answer for an agent; only the first one tried may be tried

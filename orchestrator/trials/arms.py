@@ -15,8 +15,8 @@ from cachetools import LRUCache
 from agents.definition import AgentDefinition, DefinitionError, parse_definition
 from database.learning import Proposal, Trial
 from database.records import Document
+from database.store import Store
 from orchestrator.agent_pool import AgentPool
-from orchestrator.trials.ports import TrialRows
 from orchestrator.trials.variants import variant_of
 
 Arm = Literal["active", "candidate"]
@@ -103,7 +103,7 @@ class Arms:
 
     def __init__(
         self,
-        store: TrialRows,
+        store: Store,
         pool: AgentPool,
         *,
         off: Callable[[], bool] = lambda: False,
@@ -117,6 +117,11 @@ class Arms:
         self._choose = choose
         self._courses: dict[str, Course] = {}
         self._chosen: LRUCache[tuple[str, str, str], str] = LRUCache(_THREADS)
+
+    @property
+    def off(self) -> bool:
+        """Whether what was learned gives way to what was there before."""
+        return self._off()
 
     @property
     def courses(self) -> Sequence[Course]:
@@ -188,9 +193,7 @@ class Arms:
         return Course(trial, candidate, definition, fresh)
 
 
-async def candidate_of(
-    store: TrialRows, trial: Trial, proposal: Proposal | None
-) -> Document | None:
+async def candidate_of(store: Store, trial: Trial, proposal: Proposal | None) -> Document | None:
     """The candidate of a trial: its proposal's, or (in a verification) a version there was."""
     for change in proposal.changes if proposal else ():
         if change.kind == "agent" and change.body is not None and change.version == trial.candidate:

@@ -1,0 +1,366 @@
+"""What happens to served requests, as observations of the trials that they are part of.
+
+A split is observed as its answers are recorded; how right they were comes with what people say. Of
+what is assigned together only one may count: the first answer of a thread. A shadow trial's pairs
+are made by `shadow`; here they are judged, at once where a check or people's word decides, and by
+`settle` where nothing was said for a while.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import structlog
+from cachetools import LRUCache
+
+from database.errors import BudgetExceeded, ModelError
+from database.learning import Aspect, Observation, Trial, observation_id_of
+from database.records import Feedback, OutcomeSource, Run, RunQuery, run_id_of
+from database.store import Store
+from orchestrator.answering import STOPPED
+from orchestrator.consent import Consent
+from orchestrator.trials import sequential
+from orchestrator.trials.answers import worked_ms
+from orchestrator.trials.arms import Arms, Course
+from orchestrator.trials.background import Background, GaveWay
+from orchestrator.trials.exam import told_check
+from orchestrator.trials.judging import Judge, Pair, Word, by_check, by_word, word_of
+
+SETTLED_SECONDS = 15 * 60.0
+"""Who says nothing about an answer for so long mostly says nothing at all."""
+_LOOKED_AT = 500
+"""Answers of a trial that one `settle` looks at."""
+
+log = structlog.get_logger()
+
+
+def shadow_id(run_id: str, trial_id: str) -> str:
+    """The shadow of a run in a trial: one, whoever makes it."""
+    return run_id_of(run_id, "shadow", trial_id)
+
+
+def tried_others(run: Run) -> bool:
+    """Whether the agent that was to answer failed, and another one did."""
+    return len((run.route or {}).get("tried", ())) > 1
+
+
+def observed(
+    trial: Trial,
+    run_id: str,
+    aspect: Aspect,
+    active: float | None,
+    candidate: float | None,
+    *,
+    other: str | None = None,
+    served: str | None = None,
+    source: OutcomeSource | None = None,
+    now: float = 0.0,
+) -> Observation:
+    """One observation of a request in a trial."""
+    return Observation(
+        observation_id_of(trial.trial_id, run_id, aspect),
+        trial.trial_id,
+        run_id,
+        aspect,
+        active,
+        candidate,
+        other_run_id=other,
+        served=served,
+        source=source,
+        created_at=now,
+    )
+
+
+class Outcomes:
+    """Listens on the bus (`recorded`, `feedback_given`) and to the clock (`settle`)."""
+
+    def __init__(
+        self,
+        store: Store,
+        arms: Arms,
+        consent: Consent,
+        judge: Judge,
+        background: Background,
+        *,
+        settled_seconds: float = SETTLED_SECONDS,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._store = store
+        self._arms = arms
+        self._consent = consent
+        self._judge = judge
+        self._background = background
+        self._settled_seconds = settled_seconds
+        self._clock = clock
+        self._threads: LRUCache[tuple[str, str, str], str] = LRUCache(10_000)
+
+    async def recorded(self, run: Run) -> None:
+        """A reply was recorded: what it took, if a split (or its verification) is served by it."""
+        course = self._split_of(run)
+        if course is None or run.error == STOPPED or not await self._first_of_thread(course, run):
+            return
+        failed = run.error is not None or tried_others(run)
+        told: list[Observation] = [self._in_arm(course, run, "error", float(failed), "check")]
+        if failed:
+            told.append(self._in_arm(course, run, "outcome", 0.0, "check"))
+        else:
+            for aspect, value in _taken(run):
+                told.append(self._in_arm(course, run, aspect, value))
+        self._store.append(*told)
+
+    async def feedback_given(self, feedback: Feedback) -> None:
+        """Somebody said something about an answer."""
+        run = await self._store.run(feedback.run_id)
+        if run is None or run.kind != "reply":
+            return
+        said = await self._said_of(run)
+        split = self._split_of(run)
+        if split is not None and await self._first_of_thread(split, run):
+            self._judge_served(split, run, word_of(said, implicit=False))
+        for course in self._arms.courses:
+            shadow = await self._shadow_of(course, run)
+            if shadow is not None:
+                await self._judge_pair(course.trial, run, shadow, said, implicit=False)
+
+    async def pair(self, trial: Trial, run: Run, shadow: Run) -> None:
+        """A candidate has answered: judge the pair, if anything is known yet."""
+        await self._judge_pair(trial, run, shadow, await self._said_of(run), implicit=False)
+
+    async def settle(self, limit: int = 20) -> int:
+        """Judge what nobody spoke about for a while; at most `limit` pairs by a model.
+
+        For the clock. Returns how many requests were judged.
+        """
+        judged = 0
+        for course in self._arms.courses:
+            if course.trial.method == "split":
+                judged += await self._settle_split(course)
+            else:
+                judged += await self._settle_pairs(course, limit - judged)
+        return judged
+
+    async def figures(self, trial: Trial) -> Mapping[str, Any]:
+        """What belongs beside the verdict: how the judge agrees, and how much feedback chose.
+
+        `effect_at_worst` is the effect if everybody who said nothing was content: people who
+        complain more often than they praise make any change look better than it is, as only what
+        they speak about can be compared. None where that cannot be said.
+        """
+        seen = await self._store.observations(trial.trial_id)
+        share, labels = await self._judge.agreement(trial.task_type)
+        sources = [o.source or "none" for o in seen if o.aspect == "outcome"]
+        figures: dict[str, Any] = {
+            "judge_labels": labels,
+            "judged_by": {source: sources.count(source) for source in sorted(set(sources))},
+        }
+        if share is not None:
+            figures["judge_agreement"] = round(share, 3)
+        return figures | (selection(seen) if trial.method != "split" else {})
+
+    # Splits
+
+    def _split_of(self, run: Run) -> Course | None:
+        trial_id = (run.route or {}).get("trial")
+        return self._arms.course(str(trial_id)) if trial_id and run.kind == "reply" else None
+
+    async def _first_of_thread(self, course: Course, run: Run) -> bool:
+        """Whether it is the one answer of its thread that counts."""
+        if run.message_ts == run.thread_ts or not (run.channel_id and run.thread_ts):
+            return True
+        key = (course.trial.trial_id, run.channel_id, run.thread_ts)
+        if key not in self._threads:
+            query = RunQuery(channel_id=run.channel_id, thread_ts=run.thread_ts,
+                             since=course.trial.started_at, limit=100)  # fmt: skip
+            earlier = await self._store.runs(query)
+            ids = [r.run_id for r in earlier if (r.route or {}).get("trial") == key[0]]
+            self._threads[key] = ids[-1] if ids else run.run_id
+        return self._threads[key] == run.run_id
+
+    def _in_arm(
+        self,
+        course: Course,
+        run: Run,
+        aspect: Aspect,
+        value: float,
+        source: OutcomeSource | None = None,
+    ) -> Observation:
+        candidate = (run.route or {}).get("arm") == "candidate"
+        both = (None, value) if candidate else (value, None)
+        served = None if tried_others(run) or run.error else run.agent_version
+        if course.fresh and not candidate:
+            served = None  # whatever is served for the agent is what it is compared with
+        return observed(
+            course.trial, run.run_id, aspect, *both, served=served, source=source, now=self._clock()
+        )
+
+    def _judge_served(self, course: Course, run: Run, word: Word | None) -> None:
+        if word is None:
+            return
+        value = float(word.right)
+        told = [self._in_arm(course, run, "outcome", value, word.source)]
+        if not word.right:
+            told.append(self._in_arm(course, run, "complaint", 1.0, word.source))
+        self._store.append(*told)
+
+    async def _settle_split(self, course: Course) -> int:
+        seen = await self._store.observations(course.trial.trial_id)
+        complained = {o.run_id for o in seen if o.aspect == "complaint"}
+        due = self._clock() - self._settled_seconds
+        open_ = [
+            o.run_id for o in seen
+            if o.aspect == "error" and o.run_id not in complained and o.created_at <= due
+        ]  # fmt: skip
+        for run_id in open_[:_LOOKED_AT]:
+            run = await self._store.run(run_id)
+            if run is None:
+                continue
+            word = word_of(await self._said_of(run))
+            self._judge_served(course, run, word)
+            self._store.append(self._in_arm(course, run, "complaint", 0.0))
+        return len(open_[:_LOOKED_AT])
+
+    # Pairs
+
+    async def _shadow_of(self, course: Course, run: Run) -> Run | None:
+        if course.trial.method != "shadow":
+            return None
+        shadow = await self._store.run(shadow_id(run.run_id, course.trial.trial_id))
+        comparable = shadow is not None and "not_comparable" not in (shadow.route or {})
+        return shadow if comparable else None
+
+    async def _judge_pair(
+        self, trial: Trial, run: Run, shadow: Run, said: Sequence[Feedback], *, implicit: bool
+    ) -> bool:
+        """Judge a pair by a check or by people's word; False where neither says enough."""
+        known = await self._known(run, shadow, said, implicit)
+        if known is None:
+            return False
+        self._keep(trial, run, shadow, known)
+        await self._calibrate(run, shadow, known)
+        return True
+
+    async def _known(
+        self, run: Run, shadow: Run, said: Sequence[Feedback], implicit: bool
+    ) -> Pair | None:
+        check = await told_check(run, said)
+        if check is not None:
+            return await by_check(check, run, shadow)
+        word = word_of(said, implicit=implicit)
+        return by_word(word, run, shadow) if word else None
+
+    def _keep(self, trial: Trial, run: Run, shadow: Run, pair: Pair) -> None:
+        served = None if tried_others(run) or run.error else run.agent_version
+        if served != trial.active:
+            served = None  # a fresh candidate is compared with whatever answers
+        self._store.append(
+            observed(
+                trial,
+                run.run_id,
+                "outcome",
+                pair.active,
+                pair.candidate,
+                other=shadow.run_id,
+                served=served,
+                source=pair.source,
+                now=self._clock(),
+            )
+        )
+
+    async def _calibrate(self, run: Run, shadow: Run, known: Pair) -> None:
+        try:
+            await self._background.run(lambda: self._judge.compare(run, shadow, known))
+        except (ModelError, BudgetExceeded, GaveWay) as error:
+            log.info("judge_not_compared", run_id=run.run_id, reason=str(error))
+
+    async def _settle_pairs(self, course: Course, limit: int) -> int:
+        trial = course.trial
+        seen = await self._store.observations(trial.trial_id)
+        done = {o.run_id for o in seen if o.aspect == "outcome"}
+        due = self._clock() - self._settled_seconds
+        waiting = [
+            o for o in seen
+            if o.aspect == "error" and o.run_id not in done and o.created_at <= due
+            and None not in (o.active, o.candidate)
+        ]  # fmt: skip
+        judged = 0
+        for o in waiting[:_LOOKED_AT]:
+            run, shadow = await self._store.run(o.run_id), None
+            if run is not None:
+                shadow = await self._shadow_of(course, run)
+            if run is None or shadow is None:
+                continue
+            said = await self._said_of(run)
+            known = await self._judge_pair(trial, run, shadow, said, implicit=True)
+            if not known and judged < limit:
+                known = await self._by_judge(trial, run, shadow)
+            judged += known
+        return judged
+
+    async def _by_judge(self, trial: Trial, run: Run, shadow: Run) -> bool:
+        if not run.request or not await self._judge.worth_asking(trial.task_type):
+            return False
+        try:
+            pair = await self._background.run(lambda: self._judge.prefers(run, shadow))
+        except (ModelError, BudgetExceeded, GaveWay) as error:
+            log.info("pair_not_judged", run_id=run.run_id, reason=str(error))
+            return False
+        self._keep(trial, run, shadow, pair)
+        return True
+
+    async def _said_of(self, run: Run) -> list[Feedback]:
+        """What was said of an answer by those who may be learned from."""
+        if not await self._consent.given(run.user_id, run.channel_id):
+            return []
+        said = await self._store.feedback_on(run.run_id)
+        return [f for f in said if await self._consent.given(f.user_id, run.channel_id)]
+
+
+def _taken(run: Run) -> Iterator[tuple[Aspect, float]]:
+    took = worked_ms(run.steps)
+    if took is not None:
+        yield "latency_ms", took
+    if run.cost_usd is not None:
+        yield "cost_usd", run.cost_usd
+
+
+def mismatch(trial: Trial, observations: Sequence[Observation]) -> str | None:
+    """Why a split must stop: its arms were served in other shares than they were assigned.
+
+    Each thread is observed once in the aspect `error`, in the arm that it was assigned to.
+    """
+    if trial.method != "split" or trial.share <= 0:
+        return None
+    served = {"active": 0, "candidate": 0}
+    for o in observations:
+        if o.aspect == "error":
+            served["active" if o.candidate is None else "candidate"] += 1
+    found = sequential.share_mismatch({"active": 0.5, "candidate": 0.5}, served)
+    return found.reason if found.found else None
+
+
+def selection(observations: Sequence[Observation]) -> dict[str, Any]:
+    """How far the judged pairs can stand for all of a trial's requests.
+
+    Of what the candidate does where the active answer was right and where it was wrong each is
+    known from judged pairs; the share of wrong answers among those that nobody spoke about is not.
+    The effect is worst where none of them was wrong.
+    """
+    pairs = [
+        o for o in observations
+        if o.aspect == "outcome" and o.source in ("check", "user", "implicit")
+        and o.active is not None and o.candidate is not None
+    ]  # fmt: skip
+    errors = {o.run_id for o in observations if o.aspect == "error"}
+    requests = len(errors | {o.run_id for o in pairs})
+    right = [o.candidate or 0.0 for o in pairs if o.active and o.active > 0.5]
+    wrong = [o.candidate or 0.0 for o in pairs if not o.active or o.active <= 0.5]
+    if not pairs:
+        return {}
+    gained = sum(wrong) / len(wrong) if wrong else 0.0
+    lost = 1 - sum(right) / len(right) if right else 1.0
+    least_wrong = len(wrong) / requests
+    at_worst = least_wrong * gained - (1 - least_wrong) * lost if right else None
+    return {
+        "spoken_of": round(len(pairs) / requests, 3),
+        "effect_at_worst": None if at_worst is None else round(at_worst, 4),
+    }

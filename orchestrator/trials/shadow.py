@@ -1,0 +1,192 @@
+"""Shadow answers: the candidate is asked the same, unseen, and the pair becomes observations.
+
+What was asked is kept in memory only, and a process that ends forgets what still waits: those
+requests are not compared.
+"""
+
+import asyncio
+import time
+from collections import OrderedDict, deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import structlog
+
+from agents.ports import ToolContext
+from agents.tools.tape import Tape
+from agents.turns import Turn
+from database.errors import BudgetExceeded, VirtuousError
+from database.learning import Aspect, Observation
+from database.records import Run
+from database.store import Store
+from orchestrator.answering import STOPPED
+from orchestrator.trials.answers import Build, Redact, Unseen, answer_unseen, worked_ms
+from orchestrator.trials.arms import Arms, Course
+from orchestrator.trials.background import Background
+from orchestrator.trials.outcomes import Outcomes, observed, shadow_id, tried_others
+
+_UNRECORDED = 500
+"""Answers that are being given and delivered; more than that at once are not compared."""
+_WAITING = 200
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What the person's answer was made of."""
+
+    trials: tuple[str, ...]
+    turns: tuple[Turn, ...]
+    context: ToolContext
+
+
+class Shadows:
+    """Has candidates answer what people asked, one after the other, when nobody waits.
+
+    `build` makes agents on learning's models, `may_spend` says whether its budget allows any more.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        arms: Arms,
+        outcomes: Outcomes,
+        *,
+        build: Build,
+        redact: Redact,
+        background: Background,
+        may_spend: Callable[[], bool] = lambda: True,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._store = store
+        self._arms = arms
+        self._outcomes = outcomes
+        self._build = build
+        self._redact = redact
+        self._background = background
+        self._may_spend = may_spend
+        self._clock = clock
+        self._asked: OrderedDict[str, _Asked] = OrderedDict()
+        self._waiting: deque[tuple[_Asked, Run]] = deque(maxlen=_WAITING)
+        self._worker: asyncio.Task[None] | None = None
+
+    def asked(
+        self, run_id: str, trials: Sequence[str], turns: Sequence[Turn], context: ToolContext
+    ) -> None:
+        """These trials' candidates are to answer the same, once the run is recorded."""
+        self._asked[run_id] = _Asked(tuple(trials), tuple(turns), context)
+        while len(self._asked) > _UNRECORDED:
+            self._asked.popitem(last=False)
+
+    def make_way(self) -> None:
+        """A person waits for an answer."""
+        self._background.make_way()
+
+    async def recorded(self, run: Run) -> None:
+        """A run was recorded; for the bus. Returns before any candidate has answered."""
+        asked = self._asked.pop(run.run_id, None)
+        if asked is None or run.error == STOPPED:
+            return
+        self._waiting.append((asked, run))
+        if self._worker is None or self._worker.done():
+            self._worker = asyncio.create_task(self._work())
+
+    async def done(self) -> None:
+        """Wait until nothing waits any more."""
+        if self._worker is not None:
+            await asyncio.wait([self._worker])
+
+    async def stop(self) -> None:
+        """Drop what waits and break off what is under way."""
+        self._waiting.clear()
+        if self._worker is not None:
+            self._worker.cancel()
+            await asyncio.wait([self._worker])
+            self._worker = None
+
+    async def _work(self) -> None:
+        while self._waiting:
+            asked, run = self._waiting.popleft()
+            for trial_id in asked.trials:
+                try:
+                    await self._compare(trial_id, asked, run)
+                except BudgetExceeded as error:
+                    log.info("shadow_not_paid_for", run_id=run.run_id, reason=str(error))
+                except VirtuousError as error:
+                    log.warning("shadow_failed", run_id=run.run_id, problem=str(error))
+                except Exception:
+                    log.exception("shadow_failed", run_id=run.run_id)
+
+    async def _compare(self, trial_id: str, asked: _Asked, run: Run) -> None:
+        course = self._arms.course(trial_id)
+        if course is None or not self._may_spend():
+            return
+        if not as_assigned(course, run):
+            self._store.append(
+                observed(
+                    course.trial,
+                    run.run_id,
+                    "error",
+                    None,
+                    None,
+                    served=run.agent_version,
+                    now=self._clock(),
+                )
+            )
+            return
+        shadow, missed = await self._background.run(lambda: self._answer(course, asked, run))
+        shadow = await self._as_far_as_kept(shadow, run)
+        self._store.append(self._redact(shadow))
+        if missed:
+            return
+        self._store.append(*self._observed(course, run, shadow))
+        await self._outcomes.pair(course.trial, run, shadow)
+
+    async def _answer(self, course: Course, asked: _Asked, run: Run) -> tuple[Run, list[str]]:
+        recorded = asked.context.tape
+        tape = recorded.replay() if isinstance(recorded, Tape) else Tape().replay()
+        agent = self._build(course.definition)
+        unseen = await answer_unseen(agent, asked.turns, replace(asked.context, tape=tape))
+        return self._as_run(course, run, unseen, tape.missed), tape.missed
+
+    def _as_run(self, course: Course, run: Run, unseen: Unseen, missed: Sequence[str]) -> Run:
+        trial = course.trial
+        route = {"trial": trial.trial_id, "arm": "candidate"}
+        if missed:
+            route["not_comparable"] = ", ".join(missed)
+        run_id = shadow_id(run.run_id, trial.trial_id)
+        made = unseen.as_run(run_id, "shadow", run, course.definition, route)
+        return replace(made, agent_version=trial.candidate)
+
+    async def _as_far_as_kept(self, shadow: Run, run: Run) -> Run:
+        """Without words where the message was deleted, or its person forgotten, in the meantime."""
+        kept = await self._store.run(run.run_id)
+        if kept is None or (run.request and not kept.request):
+            return replace(shadow, request="", reply=None, user_id=None, steps=())
+        return shadow
+
+    def _observed(self, course: Course, run: Run, shadow: Run) -> Iterator[Observation]:
+        failed = run.error is not None or tried_others(run)
+        served = run.agent_version if run.agent_version == course.trial.active else None
+
+        def seen(aspect: Aspect, active: float, candidate: float) -> Observation:
+            return observed(
+                course.trial, run.run_id, aspect, active, candidate, other=shadow.run_id,
+                served=served,
+                source="check" if aspect == "error" else None, now=self._clock(),
+            )  # fmt: skip
+
+        yield seen("error", float(failed), float(shadow.error is not None))
+        if failed or shadow.error:
+            return  # what an answer took that was none says nothing
+        took, took_shadow = worked_ms(run.steps), worked_ms(shadow.steps)
+        if took is not None and took_shadow is not None:
+            yield seen("latency_ms", took, took_shadow)
+        if run.cost_usd is not None and shadow.cost_usd is not None:
+            yield seen("cost_usd", run.cost_usd, shadow.cost_usd)
+
+
+def as_assigned(course: Course, run: Run) -> bool:
+    """Whether the version that was to answer did, or failed at it."""
+    return course.fresh or run.agent_version == course.trial.active or tried_others(run)

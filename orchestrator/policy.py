@@ -304,15 +304,23 @@ class Policy:
             InputError: the value does not fit it. StoreError: it could not be kept.
         """
         key, value = key.strip(), " ".join(value.split())
-        known = _known(key)
-        if value.lower() != "default":
-            try:
-                value = _shown(known.read(value))
-            except ValueError as error:
-                raise InputError(f"{key} must be {error}. Nothing was changed.") from None
-        await self._rows.add(key, None if value.lower() == "default" else value, set_by)
-        self._load()
+        await self._rows.add(key, self.valid(key, value), set_by)
+        self.reload()
         return self.setting(key)
+
+    def valid(self, key: str, value: str) -> str | None:
+        """The value as it is kept; None for `default`. Raises UnknownName and InputError."""
+        known = _known(key)
+        if value.lower() == "default":
+            return None
+        try:
+            return _shown(known.read(value))
+        except ValueError as error:
+            raise InputError(f"{key} must be {error}. Nothing was changed.") from None
+
+    def reload(self) -> None:
+        """Count what was decided by another way than `set` at once."""
+        self._load()
 
     def setting(self, key: str) -> Setting:
         """One policy as it counts now. Raises UnknownName."""

@@ -44,3 +44,9 @@ def variant_of(name: str) -> Variant | None:
     if len(parts) not in (2, 3) or not all(_PART.fullmatch(part) for part in parts):
         return None
     return Variant(*parts)
+
+
+def agent_of(name: str) -> str:
+    """The agent that a document is of: itself, or the one that it is a variant of."""
+    variant = variant_of(name)
+    return variant.agent if variant else name

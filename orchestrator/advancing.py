@@ -1,0 +1,408 @@
+"""What moves proposals by themselves: trials begin and are looked at, what is live is watched.
+
+Each move is saved before the next step and everything is computed from what is saved, so a
+restart goes on where it stopped. One process at a time does this.
+"""
+
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Protocol
+
+import structlog
+
+from database.errors import (
+    BudgetExceeded,
+    NotAllowed,
+    StaleBase,
+    StaleRevision,
+    VirtuousError,
+)
+from database.learning import (
+    Observation,
+    Proposal,
+    Trial,
+    TrialState,
+)
+from database.store import Store
+from orchestrator.learning_cycle import KINDS
+from orchestrator.leases import Claims, lease
+from orchestrator.moves import Moves
+from orchestrator.next_trial import NextTrials, Replays
+from orchestrator.policy import Mode, Policy
+from orchestrator.proposal_rules import Active, bases, by_name, stale
+from orchestrator.trials import gate, sequential, verification
+from orchestrator.trials.guardrails import margins
+from orchestrator.trials.variants import agent_of
+from orchestrator.verifying import inverse, verification_id, verification_of
+
+_WEEK = 7 * 86_400.0
+REPLAYED_AT_ONCE = 20
+"""Exam questions that are replayed between two looks."""
+JUDGED = 20
+"""Pairs with a judgement; where fewer than these were found, only people can judge."""
+
+log = structlog.get_logger()
+
+
+class HeldOut(Protocol):
+    """The part of the exam that no learner and no trial sees (orchestrator.trials.exam)."""
+
+    async def score(self, trial: Trial, proposal: Proposal) -> Mapping[str, Any] | None:
+        """`before`, `after` (shares of right answers) and `n`; None without questions."""
+
+
+Agreement = Callable[[str | None], Awaitable[tuple[float | None, int]]]
+"""How often the judging model agrees with people on a task type, and over how many answers."""
+
+
+class Advance:
+    """One pass over everything that is open."""
+
+    def __init__(
+        self,
+        store: Store,
+        claims: Claims,
+        policy: Policy,
+        moves: Moves,
+        *,
+        switch: Callable[[], str],
+        next_trials: NextTrials,
+        replays: Replays,
+        held_out: HeldOut,
+        agreement: Agreement,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._store = store
+        self._claims = claims
+        self._policy = policy
+        self._moves = moves
+        self._switch = switch
+        self._next = next_trials
+        self._replays = replays
+        self._held_out = held_out
+        self._agreement = agreement
+        self._clock = clock
+
+    async def advance(self) -> int:
+        """Move everything that can move; how many moves. 0 where another process does it."""
+        if self._switch() == "off":
+            return 0
+        async with lease(self._claims, "improvement:advance") as mine:
+            if not mine:
+                return 0
+            moves = 0
+            for proposal in await self._oldest_first("live"):
+                moves += await self._guarded(proposal, self._watch)
+            if self._switch() == "on":
+                for proposal in await self._oldest_first("trial"):
+                    moves += await self._guarded(proposal, self._look)
+                for proposal in await self._oldest_first("proposed"):
+                    moves += await self._guarded(proposal, self._take_up)
+                for proposal in await self._oldest_first("awaiting"):
+                    moves += await self._guarded(proposal, self._still_fits)
+            return moves
+
+    async def trial_of(self, proposal_id: str) -> Trial | None:
+        """The newest trial of a proposal, verification left out."""
+        tried = await self._tried(proposal_id)
+        return tried[-1] if tried else None
+
+    async def ended(self, proposal: Proposal, reason: str) -> list[Trial]:
+        """The running trials of a proposal as they are once it is decided, to be saved with it."""
+        return [
+            self._end(trial, "stopped", reason)
+            for trial in await self._store.trials_of(proposal.proposal_id)
+            if trial.state == "running"
+        ]
+
+    async def promote(
+        self,
+        proposal: Proposal,
+        reason: str,
+        *,
+        person: str | None = None,
+        trials: Sequence[Trial] = (),
+    ) -> Proposal:
+        """Make a proposal's changes, and watch what they do. Raises StaleBase, StaleRevision."""
+        now = self._clock()
+        tried = [*(t for t in await self._tried(proposal.proposal_id)), *trials]
+        before = await self._store.trial(verification_id(proposal.proposal_id))
+        watch = verification_of(
+            proposal, sorted(tried, key=lambda t: (t.started_at, t.revision)), now,
+            before.revision + 1 if before else 1,
+        )  # fmt: skip
+        figures = tried[-1].figures if tried else {}
+        return await self._moves.move(
+            proposal, "live", reason, person=person, changes=proposal.changes,
+            trials=[*trials, *([watch] if watch else [])], figures=figures,
+        )  # fmt: skip
+
+    async def take_back(
+        self,
+        proposal: Proposal,
+        reason: str,
+        *,
+        person: str | None = None,
+        figures: Mapping[str, Any] | None = None,
+    ) -> Proposal:
+        """Undo a proposal's changes; at once, also while Supabase is away. Raises StaleBase."""
+        bodies: dict[tuple[str, str], Mapping[str, Any] | None] = {}
+        for change in proposal.changes:
+            if change.base is not None:
+                old = await self._store.document(change.kind, change.name, change.base)
+                bodies[change.kind, change.name] = old.body if old else None
+        changes = inverse(proposal.changes, await self._active(), bodies)
+        ended = await self.ended(proposal, reason)
+        if figures:
+            ended = [replace(t, state="harmful", figures={**t.figures, **figures}) for t in ended]
+        return await self._moves.move(
+            proposal, "rolled_back", reason, person=person, changes=changes, trials=ended,
+            figures=figures, here=True,
+        )  # fmt: skip
+
+    async def _guarded(self, proposal: Proposal, step: Callable[[Proposal], "Any"]) -> int:
+        """One step; one that cannot be made now stops no other."""
+        try:
+            return int(await step(proposal))
+        except StaleRevision:
+            return 0  # somebody was first
+        except StaleBase as error:
+            return await self._overtaken(proposal, str(error))
+        except BudgetExceeded as error:
+            log.info("learning_waits", proposal=proposal.proposal_id, reason=str(error))
+        except VirtuousError as error:
+            log.warning("proposal_not_moved", proposal=proposal.proposal_id, problem=str(error))
+        except Exception:
+            log.exception("proposal_not_moved", proposal=proposal.proposal_id)
+        return 0
+
+    async def _overtaken(self, proposal: Proposal, reason: str) -> int:
+        try:
+            ended = await self.ended(proposal, reason)
+            await self._moves.move(proposal, "superseded", reason, trials=ended)
+        except StaleRevision:
+            return 0
+        return 1
+
+    # proposed -> trial | awaiting | live | rejected | superseded
+
+    async def _take_up(self, proposal: Proposal) -> int:
+        active = await self._active()
+        if old := stale(proposal.changes, active):
+            return await self._overtaken(proposal, old)
+        if self._paused(proposal) or await self._next.busy(proposal):
+            return 0
+        compared = await self._next.comparison(proposal, active)
+        if compared is None:
+            return await self._gate(proposal, None, None)
+        trial = await self._next.next_trial(proposal, compared, ())
+        if trial is None:
+            reason = "There are too few requests of this kind to try it honestly."
+            await self._moves.move(proposal, "rejected", reason)
+            return 1
+        await self._moves.move(proposal, "trial", _begins(trial), trials=[trial])
+        return 1
+
+    async def _still_fits(self, proposal: Proposal) -> int:
+        if old := stale(proposal.changes, await self._active()):
+            return await self._overtaken(proposal, old)
+        return 0
+
+    # trial -> awaiting | live | rejected | superseded
+
+    async def _look(self, proposal: Proposal) -> int:
+        if old := stale(proposal.changes, await self._active()):
+            return await self._overtaken(proposal, old)
+        tried = await self._tried(proposal.proposal_id)
+        if not tried:
+            raise StaleRevision(f"The trial of {proposal.proposal_id} is not there yet.")
+        trial = tried[-1]
+        if trial.state != "running":
+            return await self._concluded(proposal, trial, None)
+        if self._paused(proposal):
+            return 0
+        left = 1
+        if trial.method == "replay":
+            left = await self._replays.run(trial, proposal, REPLAYED_AT_ONCE)
+        verdict = await self._verdict(proposal, trial)
+        state, reason = verdict.state, verdict.reason
+        if state == "running" and not left:
+            state, reason = "unproven", f"No questions are left. {reason}"
+        figures = {**trial.figures, **await self._figures(trial, verdict)}
+        if state == "running":
+            await self._keep_look(trial, figures, reason)
+            return 0
+        ended = replace(self._end(trial, state, reason), figures=figures)
+        return await self._concluded(proposal, ended, verdict)
+
+    async def _verdict(self, proposal: Proposal, trial: Trial) -> sequential.Verdict:
+        seen = await self._store.observations(trial.trial_id)
+        return sequential.verdict(trial, seen, margins(proposal.risk))
+
+    async def _figures(self, trial: Trial, verdict: sequential.Verdict) -> dict[str, Any]:
+        """What a card shows of a look, and what the gate asks of the judge."""
+        agreement, labels = await self._agreement(trial.task_type)
+        return {
+            **verdict.figures,
+            "effect": verdict.effect,
+            "low": verdict.low,
+            "high": verdict.high,
+            "requests": verdict.requests,
+            "pairs": verdict.pairs,
+            "judge_agreement": agreement,
+            "judge_labels": labels,
+        }
+
+    async def _concluded(
+        self, proposal: Proposal, trial: Trial, verdict: sequential.Verdict | None
+    ) -> int:
+        """What follows from a trial that has ended; saved together with its end."""
+        saved = [trial] if verdict else []
+        if trial.state == "proven":
+            verdict = verdict or await self._verdict(proposal, trial)
+            exam = await self._held_out.score(trial, proposal)
+            if exam:
+                proposal = replace(proposal, evidence={**proposal.evidence, "exam": dict(exam)})
+            return await self._gate(proposal, trial, verdict, saved)
+        if trial.state == "unproven" and self._may_go_on(trial):
+            active = await self._active()
+            compared = await self._next.comparison(proposal, active)
+            done = [*await self._tried(proposal.proposal_id), trial]
+            following = await self._next.next_trial(proposal, compared, done) if compared else None
+            if following:
+                await self._moves.move(
+                    proposal, "trial", _begins(following), trials=[*saved, following],
+                    figures=trial.figures,
+                )  # fmt: skip
+                return 1
+        await self._moves.move(
+            proposal, "rejected", trial.reason, trials=saved, figures=trial.figures
+        )
+        return 1
+
+    def _may_go_on(self, trial: Trial) -> bool:
+        """Whether another way to compare can say more: after the exam, or where nobody judged."""
+        pairs = float(trial.figures.get("pairs", 0))
+        return trial.method == "replay" or (trial.method == "shadow" and pairs < JUDGED)
+
+    async def _gate(
+        self,
+        proposal: Proposal,
+        trial: Trial | None,
+        verdict: sequential.Verdict | None,
+        saved: Sequence[Trial] = (),
+    ) -> int:
+        # computed anew: nothing that was written down since can lower it
+        active = await self._active()
+        allowed = gate.Allowed(
+            self._policy.share("dearer_allowed"), self._policy.share("judge_floor"),
+            await self._promotions_left(proposal),
+        )  # fmt: skip
+        start = bases(proposal.changes, active)
+        decided = gate.decide(proposal, trial, verdict, self._mode(proposal), allowed, start)
+        proposal = replace(proposal, risk=decided.risk, risk_reasons=decided.risk_reasons)
+        state, reason = decided.state, decided.reason
+        figures = trial.figures if trial else {}
+        if state == "live":
+            try:
+                await self.promote(proposal, reason, trials=saved)
+            except NotAllowed as error:
+                await self._moves.move(proposal, "rejected", str(error), trials=saved)
+            return 1
+        await self._moves.move(proposal, state, reason, trials=saved, figures=figures)
+        return 1
+
+    async def _promotions_left(self, proposal: Proposal) -> int | None:
+        """How often the agents of a proposal may still change by themselves within seven days."""
+        since = self._clock() - _WEEK
+        promoted: Counter[str] = Counter()
+        for other in await self._store.proposals({"live", "verified", "rolled_back"}, 1_000):
+            watch = await self._store.trial(verification_id(other.proposal_id))
+            if (watch.started_at if watch else other.moved_at) >= since:
+                promoted.update({agent_of(c.name) for c in other.changes})
+        left = [
+            most - promoted[agent]
+            for agent in {agent_of(c.name) for c in proposal.changes}
+            if (most := self._policy.promotions_per_week(agent)) is not None
+        ]
+        return min(left, default=None)
+
+    # live -> verified | rolled_back
+
+    async def _watch(self, proposal: Proposal) -> int:
+        trial = await self._store.trial(verification_id(proposal.proposal_id))
+        if trial is None or trial.state != "running":
+            return 0
+        active = await self._active()
+        for change in proposal.changes:
+            document = active.get((change.kind, change.name))
+            if (document.version if document else None) != change.version:
+                reason = f"{change.name} was changed again before this could be verified."
+                return await self._overtaken(proposal, reason)
+        seen = await self._store.observations(trial.trial_id)
+        before = await self._before(proposal)
+        found = verification.look(trial, seen, before, margins(proposal.risk))
+        if found.state == "wait":
+            await self._keep_look(trial, found.figures, found.reason)
+            return 0
+        if found.state == "roll_back":
+            await self.take_back(proposal, found.reason, figures=found.figures)
+            return 1
+        ended = replace(
+            self._end(trial, "proven", found.reason), figures={**trial.figures, **found.figures}
+        )
+        await self._moves.move(
+            proposal, "verified", found.reason, trials=[ended], figures=found.figures
+        )
+        return 1
+
+    async def _before(self, proposal: Proposal) -> Sequence[Observation]:
+        """What the proposal's own trial saw: what its live results are held against."""
+        last = await self.trial_of(proposal.proposal_id)
+        return await self._store.observations(last.trial_id) if last else ()
+
+    # Parts
+
+    async def _oldest_first(self, *states: Any) -> list[Proposal]:
+        return (await self._store.proposals(states, 1_000))[::-1]
+
+    async def _active(self) -> Active:
+        return by_name([d for kind in KINDS for d in await self._store.documents(kind)])
+
+    async def _tried(self, proposal_id: str) -> list[Trial]:
+        own = verification_id(proposal_id)
+        return [t for t in await self._store.trials_of(proposal_id) if t.trial_id != own]
+
+    async def _keep_look(self, trial: Trial, figures: Mapping[str, Any], reason: str) -> None:
+        """Save what a look said where it says noticeably more than the one before."""
+        before, now = (float(f.get("requests", 0)) for f in (trial.figures, figures))
+        if now - before >= max(1.0, 0.1 * before):
+            await self._moves.save_trial(
+                replace(trial, figures={**trial.figures, **figures}, reason=reason)
+            )
+
+    def _end(self, trial: Trial, state: TrialState, reason: str) -> Trial:
+        return replace(
+            trial, state=state, reason=reason, ended_at=self._clock(), revision=trial.revision + 1
+        )
+
+    def _paused(self, proposal: Proposal) -> bool:
+        return self._mode(proposal) == "paused"
+
+    def _mode(self, proposal: Proposal) -> Mode:
+        """The strictest mode of the agents that a proposal changes."""
+        agents = {agent_of(c.name) for c in proposal.changes if c.kind == "agent"} or {""}
+        modes = {self._policy.mode(agent) for agent in agents}
+        strictest_first: Sequence[Mode] = ("paused", "ask", "automatic")
+        return next(mode for mode in strictest_first if mode in modes)
+
+
+def _begins(trial: Trial) -> str:
+    how = {
+        "replay": "It answers questions whose right answers are known, beside what answers now.",
+        "shadow": "It answers the same requests as what answers now, unseen.",
+        "split": "It answers a small share of the requests.",
+    }
+    return how[trial.method]

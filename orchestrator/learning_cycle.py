@@ -1,0 +1,353 @@
+"""A learner's cycle: what is new, what it found and would change, saved with its watermark at once.
+
+Cost follows what is new and not history; a cycle that is cut off saved nothing, and the next one
+sees the same. Two cycles of a learner never run beside each other, in one process or many.
+"""
+
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import structlog
+
+from agents.improvement.learner import Learned, Learner, Window
+from database.errors import BudgetExceeded, InputError, StaleRevision, UnknownName
+from database.learning import (
+    AuditEntry,
+    Decision,
+    Finding,
+    LearnerState,
+    Proposal,
+    ProposalState,
+    WindowRows,
+    proposal_id_of,
+)
+from database.records import Document, DocumentKind, Run, Step, random_run_id
+from database.store import Store
+from orchestrator.budgets import LearningBudget, metered
+from orchestrator.leases import Claims, lease
+from orchestrator.moves import Moves
+from orchestrator.policy import Policy
+from orchestrator.proposal_rules import (
+    MOST_OPEN,
+    Active,
+    bases,
+    by_name,
+    changes_key,
+    finding_kept_narrow,
+    kept_narrow,
+    problem,
+    shortened,
+    stale,
+)
+from orchestrator.trials import risk
+
+KINDS: tuple[DocumentKind, ...] = ("agent", "runbook", "team", "lesson", "model")
+AT_ONCE = 5_000
+"""Runs in a window: more are seen in the next one, so that memory is bounded."""
+MOST_WINDOWS = 200
+_DAY = 86_400.0
+TOO_MANY = "Too many proposals today"
+_DONE: frozenset[ProposalState] = frozenset({"rejected", "rolled_back", "verified", "live"})
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A proposal that was not taken up, and why."""
+
+    title: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class CycleReport:
+    """What a cycle saw and made; `skipped` says why it did not run."""
+
+    learner: str
+    runs: int = 0
+    feedback: int = 0
+    findings: tuple[Finding, ...] = ()
+    proposals: tuple[Proposal, ...] = ()
+    held: tuple[Held, ...] = ()
+    seconds: float = 0.0
+    tokens: int = 0
+    cost_usd: float | None = 0.0
+    skipped: str = ""
+
+    def plus(self, other: "CycleReport") -> "CycleReport":
+        """Two windows of one cycle as one report."""
+        costs = (self.cost_usd, other.cost_usd)
+        return replace(
+            self,
+            runs=self.runs + other.runs,
+            feedback=self.feedback + other.feedback,
+            findings=(*self.findings, *other.findings),
+            proposals=(*self.proposals, *other.proposals),
+            held=(*self.held, *other.held),
+            seconds=self.seconds + other.seconds,
+            tokens=self.tokens + other.tokens,
+            cost_usd=None if None in costs else sum(c for c in costs if c is not None),
+        )
+
+
+@dataclass(slots=True)
+class Sifted:
+    """Proposals that are taken up, and those that are not."""
+
+    taken: list[Proposal] = field(default_factory=list)
+    held: list[Held] = field(default_factory=list)
+
+
+class Cycles:
+    """Runs learners, and takes up proposals from anybody."""
+
+    def __init__(
+        self,
+        store: Store,
+        claims: Claims,
+        policy: Policy,
+        moves: Moves,
+        budget: LearningBudget,
+        learners: Mapping[str, Learner],
+        *,
+        tools: Collection[str],
+        switch: Callable[[], str],
+        clock: Callable[[], float] = time.time,
+        at_once: int = AT_ONCE,
+    ) -> None:
+        self.learners = learners
+        self.running: set[str] = set()
+        self._store = store
+        self._claims = claims
+        self._policy = policy
+        self._moves = moves
+        self._budget = budget
+        self._tools = tools
+        self._switch = switch
+        self._clock = clock
+        self._at_once = at_once
+
+    async def cycle(self, name: str) -> CycleReport:
+        """Let a learner see all that is new since it looked last. Raises UnknownName."""
+        learner = self.learners.get(name)
+        if learner is None:
+            raise UnknownName(
+                f"There is no learner {name}. There are: {', '.join(sorted(self.learners))}."
+            )
+        if self._switch() != "on":
+            return CycleReport(name, skipped=f"Learning is {self._switch()}: `learn on` starts it.")
+        async with lease(self._claims, f"cycle:{name}") as mine:
+            if not mine:
+                return CycleReport(name, skipped="A cycle of this learner is running already.")
+            self.running.add(name)
+            try:
+                return await self._windows(learner)
+            finally:
+                self.running.discard(name)
+
+    async def submit(self, proposals: Sequence[Proposal]) -> Sifted:
+        """Take up proposals that come from no cycle (people's, a team review's)."""
+        sifted = await self._sifted(proposals, {})
+        if sifted.taken:
+            await self._store.decide(self._decision(sifted.taken, ()))
+            for proposal in sifted.taken:
+                self._moves.announce(proposal)
+        return sifted
+
+    async def fitted(self, proposal: Proposal) -> Proposal:
+        """A proposal as it may be taken up in place of another. Raises InputError."""
+        made = await self._made_fit(proposal, {}, by_name(await self._documents()))
+        if isinstance(made, str):
+            raise InputError(made)
+        known = await self._store.proposal(made.proposal_id)
+        if known and known.state != "superseded":
+            raise InputError(f"The same was proposed before: {known.state}. {known.reason}")
+        return made
+
+    async def _windows(self, learner: Learner) -> CycleReport:
+        report = CycleReport(learner.name)
+        for _ in range(MOST_WINDOWS):
+            state = await self._store.learner_state(learner.name)
+            rows = await self._store.window(state.runs_seen, state.feedback_seen, self._at_once)
+            try:
+                report = report.plus(await self._window(learner, state, rows))
+            except StaleRevision:
+                return replace(report, skipped="Another process has seen this already.")
+            except BudgetExceeded as error:
+                return replace(report, skipped=str(error))
+            if not rows.more or self._switch() != "on":
+                break
+        log.info("learning_cycle", learner=learner.name, runs=report.runs,
+                 findings=len(report.findings), proposals=len(report.proposals),
+                 seconds=round(report.seconds, 3))  # fmt: skip
+        return report
+
+    async def _window(self, learner: Learner, state: LearnerState, rows: WindowRows) -> CycleReport:
+        began, now = time.perf_counter(), self._clock()
+        documents = await self._documents()
+        exam = await self._store.exam("learn")
+        window = Window(rows.runs, now, rows.feedback, rows.older, documents, exam)
+        with metered() as steps:
+            try:
+                learned = await learner.learn(window, state.state)
+            finally:
+                took = self._keep_cost(learner.name, steps, now)
+        seen = {run.run_id: run for run in (*rows.runs, *rows.older)}
+        sifted = await self._sifted(learned.proposals, seen)
+        findings = await self._found(learned, seen)
+        after = replace(
+            state, state=learned.state, runs_seen=rows.runs_seen, feedback_seen=rows.feedback_seen,
+            updated_at=now, revision=state.revision + 1,
+        )  # fmt: skip
+        await self._store.decide(self._decision(sifted.taken, findings, after))
+        for finding in findings:
+            self._moves.announce_finding(finding)
+        for proposal in sifted.taken:
+            self._moves.announce(proposal)
+        feedback = sum(len(found) for found in rows.feedback.values())
+        return CycleReport(
+            learner.name, len(rows.runs), feedback, tuple(findings), tuple(sifted.taken),
+            tuple(sifted.held), time.perf_counter() - began, *took,
+        )  # fmt: skip
+
+    async def _documents(self) -> list[Document]:
+        return [document for kind in KINDS for document in await self._store.documents(kind)]
+
+    def _decision(
+        self,
+        proposals: Sequence[Proposal],
+        findings: Sequence[Finding],
+        state: LearnerState | None = None,
+    ) -> Decision:
+        now = self._clock()
+        entries = [
+            AuditEntry(
+                p.learner, "proposed", p.proposal_id,
+                {"risk": p.risk, "revision": p.revision,
+                 "versions": [[c.kind, c.name, c.base, c.version] for c in p.changes]}, now,
+            )
+            for p in proposals
+        ]  # fmt: skip
+        entries += [
+            AuditEntry(f.learner, "found", f.finding_id, {"revision": f.revision}, now)
+            for f in findings
+        ]
+        return Decision(
+            proposals=tuple(proposals),
+            findings=tuple(findings),
+            learners=(state,) if state else (),
+            audit=tuple(entries),
+        )
+
+    # Which proposals are taken up
+
+    async def _sifted(self, proposals: Sequence[Proposal], seen: Mapping[str, Run]) -> Sifted:
+        sifted = Sifted()
+        if not proposals:
+            return sifted
+        active = by_name(await self._documents())
+        known = await self._store.proposals(limit=1_000)
+        room = self._room_today(known)
+        for proposal in sorted(proposals, key=_promise, reverse=True):
+            made = await self._made_fit(proposal, seen, active)
+            reason = made if isinstance(made, str) else self._not_now(made, [*sifted.taken, *known])
+            if not reason and room is not None and len(sifted.taken) >= room:
+                reason = f"{TOO_MANY}: `policy set proposals_per_day NUMBER` allows more."
+            if isinstance(made, str) or reason:
+                sifted.held.append(Held(proposal.title, str(reason)))
+            else:
+                sifted.taken.append(made)
+        for held in sifted.held:
+            log.info("proposal_held", reason=held.reason)
+        return sifted
+
+    async def _made_fit(
+        self, proposal: Proposal, seen: Mapping[str, Run], active: Active
+    ) -> Proposal | str:
+        """The proposal as it may be taken up, its risk and audience computed; or why not."""
+        if wrong := problem(proposal.changes, active, self._tools):
+            return wrong
+        if old := stale(proposal.changes, active):
+            return old
+        fitted = kept_narrow(shortened(proposal), seen, active)
+        if isinstance(fitted, str):
+            return fitted
+        level, reasons = risk.assess(fitted.changes, bases(fitted.changes, active))
+        wanted = proposal_id_of(fitted.learner, fitted.changes)
+        before = await self._store.proposal(wanted)
+        now = self._clock()
+        return replace(
+            fitted, proposal_id=wanted, state="proposed", risk=level, risk_reasons=tuple(reasons),
+            reason="", decided_by=None, created_at=now, moved_at=now,
+            revision=before.revision + 1 if before else 1,
+        )  # fmt: skip
+
+    def _not_now(self, proposal: Proposal, known: Sequence[Proposal]) -> str:
+        """Why a proposal is not taken up beside those that there are, in a sentence."""
+        key = changes_key(proposal.changes)
+        for other in known:
+            if changes_key(other.changes) == key and other.state != "superseded":
+                return f"The same was proposed before: {other.state}. {other.reason}".strip()
+        names = {(c.kind, c.name) for c in proposal.changes}
+        beside = [
+            p
+            for p in known
+            if p.state in ("proposed", "trial", "awaiting")
+            and names & {(c.kind, c.name) for c in p.changes}
+        ]
+        if len(beside) >= MOST_OPEN:
+            return f"{len(beside)} proposals for the same document are open already."
+        return ""
+
+    def _room_today(self, known: Sequence[Proposal]) -> int | None:
+        most = self._policy.count("proposals_per_day")
+        if most is None:
+            return None
+        now = self._clock()
+        return max(0, most - sum(p.created_at >= now - now % _DAY for p in known))
+
+    async def _found(self, learned: Learned, seen: Mapping[str, Run]) -> list[Finding]:
+        """What is new among the findings, or says more than before; people's word on it stays."""
+        found: dict[str, Finding] = {}
+        for finding in learned.findings:
+            narrow = finding_kept_narrow(finding, seen)
+            before = await self._store.finding(finding.finding_id)
+            if before is None:
+                created = finding.created_at or self._clock()
+                found[finding.finding_id] = replace(narrow, created_at=created, revision=1)
+                continue
+            again = replace(
+                narrow, state=before.state, decided_by=before.decided_by,
+                created_at=before.created_at, revision=before.revision,
+            )  # fmt: skip
+            if again != before:
+                found[finding.finding_id] = replace(again, revision=before.revision + 1)
+        return list(found.values())
+
+    # What it took
+
+    def _keep_cost(
+        self, learner: str, steps: Sequence[Step], began: float
+    ) -> tuple[int, float | None]:
+        """The model calls of a cycle, as a run of its own; they are counted already."""
+        if not steps:
+            return 0, 0.0
+        costs = [step.cost_usd for step in steps]
+        tokens = [(step.input_tokens or 0, step.output_tokens or 0) for step in steps]
+        cost = None if None in costs else sum(c for c in costs if c is not None)
+        self._store.append(
+            Run(
+                random_run_id(), "", learner, kind="review", started_at=began,
+                duration_ms=sum(step.duration_ms or 0.0 for step in steps), model=steps[0].name,
+                input_tokens=sum(t[0] for t in tokens), output_tokens=sum(t[1] for t in tokens),
+                cost_usd=cost, steps=tuple(steps),
+            )
+        )  # fmt: skip
+        return sum(map(sum, tokens)), cost
+
+
+def _promise(proposal: Proposal) -> float:
+    """What its learner expects of it: where not all are taken up, the best ones are."""
+    return (proposal.expected or {}).get("effect", 0.0)

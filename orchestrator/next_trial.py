@@ -1,0 +1,135 @@
+"""Which trial a proposal is to have next: who answers now, by which method, at which level."""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from database.learning import Method, Proposal, Trial, learning_id
+from database.store import Store
+from orchestrator.proposal_rules import Active
+from orchestrator.trials import levels, planning
+from orchestrator.trials.variants import agent_of, variant_of
+from orchestrator.verifying import verification_id
+
+MOST_REQUESTS: Mapping[Method, int] = {"replay": 300, "shadow": 1_000, "split": 2_000}
+"""After so many a trial gives up."""
+SPLIT_SHARE = 0.2
+"""Of the requests, so many take part in a split; half of them get the candidate."""
+HOPELESS = 0.5
+"""A trial that could only see an effect as large as this is not begun."""
+_ALL_TRIALS = 10_000
+
+
+class Replays(Protocol):
+    """Asks both versions the exam's questions (orchestrator.trials.replay)."""
+
+    async def run(self, trial: Trial, proposal: Proposal, limit: int) -> int:
+        """Ask at most so many more; how many were asked, 0 when none are left."""
+
+    async def questions(self, agent: str, task_type: str | None) -> int:
+        """How many there are to ask."""
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """What a proposal is to be compared with: who answers its requests now."""
+
+    agent: str
+    active: str
+    candidate: str
+    task_type: str | None
+
+
+class NextTrials:
+    """Chooses; changes nothing."""
+
+    def __init__(
+        self, store: Store, replays: Replays, clock: Callable[[], float] = time.time
+    ) -> None:
+        self._store = store
+        self._replays = replays
+        self._clock = clock
+
+    async def comparison(self, proposal: Proposal, active: Active) -> Comparison | None:
+        """Who answers the proposal's requests now; None where nothing can be compared."""
+        if len(proposal.changes) != 1 or proposal.changes[0].kind != "agent":
+            return None
+        [change] = proposal.changes
+        if change.version is None:
+            return None
+        variant = variant_of(change.name)
+        task_type = proposal.task_type or (variant.task_type if variant else None)
+        if change.base is not None:
+            return Comparison(change.name, change.base, change.version, task_type)
+        answers = variant.agent if variant else await self._who_answers(proposal)
+        document = active.get(("agent", answers))
+        if document is None:
+            return None
+        return Comparison(answers, document.version, change.version, task_type)
+
+    async def next_trial(
+        self, proposal: Proposal, compared: Comparison, done: Sequence[Trial]
+    ) -> Trial | None:
+        """The next honest way to compare that was not tried: replay, then shadow, then split."""
+        tried = {trial.method for trial in done}
+        alpha = levels.next_alpha(await self._earlier())
+        methods: list[Method] = ["replay", "shadow"]
+        if proposal.risk == "low":
+            methods.append("split")  # people get what is unproven: only where little can happen
+        for method in methods:
+            if method in tried:
+                continue
+            most = MOST_REQUESTS[method]
+            if method == "replay":
+                there = await self._replays.questions(compared.agent, compared.task_type)
+                most = min(most, there)
+            smallest = planning.smallest_effect(method, alpha, most) if most else 1.0
+            if smallest >= HOPELESS:
+                continue
+            now = self._clock()
+            return Trial(
+                learning_id("trial", proposal.proposal_id, method, str(proposal.created_at)),
+                proposal.proposal_id, method, compared.agent, compared.active, compared.candidate,
+                compared.task_type, SPLIT_SHARE if method == "split" else 1.0, alpha, smallest,
+                most, started_at=now,
+            )  # fmt: skip
+        return None
+
+    async def busy(self, proposal: Proposal) -> bool:
+        """Whether something else is tried or watched on the same documents and requests."""
+        names = {(c.kind, c.name) for c in proposal.changes}
+        for other in await self._store.proposals({"trial", "live"}):
+            theirs = {(c.kind, c.name) for c in other.changes}
+            if other.proposal_id != proposal.proposal_id and names & theirs:
+                return True
+        agents = {agent_of(name) for kind, name in names if kind == "agent"}
+        return any(
+            agent_of(trial.agent) in agents and _overlap(trial.task_type, proposal.task_type)
+            for trial in await self._store.trials({"running"})
+        )
+
+    async def _who_answers(self, proposal: Proposal) -> str:
+        """The agent that answers now what a new specialist is proposed for."""
+        if named := proposal.evidence.get("answers_now"):
+            return str(named)
+        found: Counter[str] = Counter()
+        for run_id in list(proposal.evidence.get("runs", ()))[:50]:
+            run = await self._store.run(str(run_id))
+            if run:
+                found[run.agent] += 1
+        return found.most_common(1)[0][0] if found else ""
+
+    async def _earlier(self) -> list[bool | None]:
+        """How the trials so far ended, oldest first: the control over many counts them."""
+        trials = await self._store.trials(limit=_ALL_TRIALS)
+        ends: list[bool | None] = []
+        for trial in sorted(trials, key=lambda t: t.started_at):
+            if trial.trial_id != verification_id(trial.proposal_id):
+                ends.append(None if trial.state == "running" else trial.state == "proven")
+        return ends
+
+
+def _overlap(one: str | None, other: str | None) -> bool:
+    return one is None or other is None or one == other

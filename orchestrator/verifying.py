@@ -1,0 +1,84 @@
+"""Pure: what a change that went live is compared with from then on, and how it is taken back."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from database.errors import StaleBase
+from database.learning import Change, Method, Proposal, Trial, learning_id
+from orchestrator.proposal_rules import Active
+from orchestrator.trials.variants import variant_of
+
+PAIRED_SHARE = 0.2
+"""Of the requests after a change went live, so many are answered by the old version too, unseen."""
+MOST_VERIFIED_ON = 1_000
+"""Requests after which a change that was not found to hurt counts as verified."""
+
+
+def verification_id(proposal_id: str) -> str:
+    """The trial that a change is in from the moment that it is live."""
+    return learning_id("verification", proposal_id)
+
+
+def verification_of(
+    proposal: Proposal, tried: Sequence[Trial], now: float, revision: int = 1
+) -> Trial | None:
+    """How a proposal is watched once it is live; None where nothing can be compared.
+
+    Turned round: the new version is the active one, and the old one the candidate. Where it was
+    tried in pairs the old version answers a share of the requests unseen; else what is served is
+    held against the rates of before.
+    """
+    compared = [trial for trial in tried if trial.trial_id != verification_id(proposal.proposal_id)]
+    if not compared:
+        return None
+    [change] = proposal.changes  # only single changes are tried
+    last = compared[-1]
+    method: Method = "split" if last.method == "split" else "shadow"
+    return Trial(
+        verification_id(proposal.proposal_id),
+        proposal.proposal_id,
+        method,
+        agent=change.name,
+        active=last.candidate,
+        candidate=last.active,
+        task_type=_path(proposal, change),
+        share=0.0 if method == "split" else PAIRED_SHARE,
+        smallest_effect=last.smallest_effect,
+        most=MOST_VERIFIED_ON,
+        started_at=now,
+        revision=revision,
+    )
+
+
+def inverse(
+    changes: Sequence[Change],
+    active: Active,
+    bodies: Mapping[tuple[str, str], Mapping[str, Any] | None],
+) -> tuple[Change, ...]:
+    """The changes that put everything back; `bodies` are those of the versions they started from.
+
+    Raises StaleBase where something was changed later on, or an old body is forgotten.
+    """
+    back: list[Change] = []
+    for change in changes:
+        document = active.get((change.kind, change.name))
+        if (document.version if document else None) != change.version:
+            raise StaleBase(
+                f"The {change.kind} {change.name} was changed again since: take that back first."
+            )
+        body = bodies.get((change.kind, change.name))
+        if change.base is not None and not body:
+            raise StaleBase(
+                f"The version of the {change.kind} {change.name} from before is forgotten: it "
+                "cannot be taken back."
+            )
+        back.append(
+            replace(change, base=change.version, body=body if change.base is not None else None)
+        )
+    return tuple(back)
+
+
+def _path(proposal: Proposal, change: Change) -> str | None:
+    variant = variant_of(change.name) if change.kind == "agent" else None
+    return proposal.task_type or (variant.task_type if variant else None)

@@ -1,0 +1,372 @@
+"""Proposals on their way: tried, gated, decided once, verified or taken back."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from database.errors import InputError, NotAllowed, StaleBase, UnknownName
+from database.learning import Change, Proposal
+from orchestrator.improvement_orchestrator import AlreadyDecided
+from orchestrator.verifying import verification_id
+from tests.orchestrator.pipeline import (
+    ADA,
+    CODER,
+    GRACE,
+    WRITER,
+    Pipeline,
+    changed,
+    observe_all,
+    proposal,
+)
+
+BETTER = changed(CODER, system_prompt="You are coder. Answer with code only.")
+WARMER = changed(CODER, temperature=0.7)
+
+
+@pytest.fixture
+async def pipeline(tmp_path: Path) -> AsyncIterator[Pipeline]:
+    made = await Pipeline(tmp_path).open()
+    yield made
+    await made.close()
+
+
+async def test_what_is_proven_waits_for_a_person_and_goes_live_with_the_click(
+    pipeline: Pipeline,
+) -> None:
+    made = await pipeline.propose(BETTER)
+    assert (made.state, made.risk) == ("proposed", "low")
+
+    trial = await pipeline.tried(made, active=0.0, candidate=1.0)
+
+    assert (trial.method, trial.state) == ("shadow", "proven")
+    assert (trial.active, trial.candidate) == (CODER.version, BETTER.version)
+    assert trial.figures["effect"] == 1.0
+    waits = await pipeline.now(made)
+    assert (waits.state, waits.decided_by) == ("awaiting", None)
+    assert await pipeline.active("coder") == CODER.version
+
+    live = await pipeline.improvement.decide(made.proposal_id, ADA, True)
+
+    assert (live.state, live.decided_by) == ("live", ADA)
+    assert await pipeline.active("coder") == BETTER.version
+    document = await pipeline.store.document("agent", "coder")
+    assert document is not None
+    assert (document.origin, document.base, document.author) == ("proposal", CODER.version, ADA)
+
+
+async def test_low_risk_goes_live_by_itself_only_where_a_person_chose_automatic(
+    pipeline: Pipeline,
+) -> None:
+    await pipeline.improvement.set_mode("coder", "automatic", ADA)
+    made = await pipeline.propose(BETTER)
+    await pipeline.tried(made, 0.0, 1.0)
+    live = await pipeline.now(made)
+    assert (live.state, live.decided_by) == ("live", None)
+    assert await pipeline.active("coder") == BETTER.version
+
+
+async def test_medium_risk_never_goes_live_by_itself(pipeline: Pipeline) -> None:
+    await pipeline.improvement.set_mode("coder", "automatic", ADA)
+    made = await pipeline.propose(WARMER)
+    await pipeline.tried(made, 0.0, 1.0)
+    waits = await pipeline.now(made)
+    assert (waits.state, waits.risk) == ("awaiting", "medium")
+    assert "medium" in waits.reason
+
+
+async def test_what_a_learner_says_of_risk_and_state_is_not_believed(pipeline: Pipeline) -> None:
+    sly = changed(CODER, tools=["calculator"], model="gpt-99")
+    told = proposal(sly, risk="low", state="awaiting", decided_by=ADA, reason="Approved.")
+    sifted = await pipeline.improvement.submit([told])
+    [made] = sifted.taken
+    assert (made.state, made.risk, made.decided_by) == ("proposed", "high", None)
+
+
+async def test_what_hurts_is_rejected_and_never_live(pipeline: Pipeline) -> None:
+    made = await pipeline.propose(BETTER)
+    trial = await pipeline.tried(made, active=1.0, candidate=0.0)
+    assert trial.state == "harmful"
+    rejected = await pipeline.now(made)
+    assert rejected.state == "rejected"
+    assert "worse" in rejected.reason
+    assert await pipeline.active("coder") == CODER.version
+
+
+async def test_the_exam_is_asked_first_and_live_requests_after_it(pipeline: Pipeline) -> None:
+    pipeline.exam.left, pipeline.exam.outcomes = 60, (0.0, 1.0)
+    pipeline.exam.held_out = {"before": 0.4, "after": 0.6, "n": 30}
+    made = await pipeline.propose(BETTER)
+    await pipeline.improvement.advance()
+    assert (await pipeline.trial(made)).method == "replay"
+    for _ in range(4):
+        await pipeline.improvement.advance()
+    waits = await pipeline.now(made)
+    assert waits.state == "awaiting"
+    assert waits.evidence["exam"] == {"before": 0.4, "after": 0.6, "n": 30}
+
+    pipeline.exam.left, pipeline.exam.outcomes = 60, (1.0, 1.0)
+    other = await pipeline.propose(changed(WRITER, system_prompt="Write."))
+    for _ in range(6):
+        await pipeline.improvement.advance()
+    following = await pipeline.trial(other)
+    assert (following.method, following.state) == ("shadow", "running")
+    first, second = await pipeline.store.trials_of(other.proposal_id)
+    assert (first.method, first.state) == ("replay", "unproven")
+    assert second.alpha < 0.05
+
+
+async def test_only_named_approvers_decide_and_each_decision_counts_once(
+    pipeline: Pipeline,
+) -> None:
+    waits = await pipeline.awaiting(BETTER)
+    with pytest.raises(NotAllowed, match=ADA):
+        await pipeline.improvement.decide(waits.proposal_id, GRACE, True)
+    assert await pipeline.active("coder") == CODER.version
+
+    await pipeline.improvement.decide(waits.proposal_id, ADA, False, "I like it as it is.")
+    with pytest.raises(AlreadyDecided, match="rejected by U0ADA"):
+        await pipeline.improvement.decide(waits.proposal_id, ADA, True)
+    assert await pipeline.active("coder") == CODER.version
+    with pytest.raises(UnknownName):
+        await pipeline.improvement.decide("nothing", ADA, True)
+
+
+async def test_two_clicks_in_two_processes_are_one_decision(pipeline: Pipeline) -> None:
+    waits = await pipeline.awaiting(BETTER)
+    other = await pipeline.again()
+    await other.improvement.decide(waits.proposal_id, ADA, True)
+    with pytest.raises(AlreadyDecided, match="live by U0ADA"):
+        await pipeline.improvement.decide(waits.proposal_id, ADA, False)
+    assert (await pipeline.now(waits)).state == "live"
+    await other.close()
+
+
+async def test_nobody_approves_what_is_still_being_tried_but_may_reject_it(
+    pipeline: Pipeline,
+) -> None:
+    made = await pipeline.propose(BETTER)
+    await pipeline.improvement.advance()
+    with pytest.raises(AlreadyDecided, match="still being tried"):
+        await pipeline.improvement.decide(made.proposal_id, ADA, True)
+    await pipeline.improvement.decide(made.proposal_id, ADA, False)
+    assert (await pipeline.now(made)).state == "rejected"
+    assert (await pipeline.trial(made)).state == "stopped"
+
+
+async def test_a_document_that_changed_meanwhile_supersedes(pipeline: Pipeline) -> None:
+    waits = await pipeline.awaiting(BETTER)
+    body = CODER.body() | {"max_tokens": 100}
+    await pipeline.store.activate(
+        "agent", "coder", body, base=CODER.version, origin="person", author=GRACE, reason=None
+    )
+    with pytest.raises(StaleBase):
+        await pipeline.improvement.decide(waits.proposal_id, ADA, True)
+    assert (await pipeline.now(waits)).state == "superseded"
+    assert (await pipeline.active("coder")) not in (CODER.version, BETTER.version)
+
+
+async def test_one_trial_at_a_time_and_the_loser_is_superseded(pipeline: Pipeline) -> None:
+    first = await pipeline.propose(BETTER)
+    second = await pipeline.propose(WARMER)
+    await pipeline.improvement.advance()
+    assert {(await pipeline.now(p)).state for p in (first, second)} == {"trial", "proposed"}
+    assert (await pipeline.now(first)).state == "trial"
+    observe_all(pipeline.store, await pipeline.trial(first), 60, 0.0, 1.0)
+    await pipeline.improvement.advance()
+    await pipeline.improvement.decide(first.proposal_id, ADA, True)
+    await pipeline.improvement.advance()
+    assert (await pipeline.now(second)).state == "superseded"
+
+
+async def test_live_results_verify(pipeline: Pipeline) -> None:
+    waits = await pipeline.awaiting(BETTER)
+    await pipeline.improvement.decide(waits.proposal_id, ADA, True)
+    watch = await pipeline.improvement.verification_of(waits.proposal_id)
+    assert watch is not None
+    assert (watch.active, watch.candidate) == (BETTER.version, CODER.version)
+    observe_all(pipeline.store, watch, 60, 1.0, 0.0)
+    await pipeline.improvement.advance()
+    assert (await pipeline.now(waits)).state == "verified"
+    assert await pipeline.store.trials({"running"}) == []
+
+
+async def test_what_hurts_when_live_is_taken_back_by_itself(pipeline: Pipeline) -> None:
+    waits = await pipeline.awaiting(BETTER)
+    await pipeline.improvement.decide(waits.proposal_id, ADA, True)
+    watch = await pipeline.improvement.verification_of(waits.proposal_id)
+    assert watch is not None
+    observe_all(pipeline.store, watch, 60, 0.0, 1.0)
+    await pipeline.improvement.advance()
+    back = await pipeline.now(waits)
+    assert (back.state, back.decided_by) == ("rolled_back", None)
+    assert "worse" in back.reason
+    assert await pipeline.active("coder") == CODER.version
+    with pytest.raises(AlreadyDecided, match="rolled back"):
+        await pipeline.improvement.roll_back(waits.proposal_id, ADA)
+
+
+async def test_a_person_takes_back_what_was_verified(pipeline: Pipeline) -> None:
+    waits = await pipeline.awaiting(BETTER)
+    await pipeline.improvement.decide(waits.proposal_id, ADA, True)
+    with pytest.raises(NotAllowed):
+        await pipeline.improvement.roll_back(waits.proposal_id, GRACE)
+    back = await pipeline.improvement.roll_back(waits.proposal_id, ADA, "I liked the old one.")
+    assert (back.state, back.decided_by) == ("rolled_back", ADA)
+    assert await pipeline.active("coder") == CODER.version
+
+
+async def test_a_later_change_is_taken_back_first(pipeline: Pipeline) -> None:
+    waits = await pipeline.awaiting(BETTER)
+    live = await pipeline.improvement.decide(waits.proposal_id, ADA, True)
+    assert BETTER.body is not None
+    await pipeline.store.activate(
+        "agent", "coder", {**BETTER.body, "max_tokens": 10}, base=BETTER.version or "",
+        origin="person", author=ADA, reason=None,
+    )  # fmt: skip
+    with pytest.raises(StaleBase, match="take that back first"):
+        await pipeline.improvement.roll_back(live.proposal_id, ADA)
+
+
+async def test_changes_that_are_made_together_are_taken_back_together(pipeline: Pipeline) -> None:
+    helper = CODER.body() | {"name": "helper"}
+    made = await pipeline.propose(
+        Change("agent", "helper", None, helper), Change("agent", "writer", WRITER.version, None)
+    )
+    assert made.risk == "high"
+    await pipeline.improvement.advance()
+    waits = await pipeline.now(made)
+    assert waits.state == "awaiting"
+    assert "nothing to compare" in waits.reason
+    await pipeline.improvement.decide(made.proposal_id, ADA, True)
+    assert await pipeline.store.document("agent", "writer") is None
+    await pipeline.active("helper")
+    await pipeline.improvement.roll_back(made.proposal_id, ADA)
+    assert await pipeline.active("writer") == WRITER.version
+    assert await pipeline.store.document("agent", "helper") is None
+
+
+async def test_the_same_is_not_proposed_twice_whoever_proposes_it(pipeline: Pipeline) -> None:
+    await pipeline.propose(BETTER)
+    again = proposal(BETTER, learner="team-review")
+    sifted = await pipeline.improvement.submit([proposal(BETTER), again])
+    assert not sifted.taken
+    assert [h.reason for h in sifted.held] == ["The same was proposed before: proposed."] * 2
+
+
+async def test_no_more_proposals_a_day_than_approvers_allow(pipeline: Pipeline) -> None:
+    await pipeline.policy.set("proposals_per_day", "1", ADA)
+    hopeful = proposal(BETTER, expected={"effect": 0.3})
+    sifted = await pipeline.improvement.submit([proposal(WARMER), hopeful])
+    assert [p.changes for p in sifted.taken] == [(BETTER,)]
+    assert "proposals_per_day" in sifted.held[0].reason
+    pipeline.clock.now += 86_400
+    assert (await pipeline.improvement.submit([proposal(WARMER)])).taken
+
+
+async def test_an_agent_changes_by_itself_so_often_a_week(pipeline: Pipeline) -> None:
+    await pipeline.policy.set("mode.coder", "automatic", ADA)
+    await pipeline.policy.set("promotions_per_week.coder", "1", ADA)
+    first = await pipeline.propose(BETTER)
+    await pipeline.tried(first, 0.0, 1.0)
+    watch = await pipeline.improvement.verification_of(first.proposal_id)
+    assert watch is not None
+    observe_all(pipeline.store, watch, 60, 1.0, 0.0)
+    await pipeline.improvement.advance()
+    assert BETTER.body is not None
+    more = {**BETTER.body, "system_prompt": "You are coder. Code only, tested."}
+    second = await pipeline.propose(Change("agent", "coder", BETTER.version, more))
+    await pipeline.tried(second, 0.0, 1.0)
+    waits = await pipeline.now(second)
+    assert waits.state == "awaiting"
+    assert "as often as it may in a week" in waits.reason
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (Change("agent", "coder", CODER.version, CODER.body()), "leaves the agent coder as it is"),
+        (changed(CODER, tools=["launch"]), "no tool 'launch'"),
+        (changed(CODER, name="other"), "calls itself other"),
+        (changed(CODER, power=1), "unknown key 'power'"),
+        (Change("agent", "generalist", "x", None), "the generalist stays"),
+        (Change("agent", "coder", "0" * 16, BETTER.body), "has changed since"),
+        (Change("runbook", "big", None, {"text": "x" * 300_000}), "larger than"),
+    ],
+)
+async def test_changes_that_cannot_be_made_are_held(
+    pipeline: Pipeline, change: Change, says: str
+) -> None:
+    sifted = await pipeline.improvement.submit([proposal(change)])
+    assert not sifted.taken
+    assert says in sifted.held[0].reason
+    assert await pipeline.improvement.proposals() == []
+
+
+async def test_pause_stops_what_is_new_and_off_stops_everything(pipeline: Pipeline) -> None:
+    made = await pipeline.propose(BETTER)
+    await pipeline.improvement.switch("paused", ADA)
+    assert await pipeline.improvement.advance() == 0
+    assert "paused" in (await pipeline.improvement.cycle("prompt-optimizer")).skipped
+    status = await pipeline.improvement.switch("on", ADA)
+    assert (status.switch, status.set_by) == ("on", ADA)
+    await pipeline.improvement.advance()
+    assert (await pipeline.now(made)).state == "trial"
+    with pytest.raises(NotAllowed):
+        await pipeline.improvement.switch("off", GRACE)
+    with pytest.raises(InputError, match="on, paused, off"):
+        await pipeline.improvement.switch("sideways", ADA)
+
+
+async def test_an_agent_that_is_paused_does_not_change(pipeline: Pipeline) -> None:
+    await pipeline.improvement.set_mode("coder", "paused", ADA)
+    made = await pipeline.propose(BETTER)
+    assert await pipeline.improvement.advance() == 0
+    assert (await pipeline.now(made)).state == "proposed"
+    with pytest.raises(UnknownName, match="nobody"):
+        await pipeline.improvement.set_mode("nobody", "ask", ADA)
+
+
+async def test_a_discussion_puts_another_proposal_in_its_place(pipeline: Pipeline) -> None:
+    waits = await pipeline.awaiting(BETTER)
+    wished = changed(CODER, system_prompt="You are coder. Code, then one sentence.")
+    made = await pipeline.improvement.revise(waits.proposal_id, ADA, [wished], "They want words.")
+    assert (made.state, made.learner, made.changes) == ("proposed", ADA, (wished,))
+    old = await pipeline.now(waits)
+    assert (old.state, old.decided_by) == ("superseded", ADA)
+    with pytest.raises(AlreadyDecided):
+        await pipeline.improvement.revise(waits.proposal_id, ADA, [WARMER], "Again.")
+    bad = changed(CODER, tools=["launch"])
+    with pytest.raises(InputError, match="no tool"):
+        await pipeline.improvement.revise(made.proposal_id, ADA, [bad], "Power.")
+    assert (await pipeline.now(made)).state == "proposed"
+
+
+async def test_every_move_is_told_and_after_a_restart_once_more(pipeline: Pipeline) -> None:
+    waits = await pipeline.awaiting(BETTER)
+    await pipeline.bus.drain()
+    heard = [p.state for p in pipeline.told if isinstance(p, Proposal)]
+    assert heard == ["proposed", "trial", "awaiting"]
+    other = await pipeline.again()
+    await other.improvement.announce()
+    await other.bus.drain()
+    assert [p.state for p in other.told] == ["awaiting"]
+    await other.improvement.decide(waits.proposal_id, ADA, True)
+    await pipeline.improvement.announce()
+    await pipeline.improvement.announce()
+    await pipeline.bus.drain()
+    assert [p.state for p in pipeline.told][3:] == ["live"]
+    await other.close()
+
+
+async def test_every_move_is_in_the_audit_and_its_chain_is_whole(pipeline: Pipeline) -> None:
+    waits = await pipeline.awaiting(BETTER)
+    await pipeline.improvement.decide(waits.proposal_id, ADA, True, "Because I say so.")
+    await pipeline.improvement.roll_back(waits.proposal_id, ADA)
+    entries = [e for e in await pipeline.store.audit() if e.subject == waits.proposal_id]
+    actions = ["proposed", "trial started", "asked", "promoted", "rolled back"]
+    assert [e.action for e in entries] == actions
+    assert "Because" not in str(entries), "the audit holds no texts"
+    assert str(BETTER.version) in str(entries[3].details)
+    assert (await pipeline.store.audit_verify()).whole
+    assert verification_id(waits.proposal_id) in str(entries[3].details)

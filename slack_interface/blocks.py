@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from slack_interface.incoming import Json
 
 SECTION_CHARS = 3000
+FIELD_CHARS = 2000
 HEADER_CHARS = 150
 BUTTON_CHARS = 75
 LABEL_CHARS = 20
@@ -39,6 +40,12 @@ def section(mrkdwn: str, accessory: Json | None = None) -> Json:
     return block | ({"accessory": accessory} if accessory else {})
 
 
+def fields(texts: Sequence[str]) -> Json:
+    """Up to ten short paragraphs in two columns."""
+    shown = [{"type": "mrkdwn", "text": shortened(text, FIELD_CHARS)} for text in texts[:10]]
+    return {"type": "section", "fields": shown}
+
+
 def context(mrkdwn: str) -> Json:
     """A line in small print."""
     return {
@@ -52,7 +59,9 @@ def divider() -> Json:
     return {"type": "divider"}
 
 
-def button(text: str, action_id: str, value: str, *, primary: bool = False) -> Json:
+def button(
+    text: str, action_id: str, value: str, *, primary: bool = False, danger: bool = False
+) -> Json:
     """A button; `value` comes back with the click."""
     element: Json = {
         "type": "button",
@@ -60,7 +69,8 @@ def button(text: str, action_id: str, value: str, *, primary: bool = False) -> J
         "action_id": action_id,
         "value": value,
     }
-    return element | ({"style": "primary"} if primary else {})
+    style = "primary" if primary else "danger" if danger else ""
+    return element | ({"style": style} if style else {})
 
 
 def actions(*elements: Json) -> Json:

@@ -13,9 +13,11 @@ from agents.ports import FileRef
 from database.records import PUBLIC, one_person, private_channel, run_id_of
 
 Json = dict[str, Any]
+Card = tuple[str, list[Json]]
+"""The same in words and in blocks."""
 Kind = Literal[
     "message", "command", "improve", "run_workflow", "save_workflow",
-    "my_data", "export_me", "forget_me",
+    "my_data", "export_me", "forget_me", "learning",
 ]  # fmt: skip
 
 SHARED = "shared"

@@ -126,6 +126,10 @@ class Outgoing:
         """Whether it waits or was posted already."""
         return await self._rows.knows_post(post_id)
 
+    async def kept(self) -> Sequence[Kept]:
+        """Every post that may be rewritten."""
+        return await self._rows.kept_posts()
+
     async def idle(self) -> None:
         """Return when all are sent."""
         await self._queue.join()

@@ -145,6 +145,9 @@ class ImprovementPort(Protocol):
     async def trial_of(self, proposal_id: str) -> Trial | None:
         """The newest trial of a proposal, with the figures of its last look."""
 
+    async def verification_of(self, proposal_id: str) -> Trial | None:
+        """How a proposal that went live does since, where that is looked at."""
+
     async def trials(self) -> Sequence[Trial]:
         """Those that are running."""
 
@@ -180,19 +183,13 @@ class ImprovementPort(Protocol):
     async def roll_back(self, proposal_id: str, person: str, reason: str) -> Proposal:
         """Take back what is live."""
 
-    async def verify_finding(self, finding_id: str, person: str, verified: bool) -> Finding:
+    async def judge_finding(self, finding_id: str, person: str, verified: bool) -> Finding:
         """A person says whether a finding is true; any member may."""
 
-    async def pause(self, person: str) -> None:
-        """Nothing new is proposed, tried or promoted; what is live stays."""
+    async def switch(self, to: str, person: str) -> LearningStatus:
+        """Turn learning `on`, `paused` or `off`; at once, also while Supabase is away."""
 
-    async def resume(self, person: str) -> None:
-        """Go on after a pause."""
-
-    async def switch(self, on: bool, person: str) -> None:
-        """Off: the shipped versions answer within a minute, also while Supabase is away."""
-
-    async def set_mode(self, agent: str, mode: Mode, person: str) -> None:
+    async def set_mode(self, agent: str, mode: Mode, person: str) -> LearningStatus:
         """How the changes of an agent are promoted."""
 
     def on_changed(self, handler: Callable[[Proposal | Finding], Awaitable[None]]) -> None:

@@ -38,9 +38,12 @@ class Proactive:
         """Keep and send `post`; False where today's number is used up, or it was posted before."""
         return await self._post(post, self.policy.proactive_per_day(post.channel_id))
 
-    async def post_improvement(self, post: Post) -> bool:
-        """The same for what learning has to say."""
-        return await self._post(post, self.policy.improvement_posts_per_day())
+    async def post_improvement(self, post: Post, most: float = 1.0) -> bool:
+        """The same for what learning has to say; `most` is the share of the day's number that is
+        for posts like this.
+        """
+        limit = self.policy.improvement_posts_per_day()
+        return await self._post(post, None if limit is None else round(limit * most))
 
     async def _post(self, post: Post, limit: int | None) -> bool:
         if await self.outgoing.knows(post.post_id):

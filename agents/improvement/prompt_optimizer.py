@@ -19,6 +19,7 @@ from agents.improvement.asking import Asker
 from agents.improvement.examples import Known, known_answers, shortened
 from agents.improvement.learner import Learned, Window
 from agents.improvement.prompt_search import Found, PromptSearch
+from agents.improvement.variant_counts import counted
 from agents.turns import TextDelta, Turn
 from agents.universal_agent import ModelPort
 from database.errors import ModelError
@@ -126,6 +127,7 @@ class PromptOptimizer:
             if found is not None and found.after - found.before >= _LEAST_GAIN:
                 proposals.append(_proposal(group, found, window))
         kept = {"judged": judged, "tried": dict(list(tried.items())[-500:]), "kinds": kinds}
+        kept |= counted(window, state)
         return Learned(tuple(findings), tuple(proposals), kept)
 
     async def _judged(self, window: Window, before: Mapping[str, Any]) -> dict[str, Any]:

@@ -54,7 +54,7 @@ _ASKS_NAME = re.compile(
 _ASKS_ONLY = re.compile(r"\bonly\b|\bone word\b|\bjust the\b|\bnothing else\b", re.IGNORECASE)
 _STATES = re.compile(
     r"""(?:
-        \b(?:the\s+)?(?:right|correct|expected|proper|actual|real|true)\s+
+        \b(?:the\s+)?(?P<right>right|correct|expected|proper|actual|real|true)\s+
             (?:(?:answer|label|value|result|one|number|date|category|intent)\s*)?
             (?:is|was|would\s+(?:be|have\s+been)|should\s+(?:be|have\s+been)|:|=)
         |\b(?:should|must|ought\s+to)\s+(?:be|have\s+been|say|have\s+said)
@@ -63,6 +63,7 @@ _STATES = re.compile(
     )\s*(?P<answer>\S.*)""",
     re.IGNORECASE | re.VERBOSE,
 )
+_NAMES = frozenset({"equals", "contains_all"})
 _ENDS = re.compile(
     r"(?<=[^\d])[.!;](?:\s|$)|[.!;]$|,?\s+(?:not|instead|rather than|but|because)\b|\n"
 )
@@ -100,7 +101,10 @@ def stated_check(request: str, words: str) -> dict[str, Any] | None:
     match = _STATES.search(words)
     if match:
         stated = _ENDS.split(match["answer"], maxsplit=1)[0].strip(" \"'“”‘’`:")
-        return check_of(request, stated) if stated else None
+        found = check_of(request, stated) if stated else None
+        # "it should be shorter" names nothing
+        sure = match["answer"][:1] in "\"'“‘`" or stated[:1].isupper() or match["right"]
+        return found if found and (sure or found["kind"] not in _NAMES) else None
     found = check_of(request, words.rpartition(": ")[2])
     # A few words by themselves may be an answer or a remark: only what has a form is believed.
     return found if found and found["kind"] in ("number", "date") else None

@@ -15,6 +15,7 @@ from agents.catalogue import CATALOGUE, Weights
 from agents.weight_sources import Part
 from agents.weights import PullFailed, PullProgress, installed, path_of, pull, verified
 from database.errors import UnknownName
+from tests.patience import PATIENCE_S
 
 BYTES = bytes(range(256)) * 2000
 HALF = len(BYTES) // 2
@@ -203,10 +204,10 @@ def test_two_pulls_do_not_collide(hub: Hub, tmp_path: Path) -> None:
     with lock:
         second = threading.Thread(target=pull, args=("small", tmp_path, progress, made_up(hub.url)))
         second.start()
-        assert waiting.wait(5)
+        assert waiting.wait(PATIENCE_S)
         assert seen[0].phase == "waiting"
         assert hub.ranges == []
-    second.join(10)
+    second.join(PATIENCE_S)
     assert (tmp_path / "made-up.gguf").read_bytes() == BYTES
 
 

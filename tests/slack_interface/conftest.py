@@ -7,6 +7,7 @@ import pytest
 
 from database.store import Store
 from slack_interface.local_workspace import LocalWorkspace
+from slack_interface.local_workspace.config import Limits
 from slack_interface.pace import Pace
 from slack_interface.slack_bot import Mode
 from tests.clock import Clock
@@ -29,12 +30,18 @@ def transport() -> Mode:
 
 
 @pytest.fixture
-async def quiet_world(tmp_path: Path, transport: Mode) -> AsyncIterator[World]:
+def limits() -> Limits:
+    """Slack's."""
+    return Limits()
+
+
+@pytest.fixture
+async def quiet_world(tmp_path: Path, transport: Mode, limits: Limits) -> AsyncIterator[World]:
     """A workspace whose bot is not started yet."""
     store = Store.open(tmp_path, TEAM)
     rows = Rows.open(tmp_path, workspace=TEAM)
     async with (
-        LocalWorkspace(manifest=MANIFEST, pacing=False) as workspace,
+        LocalWorkspace(manifest=MANIFEST, pacing=False, limits=limits) as workspace,
         httpx.AsyncClient(base_url=workspace.url) as http,
     ):
         world = World(

@@ -206,7 +206,8 @@ def _watch_the_record(executioner: Executioner) -> None:
 async def live(order: Order) -> None:
     """The assistant, until it is killed."""
     executioner = Executioner(order.point, order.armed)
-    asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, executioner.arm)
+    # Not by the loop, which would first take in what came with the signal.
+    signal.signal(signal.SIGUSR1, lambda *_: executioner.arm())
     _watch_the_web(executioner)
     _watch_the_record(executioner)
     home = Path(order.home)

@@ -9,6 +9,7 @@ import pytest
 from agents.ports import FilesPort
 from agents.turns import TextDelta
 from orchestrator.requests import ReplyEvent, Request
+from slack_interface.local_workspace.config import Limits
 from tests.people import ADA, GRACE, eventually
 from tests.slack_interface.world import Rows, World, finished, over_both_transports
 
@@ -37,6 +38,12 @@ def arrivals(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return arrived
 
 
+@pytest.fixture
+def limits() -> Limits:
+    """Slack gives up in the end; here that would only tell how busy this machine is."""
+    return Limits(ack_s=2.0, retry_after_s=(0.2,) * 100)
+
+
 @over_both_transports
 @pytest.mark.timeout(300)
 async def test_a_thousand_deliveries_lead_to_one_answer_each_in_the_threads_order(
@@ -44,7 +51,7 @@ async def test_a_thousand_deliveries_lead_to_one_answer_each_in_the_threads_orde
 ) -> None:
     world.orchestrator.script = brisk
     roots = [await world.say(f"thread {n}", ADA, "general") for n in range(THREADS)]
-    await world.post("faults", duplicate=0.9, drop=0.05, reorder=0.3, seed=11, clock_rate=30)
+    await world.post("faults", duplicate=0.9, drop=0.05, reorder=0.3, seed=11)
 
     async def talk(number: int, root: str) -> None:
         for n in range(MESSAGES):
@@ -73,6 +80,6 @@ async def test_a_thousand_deliveries_lead_to_one_answer_each_in_the_threads_orde
 
 def enough_of(arrivals: list[str]) -> Callable[[], Awaitable[bool]]:
     async def enough() -> bool:
-        return len(arrivals) >= THREADS * MESSAGES * 3.6
+        return len(arrivals) >= THREADS * MESSAGES * 3
 
     return enough

@@ -89,6 +89,7 @@ async def connections_cut(story: Story) -> AsyncIterator[None]:
             task.cancel()
             with suppress(asyncio.CancelledError):
                 await task
+            await switch(False)
 
 
 @pytest.mark.timeout(300)
@@ -109,6 +110,7 @@ async def test_a_model_slack_and_connections_that_fail_leave_no_message_unanswer
         await asyncio.gather(*(person(user) for user in PEOPLE))
         outcomes = [await outcome(story, user, ts) for user, ts in said]
 
+    await story.idle()  # what a person reads is complete before it is recorded
     assert len(outcomes) == len(PEOPLE) * QUESTIONS
     assert sum(text == TEA for text in outcomes) >= len(outcomes) // 2
     runs = {run.message_ts or "": run for run in await story.runs()}

@@ -47,7 +47,7 @@ async def arrives(server: SupabaseServer, sql: str, wanted: object) -> None:
     async def arrived() -> bool:
         return rows(server, sql) == wanted
 
-    await eventually(arrived, f"{sql}: {wanted}", 20)
+    await eventually(arrived, f"{sql}: {wanted}")
 
 
 async def test_everything_of_a_day_is_at_supabase(
@@ -104,7 +104,7 @@ async def test_approvers_hear_once_a_day_what_somebody_has_to_do(
     async def noticed() -> bool:
         return (await kept_there.house.store.health()).away_since is not None
 
-    await eventually(noticed, "Supabase's absence is noticed", 20)
+    await eventually(noticed, "Supabase's absence is noticed")
     for _ in range(2):
         await warn_of_the_record(kept_there.house)
     await kept_there.idle()

@@ -23,12 +23,18 @@ Floats = npt.NDArray[np.float64]
 _STAKES = (np.arange(24) + 0.5) / 24
 _STEPS = 100
 """Numbers are counted on a grid of this many steps a unit for bounds, rounded against the bound."""
-_HALVINGS = 24
+_HALVINGS = 16
+
+
+_HORIZONS = [*(round(MOST_FLIPS * 0.875**n) for n in range(27, 0, -1)), MOST_FLIPS]
 
 
 def horizon_of(most: int) -> int:
-    """Flips that a trial of `most` pairs provides for: half of them, as unrelated answers give."""
-    return max(25, min(MOST_FLIPS, math.ceil(most / 2)))
+    """Flips that a trial of `most` pairs provides for: half of them, as unrelated answers give.
+
+    In steps of an eighth, so that trials share their tests.
+    """
+    return next(n for n in _HORIZONS if n >= min(MOST_FLIPS, math.ceil(most / 2)))
 
 
 def proven(differences: Floats, alpha: float, most: int) -> tuple[bool, float]:

@@ -41,6 +41,7 @@ MISMATCH_ALPHA = 0.001
 _MISSERVED = 0.1
 """More requests than this share that were served something else end a trial."""
 _INTERVAL_ALPHA = 0.05
+_AMOUNTS: frozenset[Aspect] = frozenset({"latency_ms", "cost_usd"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,19 +63,23 @@ class Verdict:
     figures: Mapping[str, Any] = field(default_factory=dict)
 
 
-@dataclass(slots=True)
+Values = tuple[Floats, Floats]
+"""By request, in order: what the active version and what the candidate showed."""
+
+
+@dataclass(frozen=True, slots=True)
 class Compared:
-    """The observations of one trial, gathered: by aspect the values of both versions, in order."""
+    """The observations of one trial, gathered; `judged` is the share that a model judged."""
 
     requests: int
     misserved: int
     judged: float
-    values: dict[Aspect, tuple[Floats, Floats]]
+    values: Mapping[Aspect, Values]
 
     def differences(self) -> Floats:
         """Candidate minus active by pair of outcomes, in -1..1."""
         active, candidate = self.values.get("outcome", (np.empty(0), np.empty(0)))
-        return np.clip(candidate, 0.0, 1.0) - np.clip(active, 0.0, 1.0)
+        return candidate - active
 
 
 def verdict(
@@ -85,7 +90,7 @@ def verdict(
     differences = compared.differences()
     proven, e_value = betting.proven(differences, trial.alpha, trial.most)
     harmful, _ = betting.proven(-differences, HARM_ALPHA, trial.most)
-    guards = guards_of(compared, margins)
+    guards = _guards(compared, margins)
     level = min(_INTERVAL_ALPHA, trial.alpha)
     low, high = betting.lower(differences, level), betting.upper(differences, level)
     proven = proven and len(differences) >= FEWEST_PAIRS
@@ -123,7 +128,7 @@ def compare(trial: Trial, observations: Iterable[Observation]) -> Compared:
             judged += o.source == "judge"
     return Compared(
         len(requests), len(misserved), judged / outcomes if outcomes else 0.0,
-        {aspect: _paired(*both) for aspect, both in gathered.items()},
+        {aspect: _paired(aspect, *both) for aspect, both in gathered.items()},
     )  # fmt: skip
 
 
@@ -145,12 +150,18 @@ def _gather(trial: Trial, o: Observation, both: tuple[list[float], list[float]])
     return active is not None or candidate is not None
 
 
-def _paired(active: list[float], candidate: list[float]) -> tuple[Floats, Floats]:
+def _paired(aspect: Aspect, active: list[float], candidate: list[float]) -> Values:
     n = min(len(active), len(candidate))
-    return np.array(active[:n], dtype=np.float64), np.array(candidate[:n], dtype=np.float64)
+    return as_values(aspect, active[:n]), as_values(aspect, candidate[:n])
 
 
-def guards_of(compared: Compared, margins: Margins) -> list[Guard]:
+def as_values(aspect: Aspect, values: Sequence[float]) -> Floats:
+    """What was observed as numbers: shares in 0..1, whatever was recorded."""
+    found = np.array(values, dtype=np.float64)
+    return found if aspect in _AMOUNTS else np.clip(found, 0.0, 1.0)
+
+
+def _guards(compared: Compared, margins: Margins) -> list[Guard]:
     """How every guardrail stands that something is known of."""
     return [
         guard(aspect, *compared.values[aspect], margin)

@@ -8,17 +8,18 @@ tested by betting (betting.py), on the difference between the new outcome and ni
 old one.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
 
-from database.learning import Observation, Trial
+from database.learning import Aspect, Observation, Trial
 from orchestrator.trials import betting
 from orchestrator.trials.betting import Floats
-from orchestrator.trials.guardrails import MARGINS, Margins, hurt_words
-from orchestrator.trials.sequential import Compared, compare, guards_of
+from orchestrator.trials.guardrails import MARGINS, Margins, guard, hurt_words
+from orchestrator.trials.sequential import Values, as_values, compare
 
 State = Literal["wait", "verified", "roll_back"]
 
@@ -49,78 +50,89 @@ def look(
 ) -> Verified:
     """How a promotion does. `trial` is its verification: `active` is what is live now.
 
-    A verification by shadow has pairs whose candidate is the version before; one by split has only
-    outcomes of what is live, which are compared with those of the active version in `before`, the
-    observations of the trial that led to the promotion, in their order.
+    A verification by shadow has pairs whose candidate is the version before. One by split has only
+    outcomes of what is live; they are compared with those of the active version in `before`, the
+    observations of the trial that led to the promotion, in their order, as long as there are any.
+    Where there are hardly any, there is nothing to compare with, and its use alone decides.
     """
-    compared = _against_before(trial, observations, before)
-    if compared is None:
-        compared = compare(trial, observations)
-    new, old = compared.values.get("outcome", (np.empty(0), np.empty(0)))
-    reversed_ = Compared(
-        compared.requests, compared.misserved, compared.judged,
-        {aspect: (b, a) for aspect, (a, b) in compared.values.items()},
-    )  # fmt: skip
-    guards = guards_of(reversed_, margins)
-    figures = _figures(compared, new, old) | {
-        "guardrails": {guard.aspect: guard.as_json() for guard in guards}
-    }
+    enough = ENOUGH
+    if trial.method == "split":
+        live, then = _alone(observations, trial.active), _alone(before, None)
+        if len(then.get("outcome", ())) < FEWEST:
+            return _by_use(live.get("outcome", np.empty(0)))
+        enough = min(enough, len(then["outcome"]))
+        values = {a: _beside(live[a], then[a]) for a in live.keys() & then.keys()}
+    else:
+        values = dict(compare(trial, observations).values)
+    guards = [
+        guard(aspect, values[aspect][1], values[aspect][0], margin)
+        for aspect, margin in margins.items()
+        if aspect in values and values[aspect][0].size
+    ]
+    new, old = values.get("outcome", (np.empty(0), np.empty(0)))
+    figures = _figures(new, old) | {"guardrails": {g.aspect: g.as_json() for g in guards}}
     if hurt := hurt_words(guards):
         return Verified("roll_back", hurt, figures)
-    return _decided(new, old, figures)
+    return _decided(new, old, enough, figures)
 
 
-def _decided(new: Floats, old: Floats, figures: dict[str, Any]) -> Verified:
+def _decided(new: Floats, old: Floats, enough: int, figures: dict[str, Any]) -> Verified:
     n = len(new)
     if n < FEWEST:
         return Verified("wait", f"{n} of at least {FEWEST} comparisons so far.", figures)
+    before, now = float(old.mean()), float(new.mean())
+    words = f"{100 * before:.0f}% right before, {100 * now:.0f}% now, over {n} comparisons"
     kept = new - (1.0 - EXCLUDED) * old
-    fell = float(old.mean()) > 0.0 and float(new.mean()) <= (1.0 - FALL) * float(old.mean())
-    words = (
-        f"{100 * old.mean():.0f}% right before, {100 * new.mean():.0f}% now, over {n} comparisons"
-    )
-    if fell and float(betting.wealth(-kept).max()) >= 1.0 / BACK_ALPHA:
+    if now <= (1.0 - FALL) * before and _shown(-kept, BACK_ALPHA):
         return Verified("roll_back", f"Answers became worse: {words}.", figures)
-    effect = float(new.mean() - old.mean())
-    if effect >= 0.0 and float(betting.wealth(kept).max()) >= 1.0 / KEEP_ALPHA:
+    if now > before and (n >= enough or _shown(kept, KEEP_ALPHA)):
         return Verified("verified", f"It holds: {words}.", figures)
-    if n >= ENOUGH:
-        if effect > 0.0:
-            return Verified("verified", f"It holds: {words}.", figures)
+    if n >= enough:
         return Verified("roll_back", f"No positive effect: {words}.", figures | {"retired": True})
     return Verified("wait", f"So far: {words}.", figures)
 
 
-def _against_before(
-    trial: Trial, observations: Sequence[Observation], before: Sequence[Observation]
-) -> Compared | None:
-    """Live results beside those from before, in their order; None where there are pairs."""
-    if trial.method != "split":
-        return None
-    live = _values(observations, trial.active)
-    then = _values(before, None)
-    requests = len({o.run_id for o in observations})
-    values = {}
-    for aspect in live.keys() & then.keys():
-        n = min(len(live[aspect]), len(then[aspect]))
-        values[aspect] = (np.array(live[aspect][:n]), np.array(then[aspect][:n]))
-    return Compared(requests, 0, 0.0, values)
+def _by_use(outcomes: Floats) -> Verified:
+    """Kept when it is right more often than not, retired when it is not."""
+    n = len(outcomes)
+    figures: dict[str, Any] = {"comparisons": 0, "uses": n}
+    if n < FEWEST:
+        return Verified("wait", f"Used {n} of at least {FEWEST} times so far.", figures)
+    rate = float(outcomes.mean())
+    figures["rate_now"] = rate
+    words = f"right in {100 * rate:.0f}% of {n} uses; there is nothing to compare it with"
+    if rate > 0.5 and (n >= ENOUGH or _shown(2.0 * outcomes - 1.0, KEEP_ALPHA)):
+        return Verified("verified", f"It holds: {words}.", figures)
+    if n >= ENOUGH or _shown(1.0 - 2.0 * outcomes, BACK_ALPHA):
+        return Verified("roll_back", f"It does not help: {words}.", figures | {"retired": True})
+    return Verified("wait", f"So far: {words}.", figures)
 
 
-def _values(observations: Sequence[Observation], served: str | None) -> dict[Any, list[float]]:
-    found: dict[Any, list[float]] = {}
+def _shown(numbers: Floats, alpha: float) -> bool:
+    """Whether a mean above 0 was shown at any look."""
+    return float(betting.wealth(numbers).max()) >= 1.0 / alpha
+
+
+def _alone(observations: Sequence[Observation], served: str | None) -> dict[Aspect, Floats]:
+    """What the active version showed, by aspect; only where it was what was served, if given."""
+    found: dict[Aspect, list[float]] = {}
     seen: set[tuple[str, str]] = set()
     for o in observations:
-        if o.active is None or (o.run_id, o.aspect) in seen:
+        if (o.run_id, o.aspect) in seen or o.active is None or not math.isfinite(o.active):
             continue
+        seen.add((o.run_id, o.aspect))
         if served is None or o.served in (None, served):
-            seen.add((o.run_id, o.aspect))
             found.setdefault(o.aspect, []).append(o.active)
-    return found
+    return {aspect: as_values(aspect, values) for aspect, values in found.items()}
 
 
-def _figures(compared: Compared, new: Floats, old: Floats) -> dict[str, Any]:
-    figures: dict[str, Any] = {"requests": compared.requests, "comparisons": len(new)}
+def _beside(live: Floats, then: Floats) -> Values:
+    n = min(len(live), len(then))
+    return live[:n], then[:n]
+
+
+def _figures(new: Floats, old: Floats) -> dict[str, Any]:
+    figures: dict[str, Any] = {"comparisons": len(new)}
     if len(new):
         figures |= {
             "rate_before": float(old.mean()),

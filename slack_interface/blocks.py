@@ -96,17 +96,23 @@ def select(action_id: str, options: Sequence[Json], chosen: str | None, placehol
 
 
 def text_input(
-    block_id: str, label: str, *, initial: str = "", multiline: bool = False, optional: bool = False
+    block_id: str,
+    label: str,
+    *,
+    initial: str = "",
+    multiline: bool = False,
+    optional: bool = False,
+    most: int = 2000,
 ) -> Json:
     """An input for words; its value is found at values[block_id]['text']."""
     element: Json = {
         "type": "plain_text_input",
         "action_id": "text",
         "multiline": multiline,
-        "max_length": 2000,
+        "max_length": most,
     }
     if initial:
-        element["initial_value"] = initial[:2000]
+        element["initial_value"] = initial[:most]
     return {
         "type": "input",
         "block_id": block_id,

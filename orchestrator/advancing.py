@@ -6,7 +6,7 @@ restart goes on where it stopped. One process at a time does this.
 
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
 
@@ -34,16 +34,26 @@ from orchestrator.policy import Mode, Policy
 from orchestrator.proposal_rules import Active, bases, by_name, stale
 from orchestrator.trials import gate, sequential, verification
 from orchestrator.trials.guardrails import margins
+from orchestrator.trials.outcomes import mismatch
 from orchestrator.trials.variants import agent_of
 from orchestrator.verifying import inverse, verification_id, verification_of
 
 _WEEK = 7 * 86_400.0
 REPLAYED_AT_ONCE = 20
 """Exam questions that are replayed between two looks."""
+LONGEST_SECONDS = 30 * 86_400.0
+"""A trial that nothing comes of by then gives its document free for others."""
 JUDGED = 20
 """Pairs with a judgement; where fewer than these were found, only people can judge."""
 
 log = structlog.get_logger()
+
+
+class Outcomes(Protocol):
+    """What is known of a trial beside how it compares (orchestrator.trials.outcomes)."""
+
+    async def figures(self, trial: Trial) -> Mapping[str, Any]:
+        """How the judging model agrees with people, and how much their feedback chose."""
 
 
 class HeldOut(Protocol):
@@ -51,10 +61,6 @@ class HeldOut(Protocol):
 
     async def score(self, trial: Trial, proposal: Proposal) -> Mapping[str, Any] | None:
         """`before`, `after` (shares of right answers) and `n`; None without questions."""
-
-
-Agreement = Callable[[str | None], Awaitable[tuple[float | None, int]]]
-"""How often the judging model agrees with people on a task type, and over how many answers."""
 
 
 class Advance:
@@ -71,7 +77,7 @@ class Advance:
         next_trials: NextTrials,
         replays: Replays,
         held_out: HeldOut,
-        agreement: Agreement,
+        outcomes: Outcomes,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._store = store
@@ -82,7 +88,7 @@ class Advance:
         self._next = next_trials
         self._replays = replays
         self._held_out = held_out
-        self._agreement = agreement
+        self._outcomes = outcomes
         self._clock = clock
 
     async def advance(self) -> int:
@@ -226,10 +232,9 @@ class Advance:
         left = 1
         if trial.method == "replay":
             left = await self._replays.run(trial, proposal, REPLAYED_AT_ONCE)
-        verdict = await self._verdict(proposal, trial)
-        state, reason = verdict.state, verdict.reason
-        if state == "running" and not left:
-            state, reason = "unproven", f"No questions are left. {reason}"
+        seen = await self._store.observations(trial.trial_id)
+        verdict = sequential.verdict(trial, seen, margins(proposal.risk))
+        state, reason = self._said(trial, verdict, mismatch(trial, seen), left)
         figures = {**trial.figures, **await self._figures(trial, verdict)}
         if state == "running":
             await self._keep_look(trial, figures, reason)
@@ -237,22 +242,29 @@ class Advance:
         ended = replace(self._end(trial, state, reason), figures=figures)
         return await self._concluded(proposal, ended, verdict)
 
-    async def _verdict(self, proposal: Proposal, trial: Trial) -> sequential.Verdict:
-        seen = await self._store.observations(trial.trial_id)
-        return sequential.verdict(trial, seen, margins(proposal.risk))
+    def _said(
+        self, trial: Trial, verdict: sequential.Verdict, mismatched: str | None, left: int
+    ) -> tuple[TrialState, str]:
+        """The verdict, unless something beside the observations ends the trial."""
+        if mismatched:
+            return "stopped", mismatched
+        if verdict.state == "running" and not left:
+            return "unproven", f"No questions are left. {verdict.reason}"
+        if verdict.state == "running" and self._clock() - trial.started_at > LONGEST_SECONDS:
+            days = LONGEST_SECONDS / 86_400
+            return "unproven", f"Not shown to be better within {days:.0f} days. {verdict.reason}"
+        return verdict.state, verdict.reason
 
     async def _figures(self, trial: Trial, verdict: sequential.Verdict) -> dict[str, Any]:
         """What a card shows of a look, and what the gate asks of the judge."""
-        agreement, labels = await self._agreement(trial.task_type)
         return {
             **verdict.figures,
+            **await self._outcomes.figures(trial),
             "effect": verdict.effect,
             "low": verdict.low,
             "high": verdict.high,
             "requests": verdict.requests,
             "pairs": verdict.pairs,
-            "judge_agreement": agreement,
-            "judge_labels": labels,
         }
 
     async def _concluded(
@@ -260,15 +272,16 @@ class Advance:
     ) -> int:
         """What follows from a trial that has ended; saved together with its end."""
         saved = [trial] if verdict else []
-        if trial.state == "proven":
-            verdict = verdict or await self._verdict(proposal, trial)
+        if trial.state == "proven" and trial.method != "replay":
+            if verdict is None:
+                seen = await self._store.observations(trial.trial_id)
+                verdict = sequential.verdict(trial, seen, margins(proposal.risk))
             exam = await self._held_out.score(trial, proposal)
             if exam:
                 proposal = replace(proposal, evidence={**proposal.evidence, "exam": dict(exam)})
             return await self._gate(proposal, trial, verdict, saved)
-        if trial.state == "unproven" and self._may_go_on(trial):
-            active = await self._active()
-            compared = await self._next.comparison(proposal, active)
+        if self._may_go_on(trial):
+            compared = await self._next.comparison(proposal, await self._active())
             done = [*await self._tried(proposal.proposal_id), trial]
             following = await self._next.next_trial(proposal, compared, done) if compared else None
             if following:
@@ -283,9 +296,15 @@ class Advance:
         return 1
 
     def _may_go_on(self, trial: Trial) -> bool:
-        """Whether another way to compare can say more: after the exam, or where nobody judged."""
-        pairs = float(trial.figures.get("pairs", 0))
-        return trial.method == "replay" or (trial.method == "shadow" and pairs < JUDGED)
+        """Whether another way to compare is to say more.
+
+        After the exam, whose questions are those that people spoke of, live requests; where
+        hardly anything could be judged on these, people.
+        """
+        if trial.method == "replay":
+            return trial.state in ("proven", "unproven")
+        few = float(trial.figures.get("pairs", 0)) < JUDGED
+        return trial.method == "shadow" and trial.state == "unproven" and few
 
     async def _gate(
         self,
@@ -305,6 +324,8 @@ class Advance:
         proposal = replace(proposal, risk=decided.risk, risk_reasons=decided.risk_reasons)
         state, reason = decided.state, decided.reason
         figures = trial.figures if trial else {}
+        if state == "live" and (doubt := _chosen_by_feedback(figures)):
+            state, reason = "awaiting", doubt
         if state == "live":
             try:
                 await self.promote(proposal, reason, trials=saved)
@@ -397,6 +418,19 @@ class Advance:
         modes = {self._policy.mode(agent) for agent in agents}
         strictest_first: Sequence[Mode] = ("paused", "ask", "automatic")
         return next(mode for mode in strictest_first if mode in modes)
+
+
+def _chosen_by_feedback(figures: Mapping[str, Any]) -> str:
+    """Why a person should look at a proven effect: only what people spoke of could be compared."""
+    if "spoken_of" not in figures:
+        return ""
+    worst = figures.get("effect_at_worst")
+    if worst is not None and worst > 0.0:
+        return ""
+    return (
+        f"People spoke of {figures['spoken_of']:.0%} of the answers: if they were content with all "
+        "others, it would not be better."
+    )
 
 
 def _begins(trial: Trial) -> str:

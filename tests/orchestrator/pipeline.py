@@ -12,17 +12,11 @@ from database.engine import Engine
 from database.learning import Aspect, Change, Observation, Proposal, Trial, observation_id_of
 from database.records import Run
 from database.store import Store
-from orchestrator.advancing import Advance
 from orchestrator.agent_pool import register_shipped
 from orchestrator.budgets import LearningBudget
 from orchestrator.event_bus import EventBus
-from orchestrator.improvement_orchestrator import Improvement
-from orchestrator.learning_cycle import Cycles
-from orchestrator.learning_report import LearningReport
-from orchestrator.moves import Moves
-from orchestrator.next_trial import NextTrials
+from orchestrator.improving import Bench, pipeline
 from orchestrator.policy import Policy
-from orchestrator.signals import Signals
 from tests.orchestrator.fakes import GENERAL, agent
 
 ADA, GRACE = "U0ADA", "U0GRACE"
@@ -67,6 +61,7 @@ class Exam:
     left: int = 0
     outcomes: tuple[float, float] = (0.0, 1.0)
     held_out: Mapping[str, Any] | None = None
+    known: Mapping[str, Any] = field(default_factory=dict)
     asked: int = 0
 
     async def questions(self, agent: str, task_type: str | None) -> int:
@@ -82,6 +77,9 @@ class Exam:
 
     async def score(self, trial: Trial, proposal: Proposal) -> Mapping[str, Any] | None:
         return self.held_out
+
+    async def figures(self, trial: Trial) -> Mapping[str, Any]:
+        return self.known
 
 
 def observe(
@@ -140,32 +138,16 @@ class Pipeline:
         self.rows = Coordination(self.engine, "T1")
         self.bus = EventBus()
         self.policy = Policy(self.store.policy)
-        self.moves = Moves(self.store, self.bus, self.clock)
         self.exam = Exam(self.store)
-        self.budget = LearningBudget(self.policy, self.store, clock=self.clock)
         self.told: list[Any] = []
-        switch = lambda: self.policy.improvement() if self.allowed else "off"  # noqa: E731
-        learners = {self.learner.name: self.learner}
-        self.cycles = Cycles(
-            self.store, self.rows, self.policy, self.moves, self.budget, learners,
-            tools=TOOLS, switch=switch, clock=self.clock,
+        loop = pipeline(
+            self.store, self.rows, self.policy, self.bus,
+            LearningBudget(self.policy, self.store, clock=self.clock),
+            {self.learner.name: self.learner},
+            Bench(self.exam, self.exam, self.exam, _nothing),
+            tools=TOOLS, named=self.named, allowed=self.allowed, clock=self.clock,
         )  # fmt: skip
-        self.advance = Advance(
-            self.store, self.rows, self.policy, self.moves, switch=switch,
-            next_trials=NextTrials(self.store, self.exam, self.clock), replays=self.exam,
-            held_out=self.exam, agreement=_nobody_agrees, clock=self.clock,
-        )  # fmt: skip
-        self.signals = Signals(
-            self.store, learners, self.cycles.cycle, self.advance.advance, clock=self.clock
-        )
-        report = LearningReport(
-            self.store, self.policy, self.cycles, self.signals, self.budget,
-            allowed=self.allowed, clock=self.clock,
-        )  # fmt: skip
-        self.improvement = Improvement(
-            self.store, self.policy, self.moves, self.cycles, self.advance, report,
-            named=self.named, refresh=_nothing, clock=self.clock,
-        )  # fmt: skip
+        self.improvement, self.cycles, self.signals = loop.improvement, loop.cycles, loop.signals
         self.improvement.on_changed(self._hear)
         await register_shipped(self.store, [GENERAL, CODER, WRITER])
         return self
@@ -230,10 +212,6 @@ class Pipeline:
 
     async def _hear(self, what: Any) -> None:
         self.told.append(what)
-
-
-async def _nobody_agrees(_: str | None) -> tuple[float | None, int]:
-    return None, 0
 
 
 async def _nothing() -> None:

@@ -101,19 +101,45 @@ async def test_the_exam_is_asked_first_and_live_requests_after_it(pipeline: Pipe
     assert (await pipeline.trial(made)).method == "replay"
     for _ in range(4):
         await pipeline.improvement.advance()
+    first, second = await pipeline.store.trials_of(made.proposal_id)
+    assert (first.method, first.state) == ("replay", "proven")
+    assert (second.method, second.state) == ("shadow", "running"), "the exam alone proves nothing"
+    assert second.alpha < 0.05
+
+    observe_all(pipeline.store, second, 60, 0.0, 1.0)
+    await pipeline.improvement.advance()
     waits = await pipeline.now(made)
     assert waits.state == "awaiting"
     assert waits.evidence["exam"] == {"before": 0.4, "after": 0.6, "n": 30}
 
-    pipeline.exam.left, pipeline.exam.outcomes = 60, (1.0, 1.0)
-    other = await pipeline.propose(changed(WRITER, system_prompt="Write."))
-    for _ in range(6):
+
+async def test_what_the_exam_shows_to_be_harmful_meets_no_live_request(pipeline: Pipeline) -> None:
+    pipeline.exam.left, pipeline.exam.outcomes = 60, (1.0, 0.0)
+    made = await pipeline.propose(BETTER)
+    for _ in range(4):
         await pipeline.improvement.advance()
-    following = await pipeline.trial(other)
-    assert (following.method, following.state) == ("shadow", "running")
-    first, second = await pipeline.store.trials_of(other.proposal_id)
-    assert (first.method, first.state) == ("replay", "unproven")
-    assert second.alpha < 0.05
+    assert (await pipeline.now(made)).state == "rejected"
+    assert [t.method for t in await pipeline.store.trials_of(made.proposal_id)] == ["replay"]
+
+
+@pytest.mark.parametrize(
+    ("figures", "state"),
+    [
+        ({"spoken_of": 0.2, "effect_at_worst": -0.1}, "awaiting"),
+        ({"spoken_of": 0.2, "effect_at_worst": None}, "awaiting"),
+        ({"spoken_of": 0.9, "effect_at_worst": 0.1}, "live"),
+    ],
+)
+async def test_where_few_spoke_a_person_decides(
+    pipeline: Pipeline, figures: dict[str, float], state: str
+) -> None:
+    await pipeline.improvement.set_mode("coder", "automatic", ADA)
+    pipeline.exam.known = figures
+    made = await pipeline.propose(BETTER)
+    await pipeline.tried(made, 0.0, 1.0)
+    decided = await pipeline.now(made)
+    assert decided.state == state
+    assert ("20%" in decided.reason) == (state == "awaiting")
 
 
 async def test_only_named_approvers_decide_and_each_decision_counts_once(

@@ -1,0 +1,240 @@
+"""The learning loop of one workspace, wired; the command line uses it without an assistant."""
+
+import time
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from agents.definition import AgentDefinition
+from agents.improvement.error_recovery import ErrorRecovery
+from agents.improvement.learner import Learner
+from agents.improvement.prompt_optimizer import PromptOptimizer
+from agents.tools.base import Tool
+from agents.universal_agent import UniversalAgent
+from database.learning import Proposal, Trial
+from database.privacy import Redactor
+from database.store import Store
+from orchestrator.advancing import Advance, HeldOut, Outcomes
+from orchestrator.agent_pool import AgentPool
+from orchestrator.budgets import LearningBudget, LearningModels
+from orchestrator.consent import Consent
+from orchestrator.event_bus import EventBus
+from orchestrator.improvement_orchestrator import Improvement
+from orchestrator.known_errors import KnownErrors
+from orchestrator.learning_cycle import Cycles
+from orchestrator.learning_report import LearningReport, NextRun
+from orchestrator.leases import Claims
+from orchestrator.moves import Moves
+from orchestrator.next_trial import NextTrials, Replays
+from orchestrator.policy import Policy
+from orchestrator.ports import ModelsPort
+from orchestrator.settings import Settings
+from orchestrator.signals import Signals
+from orchestrator.trials.arms import Arms
+from orchestrator.trials.background import Background
+from orchestrator.trials.exam import Exam
+from orchestrator.trials.judging import Judge
+from orchestrator.trials.outcomes import Outcomes as WatchedOutcomes
+from orchestrator.trials.replay import Replays as ExamReplays
+from orchestrator.trials.shadow import Shadows
+
+_SLOT_SECONDS = 3_000.0
+"""A slot of the clock is claimed for so long: less than the shortest time between two slots."""
+
+
+class NoBench:
+    """Where there is no assistant: nothing is asked, nothing is served."""
+
+    async def questions(self, agent: str, task_type: str | None) -> int:
+        """None."""
+        return 0
+
+    async def run(self, trial: Trial, proposal: Proposal, limit: int) -> int:
+        """Asks none."""
+        return 0
+
+    async def score(self, trial: Trial, proposal: Proposal) -> Mapping[str, Any] | None:
+        """No score."""
+        return None
+
+    async def figures(self, trial: Trial) -> Mapping[str, Any]:
+        """Nothing is known."""
+        return {}
+
+    async def refresh(self) -> None:
+        """Nobody serves."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """What asks models and serves arms, for the pipeline."""
+
+    replays: Replays
+    held_out: HeldOut
+    outcomes: Outcomes
+    refresh: Callable[[], Awaitable[None]]
+
+
+def no_bench() -> Bench:
+    """For deciding and for cycles; what would move trials is not to be called with it."""
+    nobody = NoBench()
+    return Bench(nobody, nobody, nobody, nobody.refresh)
+
+
+@dataclass(frozen=True, slots=True)
+class Loop:
+    """The pipeline of one workspace."""
+
+    improvement: Improvement
+    cycles: Cycles
+    signals: Signals
+    budget: LearningBudget
+    claims: Claims
+
+    async def slot(self, learner: str, clock: Callable[[], float] = time.time) -> None:
+        """A learner's time by the clock has come: one process takes it."""
+        minute = int(clock() // 60)
+        if await self.claims.claim(f"slot:{learner}:{minute}", _SLOT_SECONDS):
+            self.signals.looked(learner)
+            await self.cycles.cycle(learner)
+
+
+def learners(models: ModelsPort) -> Mapping[str, Learner]:
+    """Every learner there is, by name."""
+    every: Sequence[Learner] = (ErrorRecovery(), PromptOptimizer(models))
+    return {learner.name: learner for learner in every}
+
+
+def pipeline(
+    store: Store,
+    claims: Claims,
+    policy: Policy,
+    bus: EventBus,
+    budget: LearningBudget,
+    learning: Mapping[str, Learner],
+    bench: Bench,
+    *,
+    tools: Collection[str],
+    named: Sequence[str] = (),
+    allowed: bool = True,
+    next_run: NextRun = lambda _: None,
+    clock: Callable[[], float] = time.time,
+) -> Loop:
+    """The pipeline, wired. `allowed` False is VIRTUOUS6_LEARNING=off."""
+    moves = Moves(store, bus, clock)
+
+    def switch() -> str:
+        return policy.improvement() if allowed else "off"
+
+    cycles = Cycles(
+        store, claims, policy, moves, budget, learning, tools=tools, switch=switch, clock=clock
+    )
+    advance = Advance(
+        store, claims, policy, moves, switch=switch,
+        next_trials=NextTrials(store, bench.replays, clock), replays=bench.replays,
+        held_out=bench.held_out, outcomes=bench.outcomes, clock=clock,
+    )  # fmt: skip
+    signals = Signals(store, learning, cycles.cycle, advance.advance, clock=clock)
+    report = LearningReport(
+        store, policy, cycles, signals, budget, allowed=allowed, next_run=next_run, clock=clock
+    )
+    improvement = Improvement(
+        store, policy, moves, cycles, advance, report, named=named, refresh=bench.refresh,
+        clock=clock,
+    )  # fmt: skip
+    return Loop(improvement, cycles, signals, budget, claims)
+
+
+@dataclass(frozen=True, slots=True)
+class Learning:
+    """The whole learning loop beside an assistant: `arms` and `shadows` are for its answers."""
+
+    loop: Loop
+    arms: Arms
+    shadows: Shadows
+    outcomes: WatchedOutcomes
+    exam: Exam
+    known_errors: KnownErrors
+
+    @property
+    def improvement(self) -> Improvement:
+        """What people and the clock do with it."""
+        return self.loop.improvement
+
+    async def start(self, bus: EventBus) -> None:
+        """Take up what was left, and listen."""
+        await self.loop.budget.load()
+        await self.loop.signals.load()
+        await self.arms.refresh()
+        await self.known_errors.refresh()
+        signals = self.loop.signals
+        ran = (self.shadows.recorded, self.outcomes.recorded, self.known_errors.note)
+        for heard in (*ran, signals.recorded):
+            bus.on("run_recorded", heard)
+        for told in (self.exam.feedback_given, self.outcomes.feedback_given, signals.felt):
+            bus.on("feedback_given", told)
+
+    async def each_minute(self) -> None:
+        """Move what can move, serve what others decided, tell of it."""
+        await self.arms.refresh()
+        await self.loop.improvement.advance()
+        await self.loop.improvement.announce()
+        await self.loop.signals.tick()
+
+    async def each_few_minutes(self) -> None:
+        """Judge what nobody spoke of, and read what was spent."""
+        await self.loop.budget.load()
+        await self.outcomes.settle()
+
+    async def stop(self) -> None:
+        """Break off what is under way; what was saved goes on with the next start."""
+        await self.loop.signals.stop()
+        await self.shadows.stop()
+
+
+def off_switch(settings: Settings, policy: Policy) -> Callable[[], bool]:
+    """Whether answers are to be those that were shipped; read from memory."""
+    return lambda: not settings.virtuous6_learning or policy.improvement() == "off"
+
+
+def beside_an_assistant(
+    settings: Settings,
+    store: Store,
+    claims: Claims,
+    policy: Policy,
+    bus: EventBus,
+    pool: AgentPool,
+    consent: Consent,
+    models: ModelsPort,
+    *,
+    tools: Mapping[str, Tool],
+    redactor: Redactor,
+    background: Background,
+    next_run: NextRun,
+) -> Learning:
+    """The learning loop of a workspace in which an assistant answers."""
+    budget = LearningBudget(policy, store)
+    learning = LearningModels(models, budget)
+
+    def unseen(definition: AgentDefinition) -> UniversalAgent:
+        return UniversalAgent(definition, learning, tools)
+
+    def paused(agent: str) -> bool:
+        return policy.improvement() != "on" or policy.mode(agent) == "paused"
+
+    arms = Arms(store, pool, off=off_switch(settings, policy), paused=paused)
+    judge = Judge(store, learning, floor=lambda: policy.share("judge_floor"))
+    outcomes = WatchedOutcomes(store, arms, consent, judge, background)
+    shadows = Shadows(
+        store, arms, outcomes, build=unseen, redact=redactor.redact_run, background=background,
+        may_spend=budget.may_spend,
+    )  # fmt: skip
+    exam = Exam(store, consent, build=unseen, background=background)
+    bench = Bench(
+        ExamReplays(store, exam, redact=redactor.redact_run), exam, outcomes, arms.refresh
+    )
+    loop = pipeline(
+        store, claims, policy, bus, budget, learners(learning), bench, tools=tools,
+        named=settings.approvers, allowed=settings.virtuous6_learning, next_run=next_run,
+    )  # fmt: skip
+    return Learning(loop, arms, shadows, outcomes, exam, KnownErrors(store))

@@ -113,6 +113,13 @@ class AgentDefinition(BaseModel):
         """The definition as a Document's body, defaults spelled out."""
         return self.model_dump(mode="json")
 
+    def changed(self, **fields: Any) -> "AgentDefinition":
+        """The definition with other values. Raises DefinitionError.
+
+        Not by `model_copy`, which would keep the version of the definition it copies.
+        """
+        return parse_definition({**self.body(), **fields}, f"agent {self.name}")
+
 
 def parse_definition(
     body: Mapping[str, Any],

@@ -212,7 +212,7 @@ class PromptSearch:
 
         def changed(prompt: str) -> AgentDefinition:
             fitting = prompt[: MAX_PROMPT_CHARACTERS - len(ending)]
-            return start.model_copy(update={"system_prompt": f"{fitting.rstrip()}{ending}"})
+            return start.changed(system_prompt=f"{fitting.rstrip()}{ending}")
 
         async def evaluate(prompt: str, questions: Sequence[Known]) -> list[tuple[str, float]]:
             scores = await self._ask(changed(prompt), questions)
@@ -252,7 +252,7 @@ def static_candidates(
     found: list[Candidate] = []
     shown = as_demonstrations(chosen(make, 12, wrong))
     if shown:
-        definition = active.model_copy(update={"demonstrations": shown})
+        definition = active.changed(demonstrations=shown)
         found.append(Candidate(definition, f"{len(shown)} right answers shown as examples"))
     bare = _without_examples(active.system_prompt)
     room = MAX_PROMPT_CHARACTERS - len(bare) - _PROMPT_ROOM
@@ -263,10 +263,9 @@ def static_candidates(
         prompt = f"{bare}\n\n{_HEADING}\n{lines}"
         few = as_demonstrations(chosen(make, 2, wrong))
         for turns, also in ((active.demonstrations, ""), (few, ", two of them as turns")):
-            changed = {"system_prompt": prompt, "demonstrations": turns}
             found.append(
                 Candidate(
-                    active.model_copy(update=changed),
+                    active.changed(system_prompt=prompt, demonstrations=turns),
                     f"{words} right answers gathered in the instructions{also}",
                 )
             )

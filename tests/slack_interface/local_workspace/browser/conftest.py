@@ -14,8 +14,9 @@ from slack_bolt.async_app import AsyncApp
 from slack_sdk.web.async_client import AsyncWebClient
 
 from slack_interface.local_workspace import AppConfig, LocalWorkspace
-from slack_interface.local_workspace.config import Command
+from slack_interface.local_workspace.config import Command, Limits
 from tests.chromium import chromium
+from tests.patience import PATIENCE_S
 from tests.slack_interface.local_workspace.browser.small_app import SmallApp
 
 HERE = Path(__file__).parent
@@ -73,7 +74,8 @@ async def running(browser: Browser) -> AsyncIterator[tuple[LocalWorkspace, Small
     prompts = ({"title": "Greet", "message": "hello from a prompt"},)
     shortcuts = ({"name": "Save this", "type": "message", "callback_id": "save_this"},)
     described = AppConfig(commands=commands, prompts=prompts, shortcuts=shortcuts)
-    async with LocalWorkspace(app=described, pacing=False) as workspace:
+    limits = Limits(trigger_s=PATIENCE_S)
+    async with LocalWorkspace(app=described, pacing=False, limits=limits) as workspace:
         small = SmallApp()
         client = AsyncWebClient(token=workspace.bot_token, base_url=workspace.api_url)
         app = AsyncApp(client=client, signing_secret=workspace.signing_secret)

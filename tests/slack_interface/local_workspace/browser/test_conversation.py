@@ -1,7 +1,9 @@
 """Talking: as each person, in threads, with reactions, files, edits, and everything live."""
 
+import asyncio
+
 import pytest
-from playwright.async_api import Page, Route, expect
+from playwright.async_api import Page, Route, WebSocketRoute, expect
 
 from tests.slack_interface.local_workspace.browser.conftest import World
 
@@ -196,18 +198,22 @@ async def test_home_is_published_and_its_buttons_work(world: World) -> None:
 
 async def test_a_lost_connection_comes_back_with_what_was_missed(world: World) -> None:
     page = await world.page()
-    sockets = []
+    sockets: list[WebSocketRoute] = []
+    go_on = asyncio.Event()
 
-    async def connect(route: object) -> None:
+    async def connect(route: WebSocketRoute) -> None:
         sockets.append(route)
-        route.connect_to_server()  # type: ignore[attr-defined]
+        if len(sockets) > 1:
+            await go_on.wait()
+        route.connect_to_server()
 
     await page.route_web_socket("**/_page/live*", connect)
     await page.goto(f"{world.workspace.url}/#user=U0ADA&channel=C0GENERAL")
     await expect(page.get_by_test_id("connection")).to_have_text("App connected")
-    await sockets[0].close()  # type: ignore[attr-defined]
+    await sockets[0].close()
     await expect(page.get_by_test_id("connection")).to_have_text("Reconnecting…")
     await world.bot.chat_postMessage(channel="C0GENERAL", text="while you were away")
+    go_on.set()
     await expect(page.get_by_test_id("message")).to_contain_text("while you were away")
     await expect(page.get_by_test_id("connection")).to_have_text("App connected")
     assert len(sockets) >= 2

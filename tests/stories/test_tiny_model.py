@@ -4,8 +4,15 @@ import pytest
 
 from agents.weights import installed
 from orchestrator.settings import load_settings
+from slack_interface.slack_bot import Mode
 from tests.people import eventually, find
 from tests.stories.story import Story
+
+
+@pytest.fixture
+def transport() -> Mode:
+    """One of them: the demo in a browser asks the same model over the other."""
+    return "http"
 
 
 @pytest.fixture

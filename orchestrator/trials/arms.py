@@ -18,6 +18,7 @@ from database.records import Document
 from database.store import Store
 from orchestrator.agent_pool import AgentPool
 from orchestrator.trials.variants import variant_of
+from orchestrator.verifying import verification_id
 
 Arm = Literal["active", "candidate"]
 
@@ -38,6 +39,11 @@ class Course:
     candidate: Document
     definition: AgentDefinition
     fresh: bool = False
+
+    @property
+    def verifies(self) -> bool:
+        """Whether it watches what is live already: that goes on while nothing new is tried."""
+        return self.trial.trial_id == verification_id(self.trial.proposal_id)
 
     def concerns(self, agent: str, document: Document, task_type: str | None) -> bool:
         """Whether a request that this document would answer is one to compare on."""
@@ -97,8 +103,8 @@ def _never(_agent: str) -> bool:
 
 
 class Arms:
-    """Serves the running trials. `off` is the off switch, `paused` tells of an agent that is not
-    to be tried on; both are read from memory.
+    """Serves the running trials. `off` is the off switch, `paused` tells of an agent on which
+    nothing new is to be tried; both are read from memory.
     """
 
     def __init__(
@@ -116,6 +122,7 @@ class Arms:
         self._paused = paused
         self._choose = choose
         self._courses: dict[str, Course] = {}
+        self._seen: tuple[int, int] | None = None
         self._chosen: LRUCache[tuple[str, str, str], str] = LRUCache(_THREADS)
 
     @property
@@ -133,23 +140,29 @@ class Arms:
         return self._courses.get(trial_id)
 
     async def refresh(self) -> None:
-        """Take over the running trials and their candidates."""
+        """Take over the running trials and their candidates; costs two numbers if none changed."""
         await self._pool.refresh()
+        seen = self._store.learning_changes(), self._store.documents_changed()
+        if seen == self._seen:
+            return
         trials = await self._store.trials(states={"running"})
         found = [await self._course(trial) for trial in sorted(trials, key=lambda t: t.started_at)]
         self._courses = {course.trial.trial_id: course for course in found if course}
         splits = [c.candidate for c in self._courses.values() if c.trial.method == "split"]
         self._pool.offer(splits)
+        self._seen = seen
 
     def serve(self, agent: str, place: Place) -> Served:
         """What answers `agent`'s request. Raises UnknownName where there is no such agent."""
         document = self._pool.document(self._document(agent, place))
-        if self._off() or self._paused(agent) or not place.learned:
+        if self._off() or not place.learned or not self._courses:
             return Served(document.name)
+        paused = self._paused(agent)
         concerned = [
             course
             for course in self._courses.values()
-            if course.candidate.audience in place.audiences
+            if (course.verifies or not paused)
+            and course.candidate.audience in place.audiences
             and course.concerns(agent, document, place.task_type)
         ]
         for course in concerned:

@@ -1,6 +1,7 @@
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -42,12 +43,21 @@ class House:
     budget_tokens: int = 2000
     summarise_above: int = 1500
     before_reply: Callable[[], None] = lambda: None
+    off: bool = False
 
     def __post_init__(self) -> None:
         self.bus = EventBus()
         self.redactor = Redactor()
         self.router = Router(WordEmbedder(), fast_chooser(self.models))
-        self.pool = AgentPool(self.store, self.router, self.bus, self.built, max_live=self.max_live)
+        self.pool = AgentPool(
+            self.store,
+            self.router,
+            self.bus,
+            self.built,
+            max_live=self.max_live,
+            off=lambda: self.off,
+        )
+        self.consent = Consent(self.store, Policy(self.store.policy))
         self.workflows = Workflows(self.store, self.pool, self.redactor)
         self.spawner = Spawner(self.store, self.models, self.pool, self.redactor.redact)
         self.orchestrator = AgentOrchestrator(
@@ -65,10 +75,15 @@ class House:
             redactor=self.redactor,
             bus=self.bus,
             workflows=self.workflows,
-            consent=Consent(self.store, Policy(self.store.policy)),
+            consent=self.consent,
             spawn=self.spawner,
             before_reply=self.before_reply,
+            **self.serving(),
         )
+
+    def serving(self) -> dict[str, Any]:
+        """What the orchestrator is given of trials."""
+        return {}
 
     def built(self, definition: AgentDefinition) -> UniversalAgent:
         return UniversalAgent(definition, self.models, self.tools)

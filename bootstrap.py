@@ -7,22 +7,17 @@ import webbrowser
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import structlog
 from pydantic import SecretStr
 
 from agents.definition import AgentDefinition, shipped_definitions
-from agents.local_model import EmbeddedModel
-from agents.mcp_tools import load_mcp_tools, read_mcp_config
-from agents.model_settings import ModelSettings
-from agents.models import Models
 from agents.no_model import NoModel
 from agents.similarity import Similarity, surface_similarity
-from agents.tools import CATALOGUE
 from agents.tools.base import Tool
 from agents.universal_agent import UniversalAgent
-from agents.weights import installed, path_of
 from database.coordination import Coordination
 from database.engine import Engine
 from database.errors import ConfigurationError
@@ -36,11 +31,13 @@ from orchestrator.agent_pool import AgentPool, register_shipped
 from orchestrator.choosing import fast_chooser
 from orchestrator.consent import Consent
 from orchestrator.event_bus import EventBus
+from orchestrator.improving import Learning, beside_an_assistant, learners, off_switch
 from orchestrator.limits import Limits
 from orchestrator.memory import Memory
 from orchestrator.own_data import OwnData
 from orchestrator.policy import Policy
 from orchestrator.ports import ModelsPort
+from orchestrator.providers import models_of, slots_of, tools_of
 from orchestrator.resource_pool import ResourcePool
 from orchestrator.routing import GENERALIST, Embedder, Router
 from orchestrator.scheduler import Scheduler
@@ -48,6 +45,7 @@ from orchestrator.settings import Settings
 from orchestrator.spawning import Spawner
 from orchestrator.supabase import connected
 from orchestrator.task_types import TaskTypes
+from orchestrator.trials.background import Background
 from orchestrator.warming import WarmUp
 from orchestrator.workflows import Workflows
 from slack_interface.desk import Backroom
@@ -64,8 +62,6 @@ Say = Callable[[str], None]
 log = structlog.get_logger()
 
 DEMO_PORT = 3456
-UNKNOWN_CONCURRENCY = 16
-"""Calls at once to models that were handed in."""
 KEPT_DAYS = 90
 """How long texts are kept; numbers stay."""
 
@@ -80,6 +76,7 @@ class Shared:
     tools: Mapping[str, Tool]
     shipped: Sequence[AgentDefinition]
     redactor: Redactor
+    background: Background
     supabase: Supabase | None = None
     warm: WarmUp | None = None
 
@@ -100,6 +97,7 @@ class Assistant:
     policy: Policy
     limits: Limits
     orchestrator: AgentOrchestrator
+    learning: Learning
     slack: SlackBot
 
     @property
@@ -116,6 +114,8 @@ class Assistant:
             ),
             likeness=surface_similarity,
             approvers=self.settings.approvers,
+            improvement=self.learning.improvement,
+            improvements_channel=self.settings.virtuous6_improvements_channel or "",
         )
 
 
@@ -137,6 +137,7 @@ class House:
             ledger=InstallationRows(engine),
             erase=self.erase,
         )
+        self._clock: Scheduler | None = None
         self._engine = engine
         self._store = store
         self._coordination = coordination
@@ -147,8 +148,10 @@ class House:
         async with AsyncExitStack() as stack:
             store = await stack.enter_async_context(self._record(workspace))
             coordination = self._coordination or Coordination(self._engine, workspace)
-            made = await _assistant(self.shared, store, coordination, self.slack)
+            made = await _assistant(self.shared, store, coordination, self)
             stack.push_async_callback(made.bus.drain)
+            await made.learning.start(made.bus)
+            stack.push_async_callback(made.learning.stop)
             self.assistants[workspace] = made
             stack.callback(self.assistants.pop, workspace)
             log.info("assistant_started", workspace=workspace, agents=len(made.pool.definitions))
@@ -157,6 +160,7 @@ class House:
     def scheduler(self) -> Scheduler:
         """What happens by itself in every open workspace."""
         scheduler = Scheduler()
+        self._clock = self._clock or scheduler
         scheduler.every("drop idle agents", "17 * * * *", self._each(_sweep))
         learn = self._each(lambda one: one.orchestrator.learn_what_worked())
         scheduler.every("learn what worked", "* * * * *", learn)
@@ -165,7 +169,22 @@ class House:
         scheduler.every("read what was spent", "*/5 * * * *", spent)
         scheduler.every("warn of the record", "7 * * * *", self._each(warn_of_the_record))
         scheduler.every("look after workspaces", "*/5 * * * *", self.slack.look_after)
+        self._schedule_learning(scheduler)
         return scheduler
+
+    def next_run(self, learner: str) -> float | None:
+        """When the clock starts a learner next."""
+        time = self._clock.next_times().get(_job(learner)) if self._clock else None
+        return time.timestamp() if time else None
+
+    def _schedule_learning(self, scheduler: Scheduler) -> None:
+        every = scheduler.every
+        every("improve", "* * * * *", self._each(lambda one: one.learning.each_minute()))
+        every("judge and count", "*/5 * * * *",
+              self._each(lambda one: one.learning.each_few_minutes()))  # fmt: skip
+        for name, learner in learners(self.shared.models.of("")).items():
+            slot = partial(_slot, name)
+            every(_job(name), learner.cron, self._each(slot))
 
     async def erase(self, workspace: str) -> Mapping[str, int]:
         """Delete all that is kept of a workspace whose desk is closed; rows by table."""
@@ -227,14 +246,15 @@ async def house(
         if coordination is None:
             stack.push_async_callback(engine.close)
         reads_slowly = models is None and settings.embedded
-        models = models or await _models(settings, weights, stack)
+        models = models or await models_of(settings, weights, stack)
         shared = Shared(
             settings,
-            ResourcePool(models, _slots(models)),
+            ResourcePool(models, slots_of(models)),
             embedder or Similarity.load(),
-            await _tools(settings) if tools is None else tools,
+            await tools_of(settings) if tools is None else tools,
             shipped_definitions() if shipped is None else shipped,
             Redactor(),
+            Background(gives_way=reads_slowly),
             await stack.enter_async_context(connected(settings)),
         )
         if reads_slowly:
@@ -259,21 +279,28 @@ async def assistant(settings: Settings, **parts: Any) -> AsyncIterator[Assistant
 
 
 async def _assistant(
-    shared: Shared, store: Store, coordination: Coordination, slack: SlackBot
+    shared: Shared, store: Store, coordination: Coordination, house: House
 ) -> Assistant:
     """Everything of one workspace above its store, wired."""
     models, redactor, bus = shared.models.of(store.workspace), shared.redactor, EventBus()
     # Asking is cheap where there is a fast model of its own; else it doubles the wait.
     cheap = models.resolve("fast") != models.resolve("strong")
     router = Router(shared.embedder, fast_chooser(models) if cheap else None)
-    pool = AgentPool(store, router, bus, lambda d: UniversalAgent(d, models, shared.tools))
+    policy = Policy(store.policy)
+    off = off_switch(shared.settings, policy)
+    pool = AgentPool(store, router, bus, lambda d: UniversalAgent(d, models, shared.tools), off=off)
     await register_shipped(store, shared.shipped)
     await pool.refresh()
-    policy = Policy(store.policy)
+    consent = Consent(store, policy)
     limits = Limits(policy, store.policy)
     await limits.load()
     spawner = Spawner(store, models, pool, redactor.redact)
     workflows = Workflows(store, pool, redactor)
+    learning = beside_an_assistant(
+        shared.settings, store, coordination, policy, bus, pool, consent, models,
+        tools=shared.tools, redactor=redactor, background=shared.background,
+        next_run=house.next_run,
+    )  # fmt: skip
     orchestrator = AgentOrchestrator(
         store=store,
         models=models,
@@ -284,15 +311,18 @@ async def _assistant(
         redactor=redactor,
         bus=bus,
         workflows=workflows,
-        consent=Consent(store, policy),
+        consent=consent,
         spawn=spawner,
         limits=limits,
+        arms=learning.arms,
+        watch=learning.shadows,
+        known_errors=learning.known_errors,
         before_reply=shared.warm.stop if shared.warm else lambda: None,
     )
     await orchestrator.start()
     return Assistant(
         shared.settings, store, coordination, models, bus, router, pool, spawner, workflows,
-        policy, limits, orchestrator, slack,
+        policy, limits, orchestrator, learning, house.slack,
     )  # fmt: skip
 
 
@@ -309,12 +339,12 @@ def _engine(settings: Settings) -> Engine:
     return Engine.open(settings.home, key.get_secret_value() if key else None)
 
 
-async def _tools(settings: Settings) -> Mapping[str, Tool]:
-    """The house's own tools and, where configured, those of MCP servers."""
-    if settings.virtuous6_mcp_config is None:
-        return CATALOGUE
-    found = await load_mcp_tools(read_mcp_config(settings.virtuous6_mcp_config.expanduser()))
-    return {**CATALOGUE, **{tool.name: tool for tool in found}}
+def _job(learner: str) -> str:
+    return f"learner {learner}"
+
+
+async def _slot(learner: str, one: Assistant) -> None:
+    await one.learning.loop.slot(learner)
 
 
 async def _sweep(one: Assistant) -> None:
@@ -333,31 +363,6 @@ async def _retention(one: Assistant) -> None:
     deleted = await one.store.purge(time.time() - KEPT_DAYS * 86_400.0)
     if any(deleted.values()):
         log.info("old_texts_deleted", workspace=one.store.workspace, **deleted)
-
-
-async def _models(settings: Settings, weights: str | None, stack: AsyncExitStack) -> Models:
-    """The configured provider's models, or else the embedded one, started."""
-    if settings.embedded:
-        name = weights or _best_installed(settings)
-        embedded = EmbeddedModel(path_of(name, settings.models_dir), name)
-        await stack.enter_async_context(embedded)
-        models = Models(embedded.settings)
-    else:
-        models = Models(
-            ModelSettings(
-                base_url=settings.openai_base_url,
-                api_key=settings.openai_api_key,
-                strong=settings.strong_model,
-                fast=settings.fast_model,
-            )
-        )
-    stack.push_async_callback(models.aclose)
-    return models
-
-
-def _slots(models: ModelsPort) -> int:
-    """How many calls the provider takes at once."""
-    return models.settings.concurrency if isinstance(models, Models) else UNKNOWN_CONCURRENCY
 
 
 async def serve(
@@ -474,15 +479,3 @@ def _until_stopped() -> asyncio.Event:
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stopped, number)
     return stop
-
-
-def _best_installed(settings: Settings) -> str:
-    """The weights to use when none are named. Raises ConfigurationError when there are none."""
-    there = installed(settings.models_dir)
-    for name in ("small", "tiny"):
-        if name in there:
-            return name
-    raise ConfigurationError(
-        "There is no model to answer with: set OPENAI_API_KEY or OPENAI_BASE_URL, or fetch the "
-        "embedded model with `virtuous6 model pull small`."
-    )

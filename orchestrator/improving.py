@@ -5,12 +5,15 @@ from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import structlog
+
 from agents.definition import AgentDefinition
 from agents.improvement.error_recovery import ErrorRecovery
 from agents.improvement.learner import Learner
 from agents.improvement.prompt_optimizer import PromptOptimizer
 from agents.tools.base import Tool
 from agents.universal_agent import UniversalAgent
+from database.errors import StoreError
 from database.learning import Proposal, Trial
 from database.privacy import Redactor
 from database.store import Store
@@ -37,9 +40,12 @@ from orchestrator.trials.judging import Judge
 from orchestrator.trials.outcomes import Outcomes as WatchedOutcomes
 from orchestrator.trials.replay import Replays as ExamReplays
 from orchestrator.trials.shadow import Shadows
+from orchestrator.trials.variant_choice import VariantChoice
 
 _SLOT_SECONDS = 3_000.0
 """A slot of the clock is claimed for so long: less than the shortest time between two slots."""
+
+log = structlog.get_logger()
 
 
 class NoBench:
@@ -155,6 +161,7 @@ class Learning:
     outcomes: WatchedOutcomes
     exam: Exam
     known_errors: KnownErrors
+    choice: VariantChoice
 
     @property
     def improvement(self) -> Improvement:
@@ -163,10 +170,13 @@ class Learning:
 
     async def start(self, bus: EventBus) -> None:
         """Take up what was left, and listen."""
-        await self.loop.budget.load()
-        await self.loop.signals.load()
-        await self.arms.refresh()
+        await self.serve_what_is_decided()
         await self.known_errors.refresh()
+        try:
+            await self.loop.budget.load()
+            await self.loop.signals.load()
+        except StoreError as error:  # answers do not wait for what learning counts
+            log.warning("learning_counts_later", reason=str(error))
         signals = self.loop.signals
         ran = (self.shadows.recorded, self.outcomes.recorded, self.known_errors.note)
         for heard in (*ran, signals.recorded):
@@ -174,9 +184,14 @@ class Learning:
         for told in (self.exam.feedback_given, self.outcomes.feedback_given, signals.felt):
             bus.on("feedback_given", told)
 
+    async def serve_what_is_decided(self) -> None:
+        """Take over trials, and how variants did."""
+        await self.choice.refresh()
+        await self.arms.refresh()
+
     async def each_minute(self) -> None:
         """Move what can move, serve what others decided, tell of it."""
-        await self.arms.refresh()
+        await self.serve_what_is_decided()
         await self.loop.improvement.advance()
         await self.loop.improvement.announce()
         await self.loop.signals.tick()
@@ -222,7 +237,8 @@ def beside_an_assistant(
     def paused(agent: str) -> bool:
         return policy.improvement() != "on" or policy.mode(agent) == "paused"
 
-    arms = Arms(store, pool, off=off_switch(settings, policy), paused=paused)
+    choice = VariantChoice(store)
+    arms = Arms(store, pool, off=off_switch(settings, policy), paused=paused, choose=choice)
     judge = Judge(store, learning, floor=lambda: policy.share("judge_floor"))
     outcomes = WatchedOutcomes(store, arms, consent, judge, background)
     shadows = Shadows(
@@ -237,4 +253,4 @@ def beside_an_assistant(
         store, claims, policy, bus, budget, learners(learning), bench, tools=tools,
         named=settings.approvers, allowed=settings.virtuous6_learning, next_run=next_run,
     )  # fmt: skip
-    return Learning(loop, arms, shadows, outcomes, exam, KnownErrors(store))
+    return Learning(loop, arms, shadows, outcomes, exam, KnownErrors(store), choice)

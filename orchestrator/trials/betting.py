@@ -23,7 +23,9 @@ Floats = npt.NDArray[np.float64]
 _STAKES = (np.arange(24) + 0.5) / 24
 _STEPS = 100
 """Numbers are counted on a grid of this many steps a unit for bounds, rounded against the bound."""
-_HALVINGS = 16
+_CLAIMS, _PASSES = 40, 3
+_LEAST = -1.0 + 1e-9
+"""No bet can be made against a mean of -1."""
 
 
 _HORIZONS = [*(round(MOST_FLIPS * 0.875**n) for n in range(27, 0, -1)), MOST_FLIPS]
@@ -79,13 +81,11 @@ def lower(differences: Floats, alpha: float) -> float:
     values, counts = np.unique(np.floor(differences * _STEPS + 1e-9) / _STEPS, return_counts=True)
     values, weights = np.maximum(values, -1.0), counts.astype(np.float64)
     low, high = -1.0, float(values @ weights / weights.sum())
-    for _ in range(_HALVINGS):
-        middle = (low + high) / 2
-        if _log_wealth(values, weights, middle) >= math.log(1.0 / alpha):
-            low = middle
-        else:
-            high = middle
-    return low
+    for _ in range(_PASSES):
+        claims = np.linspace(low, high, _CLAIMS + 1).clip(min=_LEAST)
+        refuted = _log_wealths(values, weights, claims[1:]) >= math.log(1.0 / alpha)
+        low, high = claims[refuted.sum()], claims[min(_CLAIMS, refuted.sum() + 1)]
+    return float(low)
 
 
 def upper(differences: Floats, alpha: float) -> float:
@@ -93,12 +93,11 @@ def upper(differences: Floats, alpha: float) -> float:
     return -lower(-differences, alpha)
 
 
-def _log_wealth(values: Floats, counts: Floats, claim: float) -> float:
-    if claim <= -1.0:
-        return math.inf
-    stakes = _STAKES / (1.0 + claim)
-    each = counts @ np.log1p(np.outer(values - claim, stakes))
-    return float(_log_mean(each[None, :])[0])
+def _log_wealths(values: Floats, weights: Floats, claims: Floats) -> Floats:
+    """By claim: the logarithm of the wealth after so many of each value; falls with the claim."""
+    stakes = _STAKES / (1.0 + claims[:, None])
+    gains = np.log1p((values - claims[:, None])[:, None, :] * stakes[:, :, None])
+    return _log_mean(gains @ weights)
 
 
 def _log_mean(logs: Floats) -> Floats:

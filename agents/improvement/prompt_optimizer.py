@@ -6,9 +6,9 @@ part only, and of that it chooses by other questions than it makes candidates fr
 """
 
 import hashlib
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import structlog
@@ -24,7 +24,7 @@ from agents.turns import TextDelta, Turn
 from agents.universal_agent import ModelPort
 from database.errors import ModelError
 from database.learning import Change, Finding, Proposal, learning_id, proposal_id_of
-from database.records import PUBLIC, Document, Run
+from database.records import PUBLIC, Document
 
 NAME = "prompt-optimizer"
 
@@ -35,16 +35,10 @@ _WEAK = 0.9
 _LEAST_WRONG = 3
 _LEAST_GAIN = 0.05
 _MOST_CHOOSE = 48
-_OWN_KIND = 0.8
-"""From so many of an agent's requests on a kind is what the agent is for: then it is changed itself
-and no variant is made for the kind."""
-
 _AGAIN = 1.25
 """The same version is searched again when there are so many times the questions of last time."""
 
 _MOST_REMEMBERED = 3000
-_MOST_KINDS = 50
-_FADE_AT = 2000
 _REFLECTION_TOKENS = 700
 
 _log = structlog.get_logger()
@@ -57,7 +51,7 @@ class Asks(Protocol):
         """One answer; '' where it failed."""
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Group:
     """Questions of one kind that one agent answers, as the people of one audience asked them."""
 
@@ -65,7 +59,7 @@ class Group:
     definition: AgentDefinition
     task_type: str | None
     audience: str
-    known: list[Known] = field(default_factory=list)
+    known: Sequence[Known]
 
     @property
     def key(self) -> str:
@@ -104,9 +98,7 @@ class PromptOptimizer:
         findings: list[Finding] = []
         proposals: list[Proposal] = []
         left = self._calls
-        kinds = _kinds(window.runs, state.get("kinds", {}))
-        groups = _groups(window, _own_kinds(kinds))
-        for group in sorted(groups, key=lambda one: len(one.known), reverse=True):
+        for group in sorted(_groups(window), key=lambda one: len(one.known), reverse=True):
             right = _answers(group, judged)
             if not _weak(right) or not _worth_trying(group, tried.get(group.key)):
                 continue
@@ -126,7 +118,7 @@ class PromptOptimizer:
             tried[group.key] = {"version": group.document.version, "known": len(group.known)}
             if found is not None and found.after - found.before >= _LEAST_GAIN:
                 proposals.append(_proposal(group, found, window))
-        kept = {"judged": judged, "tried": dict(list(tried.items())[-500:]), "kinds": kinds}
+        kept = {"judged": judged, "tried": dict(list(tried.items())[-500:])}
         kept |= counted(window, state)
         return Learned(tuple(findings), tuple(proposals), kept)
 
@@ -175,55 +167,32 @@ def _drawn(key: str) -> int:
     return int.from_bytes(digest, "big")
 
 
-def _groups(window: Window, own_kind: Mapping[str, str | None]) -> Iterator[Group]:
-    """Kinds of questions that an agent answers, those of a private place by themselves."""
+def _groups(window: Window) -> list[Group]:
+    """Kinds of questions that an agent answers, those of a private place by themselves.
+
+    Questions of kinds that have too few are taken together, as the agent's own: only for those a
+    whole agent is changed, and only where all who read it may read them.
+    """
     agents = {d.name: d for d in window.documents if d.kind == "agent" and d.active}
-    found: dict[tuple[str, str | None, str], Group] = {}
+    by_kind: dict[tuple[str, str | None, str], list[Known]] = defaultdict(list)
     for known in known_answers(window.exam):
         question = known.question
         document = agents.get(question.agent)
-        if document is None or document.audience not in (PUBLIC, question.audience):
+        if document is not None and document.audience in (PUBLIC, question.audience):
+            by_kind[question.agent, question.task_type, question.audience].append(known)
+    for key, few in list(by_kind.items()):
+        agent, kind, audience = key
+        if kind is not None and len(few) < LEAST_QUESTIONS:
+            by_kind[agent, None, audience] += by_kind.pop(key)
+    found = []
+    for (agent, kind, audience), members in by_kind.items():
+        own = agents[agent]
+        if len(members) < LEAST_QUESTIONS or (kind is None and audience != own.audience):
             continue
-        own = own_kind.get(question.agent, "")
-        kind = None if own == question.task_type else question.task_type
-        if question.audience != document.audience:
-            kind = question.task_type
-            if kind is None:
-                continue  # only a variant can be for those who may read them
-        name = _variant(question.agent, kind, question.audience, document) if kind else None
-        served = agents.get(name or question.agent, document)
-        key = (question.agent, kind, question.audience)
-        if key not in found:
-            definition = _definition(served)
-            if definition is None:
-                continue
-            found[key] = Group(served, definition, kind, question.audience)
-        found[key].known.append(known)
-    return (group for group in found.values() if len(group.known) >= LEAST_QUESTIONS)
-
-
-def _kinds(runs: Sequence[Run], before: Mapping[str, Any]) -> dict[str, dict[str, float]]:
-    """How many requests of each kind each agent had; what is long ago weighs less."""
-    kinds = {agent: Counter[str](counts) for agent, counts in before.items()}
-    for run in runs:
-        if run.kind == "reply":
-            kinds.setdefault(run.agent, Counter())[run.task_type or ""] += 1
-    return {
-        agent: {
-            kind: n / 2 if counts.total() > _FADE_AT else n
-            for kind, n in counts.most_common(_MOST_KINDS)
-        }
-        for agent, counts in kinds.items()
-    }
-
-
-def _own_kinds(kinds: Mapping[str, Mapping[str, float]]) -> dict[str, str | None]:
-    """The kind that nearly all requests of an agent are of, by agent."""
-    found: dict[str, str | None] = {}
-    for agent, counts in kinds.items():
-        kind = max(counts, key=lambda one: counts[one])
-        if counts[kind] >= _OWN_KIND * sum(counts.values()):
-            found[agent] = kind or None
+        served = agents.get(_variant(agent, kind, audience, own) if kind else agent, own)
+        definition = _definition(served)
+        if definition is not None:
+            found.append(Group(served, definition, kind, audience, members))
     return found
 
 

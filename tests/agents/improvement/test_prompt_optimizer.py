@@ -1,7 +1,7 @@
 """The prompt optimizer: what it shows of right answers, chooses by, and when it proposes."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 from hypothesis import given
@@ -147,7 +147,6 @@ async def test_an_agent_that_is_often_wrong_gets_a_prompt_that_does_better() -> 
     [proposal] = found.proposals
     definition = proposed(found)
     assert definition.name == "sorter"
-    assert proposal.changes[0].base == SORTER.version
     assert proposal.expected is not None
     assert proposal.expected["effect"] > 0.3
     assert proposal.expected["low"] > 0
@@ -218,20 +217,38 @@ async def test_the_same_version_is_searched_again_only_with_more_to_learn_from()
 
 async def test_what_an_older_version_got_wrong_does_not_count_against_the_new_one() -> None:
     first = await learned(exam())
-    changed = document(proposed(first))
-    later = await learned(exam(), documents=[changed], state=dict(first.state))
+    variant = document(proposed(first), "sorter--kind-1")
+    documents = [document(SORTER), variant]
+    later = await learned(exam(), documents=documents, state=dict(first.state))
     assert not later.findings
 
 
-async def test_an_agent_of_many_kinds_gets_a_variant_for_the_kind_it_fails_at() -> None:
-    questions = exam()
-    others = [Run(f"other-{n}", "Hello", "sorter", task_type=f"kind-{n % 9}") for n in range(90)]
-    found = await learned(questions, runs=[*answered(questions), *others])
+async def test_the_kind_that_an_agent_fails_at_gets_a_variant_and_the_agent_stays() -> None:
+    found = await learned(exam())
     [proposal] = found.proposals
     [change] = proposal.changes
     assert (change.name, change.base) == ("sorter--kind-1", None)
     assert proposal.task_type == "kind-1"
     assert proposed(found).name == "sorter"
+
+
+async def test_a_variant_that_is_there_is_changed_itself() -> None:
+    first = await learned(exam())
+    variant = document(proposed(first), "sorter--kind-1")
+    questions = exam(80)
+    runs = [replace(run, agent_version=variant.version) for run in answered(questions, "nothing")]
+    found = await learned(questions, runs=runs, documents=[document(SORTER), variant])
+    for proposal in found.proposals:
+        assert proposal.changes[0].base == variant.version
+    assert found.findings
+
+
+async def test_questions_of_many_kinds_are_learned_from_together() -> None:
+    questions = [replace(one, task_type=f"kind-{n % 9}") for n, one in enumerate(exam())]
+    found = await learned(questions)
+    [proposal] = found.proposals
+    assert (proposal.changes[0].name, proposal.changes[0].base) == ("sorter", SORTER.version)
+    assert proposal.task_type is None
 
 
 async def test_what_was_asked_in_private_makes_a_variant_for_those_who_were_there() -> None:

@@ -28,7 +28,7 @@ from database.records import (
 from database.store import Store
 from orchestrator.agent_pool import AgentPool
 from orchestrator.answering import thread_reader
-from orchestrator.generalising import WorkflowInput, filled, generalised
+from agents.generalising import WorkflowInput, filled, generalised
 from orchestrator.requests import Request
 from orchestrator.routing import GENERALIST
 

@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 
 from database.records import LEARNING, Metrics, MetricsRow, Run
-from orchestrator.generalising import WorkflowInput
+from agents.generalising import WorkflowInput
 from slack_interface.blocks import (
     actions,
     bars,

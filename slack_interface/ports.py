@@ -16,7 +16,7 @@ from database.records import (
     Run,
     RunQuery,
 )
-from orchestrator.generalising import WorkflowInput
+from agents.generalising import WorkflowInput
 from orchestrator.learning_status import LearningFigures, LearningStatus
 from orchestrator.own_data import OwnSummary
 from orchestrator.policy import Mode

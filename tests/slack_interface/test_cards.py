@@ -4,7 +4,7 @@ import json
 from dataclasses import replace
 
 from database.records import Behind, Metrics, MetricsRow, Run, RunQuery, Step
-from orchestrator.generalising import WorkflowInput
+from agents.generalising import WorkflowInput
 from slack_interface.answer_cards import how_card
 from slack_interface.cards import (
     PROMPTS,

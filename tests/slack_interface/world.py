@@ -18,7 +18,7 @@ from database.errors import InputError, StoreError, UnknownName
 from database.installations import InstallationRows
 from database.records import Document, Feedback, Message, Reader, Run, content_hash
 from database.store import Store
-from orchestrator.generalising import WorkflowInput
+from agents.generalising import WorkflowInput
 from orchestrator.own_data import OwnData
 from orchestrator.policy import RELOAD_SECONDS, Policy
 from orchestrator.requests import ReplyEvent, ReplyFinished, ReplyStarted, Request

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.generalising import filled, generalised
+from agents.generalising import filled, generalised
 
 
 @pytest.mark.parametrize(

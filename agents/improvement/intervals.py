@@ -1,0 +1,19 @@
+"""How sure one can be of a share."""
+
+import math
+
+Z_95 = 1.959964
+
+
+def wilson(successes: float, n: float, z: float = Z_95) -> tuple[float, float]:
+    """The interval of a share of which `successes` of `n` were seen (0..1; 0 and 1 without any).
+
+    E. B. Wilson, "Probable inference, the law of succession, and statistical inference", 1927;
+    `z` is the normal quantile, by default of 95%.
+    """
+    if not n:
+        return 0.0, 1.0
+    share, square = successes / n, z * z
+    middle = (share + square / (2 * n)) / (1 + square / n)
+    half = z / (1 + square / n) * math.sqrt(share * (1 - share) / n + square / (4 * n * n))
+    return max(0.0, middle - half), min(1.0, middle + half)

@@ -1,0 +1,102 @@
+"""Which sequences of things repeat: closed sequential patterns by prefix projection.
+
+The method is PrefixSpan's (J. Pei et al., "PrefixSpan: Mining Sequential Patterns Efficiently by
+Prefix-Projected Pattern Growth", ICDE 2001), with a limit on what may lie between two items. It is
+written here because the library of that name is published as source only, and set-up runs no code
+of what it installs.
+"""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+
+Items = tuple[str, ...]
+
+MAX_BETWEEN = 2
+"""Other items that may lie between two of a pattern; more, and they hardly belong together."""
+LONGEST = 6
+_MOST = 3000
+"""Patterns beyond which only those with twice the support are looked for."""
+
+
+def folded(items: Sequence[str]) -> Items:
+    """The items without those that repeat the one before: seven look-ups are one thing done."""
+    return tuple(item for at, item in enumerate(items) if at == 0 or item != items[at - 1])
+
+
+def closed_patterns(sequences: Sequence[Items], least: int) -> dict[Items, int]:
+    """Patterns of two or more items -> in how many sequences they occur, from `least` on.
+
+    No item follows itself in a pattern: what repeats is one thing done several times.
+    A pattern that occurs only as part of a longer one is left out. Where there are too many, only
+    those with more support are found.
+    """
+    found = _grown(sequences, least)
+    while found is None:
+        least *= 2
+        found = _grown(sequences, least)
+    return _closed(found)
+
+
+def occurs(pattern: Items, sequence: Items) -> bool:
+    """Whether the pattern's items follow each other in the sequence, closely enough."""
+    ends = [at for at, item in enumerate(sequence) if item == pattern[0]]
+    for wanted in pattern[1:]:
+        ends = _next(wanted, sequence, ends)
+    return bool(ends)
+
+
+def _next(wanted: str, sequence: Items, ends: Sequence[int]) -> list[int]:
+    return [at for at in _near(ends, sequence) if sequence[at] == wanted]
+
+
+def _near(ends: Sequence[int], sequence: Items) -> list[int]:
+    """Where the next item of a pattern may stand."""
+    last = len(sequence)
+    return sorted({at for e in ends for at in range(e + 1, min(e + 2 + MAX_BETWEEN, last))})
+
+
+def _grown(sequences: Sequence[Items], least: int) -> dict[Items, int] | None:
+    """Every frequent pattern, or None when there are more than anybody wants."""
+    first: dict[str, dict[int, list[int]]] = defaultdict(lambda: defaultdict(list))
+    for number, sequence in enumerate(sequences):
+        for at, item in enumerate(sequence):
+            first[item][number].append(at)
+    found: dict[Items, int] = {}
+    waiting = [((item,), ends) for item, ends in first.items() if len(ends) >= least]
+    while waiting:
+        prefix, ends = waiting.pop()
+        if len(prefix) > 1:
+            found[prefix] = len(ends)
+        if len(found) > _MOST:
+            return None
+        if len(prefix) < LONGEST:
+            grown = _extended(sequences, ends)
+            waiting += [
+                ((*prefix, item), reached)
+                for item, reached in grown.items()
+                if len(reached) >= least and item != prefix[-1]
+            ]
+    return found
+
+
+def _extended(
+    sequences: Sequence[Items], ends: Mapping[int, Sequence[int]]
+) -> dict[str, dict[int, list[int]]]:
+    """Item -> sequence -> where a pattern that ended at `ends` may end with that item behind it."""
+    grown: dict[str, dict[int, list[int]]] = defaultdict(dict)
+    for number, places in ends.items():
+        sequence = sequences[number]
+        for at in _near(places, sequence):
+            grown[sequence[at]].setdefault(number, []).append(at)
+    return grown
+
+
+def _closed(found: Mapping[Items, int]) -> dict[Items, int]:
+    """Without the patterns that a longer one of the same support says already."""
+    covered = {
+        shorter
+        for pattern, support in found.items()
+        for shorter in (pattern[:at] + pattern[at + 1 :] for at in range(len(pattern)))
+        if found.get(shorter) == support
+    }
+    return {pattern: support for pattern, support in found.items() if pattern not in covered}

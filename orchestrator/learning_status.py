@@ -5,6 +5,7 @@ Times are seconds since the epoch (UTC), money US dollars, shares 0..1.
 
 from dataclasses import dataclass
 
+from database.records import PUBLIC
 from orchestrator.policy import Improving, Mode
 
 
@@ -25,7 +26,8 @@ class LearnerStatus:
 class AgentStanding:
     """An agent's mode, and what became of its changes.
 
-    `earned`: its record is good enough that people are offered the mode automatic.
+    `earned`: its record is good enough that people are offered the mode automatic. `audience`: who
+    may know that there is such an agent.
     """
 
     agent: str
@@ -33,6 +35,7 @@ class AgentStanding:
     verified: int = 0
     rolled_back: int = 0
     earned: bool = False
+    audience: str = PUBLIC
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from database.errors import InputError, NotAllowed
+from database.errors import InputError
 from database.records import LEARNING
 from slack_interface.blocks import escaped, section
 from slack_interface.gate import Gate
@@ -80,18 +80,11 @@ class Administration:
 
     async def obey(self, item: Incoming, command: TypedCommand) -> None:
         """`channel: ...` or `policy ...`."""
-        await self.require_approver(item.user_id)
+        await self.gate.require_approver(item.user_id)
         if command.name == "channel":
             await self._channel(item, command.rest)
         else:
             await self._policy(item, command.rest)
-
-    async def require_approver(self, user_id: str) -> None:
-        """Raises NotAllowed with whom to ask."""
-        if not await self.gate.is_approver(user_id):
-            raise NotAllowed(
-                f"Only {self.gate.approvers_in_words()} can decide that: please ask there."
-            )
 
     async def _channel(self, item: Incoming, wanted: str) -> None:
         if item.direct:

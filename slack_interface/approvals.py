@@ -6,11 +6,11 @@ rewrites it. So an event, a look each minute and another process may all ask for
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
 
 import structlog
+from cachetools import TTLCache
 
 from database.errors import VirtuousError
 from database.learning import Finding, Proposal, ProposalState
@@ -34,9 +34,11 @@ log = structlog.get_logger()
 FRESH_S = 2 * 86_400.0
 """What moved longer ago and has no card gets none, unless it waits for a decision."""
 LOOKED_AT = 200
+DIRECT_S = 300.0
 RESULTS: frozenset[ProposalState] = frozenset({"verified", "rolled_back"})
 
-Subject = Literal["proposal", "finding"]
+Cards = dict[str, dict[str, Kept]]
+"""Every card that stands somewhere, by what it is about and then by its id."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +61,9 @@ class Approvals:
     channel_id: str = ""
     clock: Callable[[], float] = time.time
     _queued: set[str] = field(default_factory=set)
+    _directs: TTLCache[str, str] = field(
+        default_factory=lambda: TTLCache(1_000, DIRECT_S, timer=time.monotonic)
+    )
 
     async def moved(self, record: Proposal | Finding) -> None:
         """Something moved: show it as it is now."""
@@ -77,25 +82,52 @@ class Approvals:
 
     async def wheres(self) -> Sequence[Where]:
         """The improvements channel, or else the direct messages of those who decide."""
-        if self.channel_id:
-            kind = await self.places.placed(self.channel_id)
-            reader = self.places.reader_of_place(Reader(""), self.channel_id, kind)
-            return [Where(self.channel_id, reader.audiences())]
+        if self.channel_id and await self.places.is_in(self.channel_id):
+            return [await self._where(self.channel_id)]
         found = []
         for user_id in self.gate.named:
-            if channel := await self.gate.voice.direct_channel(user_id):
-                reader = await self.places.reader(user_id)
-                found.append(Where(channel, reader.audiences(), f"@{user_id}"))
+            if channel := await self._direct(user_id):
+                found.append(await self._where(channel, user_id))
         return found
 
-    async def card_at(self, channel_id: str, ts: str) -> tuple[Subject, str] | None:
-        """What the card that is this message is about: of which kind, and its id."""
+    async def show_to(self, user_id: str, proposal: Proposal) -> None:
+        """The card in somebody's direct message, because they asked for it."""
+        if channel := await self._direct(user_id):
+            where = await self._where(channel, user_id)
+            card_id = f"proposal:{proposal.proposal_id}{where.suffix}"
+            card = proposal_card(await self.suggestion(proposal), where.audiences, self.clock())
+            version = f"{card_id}:{proposal.revision}{self._stage(proposal)}"
+            await self._put(card_id, version, where, card, known=True)
+
+    async def _direct(self, user_id: str) -> str:
+        if user_id not in self._directs:
+            self._directs[user_id] = await self.gate.voice.direct_channel(user_id) or ""
+        return self._directs[user_id]
+
+    async def _where(self, channel_id: str, user_id: str = "") -> Where:
+        """A place by its channel; `user_id` is whose direct message it is."""
+        if user_id:
+            reader = await self.places.reader(user_id)
+            return Where(channel_id, reader.audiences(), f"@{user_id}")
+        kind = await self.places.placed(channel_id)
+        reader = self.places.reader_of_place(Reader(""), channel_id, kind)
+        return Where(channel_id, reader.audiences())
+
+    async def _targets(self, card: str, wheres: Sequence[Where], cards: Cards) -> list[Where]:
+        """Where a card stands or should: also where improvements were shown before."""
+        found = {where.suffix: where for where in wheres}
+        for card_id, kept in cards.get(card, {}).items():
+            suffix = card_id.removeprefix(card)
+            if suffix not in found or found[suffix].channel_id != kept.channel_id:
+                found[suffix] = await self._where(kept.channel_id, suffix.removeprefix("@"))
+        return list(found.values())
+
+    async def card_at(self, channel_id: str, ts: str) -> str | None:
+        """The id of the finding or proposal whose card this message is."""
         for kept in await self.proactive.outgoing.kept():
             if kept.ts == ts and kept.channel_id == channel_id:
                 kind, _, rest = kept.post_id.partition(":")
-                if kind == "proposal":
-                    return "proposal", rest.partition("@")[0]
-                return ("finding", rest.partition("@")[0]) if kind == "finding" else None
+                return rest.partition("@")[0] if kind in ("proposal", "finding") else None
         return None
 
     async def suggestion(self, proposal: Proposal) -> Suggestion:
@@ -107,13 +139,16 @@ class Approvals:
     # Showing
 
     async def _show_proposals(self, proposals: Sequence[Proposal]) -> None:
-        cards = await self._cards()
-        wheres = await self.wheres()
+        cards, wheres = await self._cards(), await self.wheres()
         for proposal in reversed(proposals):
-            for where in wheres:
-                card_id = f"proposal:{proposal.proposal_id}{where.suffix}"
+            card = f"proposal:{proposal.proposal_id}"
+            known = cards.get(card, {})
+            if not known and not self._worth(proposal):
+                continue
+            for where in await self._targets(card, wheres, cards):
+                card_id = card + where.suffix
                 try:
-                    await self._show_proposal(proposal, where, card_id, cards.get(card_id))
+                    await self._show_proposal(proposal, where, card_id, known.get(card_id))
                 except VirtuousError as error:
                     log.warning("card_not_shown", card=card_id, error=str(error))
 
@@ -134,19 +169,24 @@ class Approvals:
         await self._put(card_id, version, where, card, known=kept is not None)
 
     async def _show_findings(self, findings: Sequence[Finding]) -> None:
-        cards = await self._cards()
-        wheres = await self.wheres()
+        cards, wheres = await self._cards(), await self.wheres()
         for finding in reversed(findings):
-            for where in wheres:
-                card_id = f"finding:{finding.finding_id}{where.suffix}"
-                version = f"{card_id}:{finding.revision}"
-                kept = cards.get(card_id)
-                if kept is None and not _worth_a_card(finding):
-                    continue
-                if kept is None or kept.shown != version:
-                    card = finding_card(finding, where.audiences)
-                    known = kept is not None
-                    await self._put(card_id, version, where, card, known=known, most=0.5)
+            card = f"finding:{finding.finding_id}"
+            known = cards.get(card, {})
+            if not known and not _worth_a_card(finding):
+                continue
+            for where in await self._targets(card, wheres, cards):
+                await self._show_finding(finding, where, card + where.suffix, known)
+
+    async def _show_finding(
+        self, finding: Finding, where: Where, card_id: str, known: Mapping[str, Kept]
+    ) -> None:
+        version = f"{card_id}:{finding.revision}"
+        kept = known.get(card_id)
+        if (kept and kept.shown == version) or (kept is None and not _worth_a_card(finding)):
+            return
+        card = finding_card(finding, where.audiences)
+        await self._put(card_id, version, where, card, known=kept is not None, most=0.5)
 
     async def _put(
         self,
@@ -166,10 +206,12 @@ class Approvals:
         elif await self.proactive.post_improvement(post, most):
             self._queued.add(card_id)
 
-    async def _cards(self) -> dict[str, Kept]:
-        cards = {kept.post_id: kept for kept in await self.proactive.outgoing.kept()}
-        self._queued -= cards.keys()
-        return cards
+    async def _cards(self) -> Cards:
+        found: Cards = {}
+        for kept in await self.proactive.outgoing.kept():
+            found.setdefault(kept.post_id.partition("@")[0], {})[kept.post_id] = kept
+            self._queued.discard(kept.post_id)
+        return found
 
     def _stage(self, proposal: Proposal) -> str:
         """A card that nobody decided says so after a while, once."""

@@ -73,6 +73,7 @@ TIME_ZONES = (
     "Pacific/Auckland",
 )  # fmt: skip
 
+LEARNED = "*What I learned meanwhile, from everybody*"
 ABILITIES = (
     "*Ask me anything* in a direct message, or mention me in a channel and go on in the thread.\n"
     "• `/better shorter` (or `better: shorter` in the thread): I answer again, better\n"
@@ -83,6 +84,9 @@ ABILITIES = (
     "• `stop` in the thread: I stop at once and keep what I have said\n"
     "• `create a specialist for TOPIC`: I make one, and it answers from then on\n"
     "• Share a text, CSV or PDF file with your question and I read it\n"
+    "• `what did you learn from recent interactions?`, `what patterns did you find yesterday?`, "
+    "`how can you improve yourself today?`, `how much did you cost this week and what did you "
+    "save?`\n"
     "• `what do you know about me`: what I keep of you, to have it or to be forgotten"
 )
 
@@ -173,10 +177,13 @@ def improve_offer(run_id: str) -> list[Json]:
 # Metrics
 
 
-def metrics_card(metrics: Metrics, title: str, counts_only: bool) -> tuple[str, list[Json]]:
+def metrics_card(
+    metrics: Metrics, title: str, counts_only: bool, learning: Sequence[str] = ()
+) -> tuple[str, list[Json]]:
     """Success, speed, cost and feedback: two charts and a table, and the same in words.
 
     `counts_only` shows how many runs there were and nothing else (another person's figures).
+    `learning` is what learning did in that time, for everybody.
     """
     total = metrics.total
     if not total.runs:
@@ -187,7 +194,8 @@ def metrics_card(metrics: Metrics, title: str, counts_only: bool) -> tuple[str, 
         return text, [header(title), section(escaped(text)), *_day_chart(metrics, True)]
     lines = [*_summary(total), *filter(None, (metrics.behind.sentence(), metrics.note))]
     agents = _agent_lines(metrics.by_agent)
-    text = "\n".join([title, *lines, *agents])
+    about_learning = [LEARNED, *learning] if learning else []
+    text = "\n".join([title, *lines, *agents, *about_learning])
     rows = [_table_row(row) for row in (*metrics.by_agent[:99], total)]
     head = ["Agent", "Answers", "Success", "Median", "95%", "Tokens", "Cost", "Good", "Bad"]
     blocks = [
@@ -196,6 +204,7 @@ def metrics_card(metrics: Metrics, title: str, counts_only: bool) -> tuple[str, 
         *_day_chart(metrics, False),
         *_agent_chart(metrics.by_agent),
         table(f"{title}, by agent", head, rows),
+        *([section("\n".join(about_learning))] if about_learning else ()),
     ]
     return text, blocks
 
@@ -290,7 +299,7 @@ def _cost(row: MetricsRow) -> str:
 class HomeFacts:
     """What a person's Home shows; `metrics` None where it could not be read.
 
-    `admin` are the blocks that only approvers see.
+    `admin` are the blocks that only approvers see, `learning` what is said of learning.
     """
 
     name: str
@@ -300,6 +309,7 @@ class HomeFacts:
     workflows: Sequence[str] = ()
     notes: Sequence[str] = field(default=())
     admin: Sequence[Json] = ()
+    learning: Sequence[Json] = ()
 
 
 def home_view(facts: HomeFacts) -> Json:
@@ -308,6 +318,7 @@ def home_view(facts: HomeFacts) -> Json:
         header(f"Hello {facts.name}"),
         *(section(escaped(note)) for note in facts.notes[:3]),
         *_home_figures(facts.metrics),
+        *facts.learning,
         divider(),
         *_home_runs(facts.runs),
         divider(),

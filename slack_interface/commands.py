@@ -15,6 +15,7 @@ from slack_interface.cards import ABILITIES, metrics_card, workflow_card
 from slack_interface.feedback_handler import FeedbackHandler
 from slack_interface.files import SharedFiles
 from slack_interface.incoming import Incoming
+from slack_interface.learning import Learning
 from slack_interface.metrics_request import USAGE, MetricsRequest, parse_metrics
 from slack_interface.my_data import MyData
 from slack_interface.places import Places
@@ -44,6 +45,7 @@ class Commands:
     files: SharedFiles
     voice: Voice
     my_data: MyData
+    learning: Learning | None = None
 
     async def obey(self, item: Incoming) -> None:
         """A slash command, a button or a shortcut."""
@@ -57,17 +59,33 @@ class Commands:
                 await self.save_workflow(item, item.text, run)
             case (("my_data" | "export_me" | "forget_me"), _):
                 await self.my_data.obey(item)
-            case _, "/better":
+            case "learning", _ if self.learning:
+                await self.learning.obey(item)
+            case _:
+                await self._obey_slash(item)
+
+    async def _obey_slash(self, item: Incoming) -> None:
+        match item.command:
+            case "/better":
                 await self.better(item, item.text)
-            case _, "/save-workflow":
+            case "/save-workflow":
                 await self.save_workflow(item, item.text, None)
-            case _, "/metrics":
+            case "/metrics":
                 await self.metrics(item, item.text)
             case _:
                 raise UnknownName(f"I do not know {item.command}.\n{ABILITIES}")
 
     async def obey_typed(self, item: Incoming, command: TypedCommand) -> bool:
         """A command in plain words; False where it turns out to be an ordinary sentence."""
+        perhaps = {
+            "metrics": self._typed_metrics,
+            "run": self._typed_run,
+            "learning": self._typed_learning,
+            "why": self._typed_learning,
+            "about-learning": self._typed_learning,
+        }
+        if command.name in perhaps:
+            return await perhaps[command.name](item, command)
         match command.name:
             case "help":
                 await self.voice.tell(item, ABILITIES, [section(ABILITIES)])
@@ -79,10 +97,6 @@ class Commands:
                 await self.how_answered(item)
             case "my-data":
                 await self.my_data.show(item)
-            case "metrics":
-                return await self._typed_metrics(item, command)
-            case "run":
-                return await self._typed_run(item, command)
         return True
 
     # /better
@@ -214,6 +228,21 @@ class Commands:
         await self.run_workflow(item, command.workflow, inputs_from(command.rest))
         return True
 
+    # Learning
+
+    async def _typed_learning(self, item: Incoming, command: TypedCommand) -> bool:
+        if self.learning is None:
+            return False
+        if command.name == "why":
+            await self.learning.why(item, command.rest)
+        elif command.name == "learning":
+            await self.learning.switch_or_show(item, command.rest)
+        elif asked := await self.learning.question_in(item, command.rest):
+            await self.learning.tell(item, asked)
+        else:
+            return False
+        return True
+
     # /metrics
 
     async def metrics(self, item: Incoming, text: str) -> None:
@@ -240,7 +269,10 @@ class Commands:
             _require_member(reader, asked.who, await self.places.channel_type(asked.who))
         query, counts_only = _metrics_query(asked, reader, since)
         title = await self._metrics_title(asked)
-        text, blocks = metrics_card(await self.record.metrics(query), title, counts_only)
+        ours = asked.scope in ("me", "everyone")
+        learned = await self.learning.metrics(since) if self.learning and ours else ()
+        metrics = await self.record.metrics(query)
+        text, blocks = metrics_card(metrics, title, counts_only, learned)
         await self.voice.tell(item, text, blocks)
 
     async def _identified(self, asked: MetricsRequest) -> MetricsRequest:

@@ -14,6 +14,7 @@ from slack_interface.feedback_handler import FeedbackHandler
 from slack_interface.files import SharedFiles
 from slack_interface.gate import Gate
 from slack_interface.incoming import SHARED, Incoming, plain_text
+from slack_interface.learning_questions import said_below
 from slack_interface.places import Places
 from slack_interface.ports import Orchestrator, Record
 from slack_interface.sends import Place
@@ -60,7 +61,8 @@ class Conversation:
         try:
             item = await self._placed(item)
             if item.kind == "message":
-                await self._message(item)
+                if not await self._below_a_card(item):
+                    await self._message(item)
             elif item.kind != "command" and not await self._is_there(item):
                 await self._tell_alone(item, ELSEWHERE)
             elif not await self.gate.refuses(item, addressed=True):
@@ -154,6 +156,19 @@ class Conversation:
         self._taking_part[item.lane] = True
         await self.feedback.after_answer(item, text)
         await self._warn_of_secret(item, text)
+
+    async def _below_a_card(self, item: Incoming) -> bool:
+        """Whether it was a word in the thread of a card of learning that means something there."""
+        learning, text = self.commands.learning, plain_text(item.text, self.bot_user_id)
+        said = said_below(text) if item.in_thread and not item.bot else None
+        if learning is None or said is None:
+            return False
+        about = await learning.approvals.card_at(item.channel_id, item.thread_ts)
+        if about is None:
+            return False
+        if not await self.gate.refuses(item, addressed=True):
+            await learning.heard_below(item, said, about)
+        return True
 
     async def _warn_of_secret(self, item: Incoming, text: str) -> None:
         """Unseen by others, and gone when the person has read it: no part of the conversation."""

@@ -16,6 +16,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 from database.errors import VirtuousError
 from slack_interface.administration import Administration, Decisions
 from slack_interface.answering import Answering
+from slack_interface.approvals import Approvals
 from slack_interface.background import Background
 from slack_interface.commands import Commands
 from slack_interface.conversation import Conversation
@@ -23,10 +24,12 @@ from slack_interface.feedback_handler import FeedbackHandler, Likeness
 from slack_interface.files import SharedFiles
 from slack_interface.gate import ClickGuard, Gate, SpeakingPolicy
 from slack_interface.inbox import Inbox, InboxRows
+from slack_interface.learning import Learning, SummaryPolicy
 from slack_interface.listeners.actions import Actions
 from slack_interface.listeners.commands import SlashCommands
 from slack_interface.listeners.failures import Failures
 from slack_interface.listeners.home import Home
+from slack_interface.listeners.learning import LearningClicks
 from slack_interface.listeners.lifecycle import Lifecycle
 from slack_interface.listeners.messages import Messages
 from slack_interface.listeners.my_data import MyDataClicks
@@ -56,7 +59,7 @@ class Rows(InboxRows, SendRows, OutgoingRows, Protocol):
         """Write a row; True for one caller only until `ttl` seconds have passed."""
 
 
-class SlackPolicy(SpeakingPolicy, Decisions, ProactivePolicy, Protocol):
+class SlackPolicy(SpeakingPolicy, Decisions, ProactivePolicy, SummaryPolicy, Protocol):
     """What approvers decided, and the way to decide (orchestrator.policy.Policy)."""
 
 
@@ -102,6 +105,8 @@ class Desk:
         self.places = Places(client, members)
         self.outgoing = Outgoing(backroom.rows, self.voice)
         self._first_approvers = list(backroom.approvers)
+        self._proactive = Proactive(backroom.policy, backroom.rows, self.outgoing)
+        self._learning: Learning | None = None
         self._conversation = self._converses(backroom, sends)
         self._inbox = Inbox(backroom.rows, self._conversation.handle)
         self._register(backroom)
@@ -116,6 +121,8 @@ class Desk:
     async def open(self) -> int:
         """Take up what was left when the last process ended; how much there was."""
         await self.outgoing.start()
+        if self._learning:
+            self._background.spawn(self._learning.approvals.look())
         return await self._inbox.resume()
 
     async def close(self, grace_s: float = 5.0) -> None:
@@ -140,6 +147,15 @@ class Desk:
         for user_id in self._conversation.gate.named:
             if channel := await self.voice.direct_channel(user_id):
                 await self.outgoing.post(Post(f"{about}:{user_id}:{day}", channel, text))
+
+    async def look_after_learning(self) -> None:
+        """Show what a crash, another process or a time without Slack left unshown; the summary.
+
+        To be called each minute.
+        """
+        if self._learning:
+            await self._learning.approvals.look()
+            await self._learning.look_at_the_clock()
 
     async def not_ready(self) -> list[str]:
         """Why messages cannot be answered right now; empty when they can."""
@@ -176,9 +192,11 @@ class Desk:
         feedback = FeedbackHandler(room.orchestrator, room.store, room.likeness)
         files = SharedFiles(self.client)
         my_data = MyData(self.client, room.own_data, self.voice)
+        self._learning = self._learns(room, gate)
         commands = Commands(
-            answering, room.workflows, room.store, feedback, self.places, files, self.voice, my_data
-        )
+            answering, room.workflows, room.store, feedback, self.places, files, self.voice,
+            my_data, self._learning,
+        )  # fmt: skip
         return Conversation(
             self.identity.bot_user_id,
             room.orchestrator,
@@ -193,18 +211,29 @@ class Desk:
             Administration(room.policy, gate, self.voice),
         )
 
+    def _learns(self, room: Backroom, gate: Gate) -> Learning | None:
+        if room.improvement is None:
+            return None
+        approvals = Approvals(
+            room.improvement, gate, self.places, self._proactive, room.improvements_channel
+        )
+        room.improvement.on_changed(approvals.moved)
+        return Learning(room.improvement, approvals, room.policy, room.store, self.voice)
+
     def _register(self, room: Backroom) -> None:
         """Every listener, in the order in which Bolt asks them."""
         app, us, talk = self._app, self.identity.bot_user_id, self._conversation
         inbox, background, commands = self._inbox, self._background, talk.commands
-        proactive = Proactive(room.policy, room.rows, self.outgoing)
         Messages(us, inbox, talk, background).register(app)
         SlashCommands(inbox).register(app)
-        Home(commands, background, talk.administration).register(app)
+        home = Home(commands, background, talk.administration)
+        home.register(app)
         guard = ClickGuard(talk.gate, background)
+        if self._learning:
+            LearningClicks(inbox, self._learning, home, background, guard).register(app)
         MyDataClicks(inbox, self.voice, background, guard).register(app)
         Actions(inbox, commands, background, guard).register(app)
-        Lifecycle(us, talk.answering.running, proactive).register(app)
+        Lifecycle(us, talk.answering.running, self._proactive).register(app)
         Failures(us, self.voice, background).register(app)
 
 

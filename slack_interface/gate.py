@@ -9,6 +9,7 @@ import structlog
 from cachetools import TTLCache
 from slack_bolt.response import BoltResponse
 
+from database.errors import NotAllowed
 from slack_interface.background import Background
 from slack_interface.incoming import SHARED, Incoming, Json
 from slack_interface.members import Members
@@ -132,6 +133,11 @@ class Gate:
             return user_id in self.named
         member = await self.members.member(user_id)
         return member is not None and member.admin
+
+    async def require_approver(self, user_id: str) -> None:
+        """Raises NotAllowed with whom to ask."""
+        if not await self.is_approver(user_id):
+            raise NotAllowed(f"Only {self.approvers_in_words()} can decide that: please ask there.")
 
     def approvers_in_words(self) -> str:
         """Whom to ask."""

@@ -4,30 +4,36 @@ Nothing here decides: the port does, and asks again who may. What cannot be done
 whose words the person sees.
 """
 
-import re
 import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Literal, cast
+from typing import Protocol, cast
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from database.errors import InputError, NotAllowed, UnknownName
+from database.errors import InputError, UnknownName
 from database.learning import Change, Finding, Proposal
 from orchestrator.policy import Mode
 from slack_interface.approvals import Approvals
 from slack_interface.blocks import section
-from slack_interface.incoming import Incoming
-from slack_interface.learning_answers import Records, answer
+from slack_interface.incoming import Incoming, Json
+from slack_interface.learning_answers import Records, answer, metrics_lines
 from slack_interface.learning_edits import edited, with_line
 from slack_interface.learning_evidence import why_card
 from slack_interface.learning_forms import discussion
-from slack_interface.learning_questions import Question, question
+from slack_interface.learning_home import LearningPage, learning_teaser
+from slack_interface.learning_questions import Question, Said, question
 from slack_interface.learning_sources import evidence_of
+from slack_interface.learning_summary import DAY_S, Day, summary
 from slack_interface.outgoing import Post
 from slack_interface.ports import ImprovementPort, Record
 from slack_interface.voice import Voice
 
+LOOKED_AT = 1_000
+"""So many proposals are read for an answer."""
+LATE_HOURS = 4
+"""A morning summary is still posted so late, when nothing ran before."""
+MONTH_S = 30 * 86_400.0
 MODES: frozenset[str] = frozenset({"automatic", "ask", "paused"})
 SWITCHED = {
     "on": "I learn again: what waited goes on.",
@@ -44,43 +50,12 @@ NOT_HERE = (
     "I know nothing with that id any more. Ask `what patterns did you find?` for what I know."
 )
 
-_WHY = re.compile(
-    r"^(?:but\s+)?(?:why|why (?:this|that|so)|(?:show|what(?:'s| is)|give)?\s*(?:me\s+)?(?:the\s+)?"
-    r"evidence|how do you know(?: that)?)\s*[?!.]*$",
-    re.IGNORECASE,
-)
-_WHY_ID = re.compile(r"^why\s+`?([0-9a-f]{8}[0-9a-f-]{0,28})`?\s*\??$", re.IGNORECASE)
-_CONCLUDE = re.compile(r"^conclu(?:de|sion)\s*:\s*(.+)$", re.IGNORECASE | re.DOTALL)
-_VERDICT = re.compile(r"^(approve|reject)(?:\s*:\s*(.*))?[.!]?$", re.IGNORECASE | re.DOTALL)
 
-Act = Literal["why", "conclude", "approve", "reject"]
+class SummaryPolicy(Protocol):
+    """What approvers decided about the morning summary."""
 
-
-@dataclass(frozen=True, slots=True)
-class Said:
-    """A word in the thread of a card that means something there."""
-
-    act: Act
-    words: str = ""
-
-
-def said_below(text: str) -> Said | None:
-    """What a message in the thread of a card asks for, if anything."""
-    text = text.strip()
-    if _WHY.match(text):
-        return Said("why")
-    if match := _CONCLUDE.match(text):
-        return Said("conclude", match.group(1).strip())
-    if match := _VERDICT.match(text):
-        act: Act = "approve" if match.group(1).lower() == "approve" else "reject"
-        return Said(act, (match.group(2) or "").strip())
-    return None
-
-
-def id_asked_about(text: str) -> str:
-    """The id in `why ID`; '' where nobody asks that."""
-    match = _WHY_ID.match(text.strip())
-    return match.group(1).lower() if match else ""
+    def summary_hour(self) -> int | None:
+        """The hour (UTC) at which it is posted; None where there is none."""
 
 
 @dataclass(slots=True)
@@ -89,6 +64,7 @@ class Learning:
 
     improvement: ImprovementPort
     approvals: Approvals
+    policy: SummaryPolicy
     record: Record
     voice: Voice
     clock: Callable[[], float] = time.time
@@ -108,29 +84,19 @@ class Learning:
                 await self._show_why(item, await self._found(item.subject), openly=False)
             case "true" | "untrue":
                 await self._judge(item, item.command == "true")
-            case _:
-                await self._limit(item)
-
-    async def _limit(self, item: Incoming) -> None:
-        """What bounds learning: what is live, whether it goes on, what goes live by itself."""
-        match item.command:
             case "back":
                 await self._take_back(item)
-            case "on" | "paused" | "off":
-                await self.switch(item, item.command)
-            case "mode":
-                await self._mode(item)
             case _:
                 raise UnknownName("I do not know that button any more: it is of an older version.")
 
     async def switch(self, item: Incoming, to: str) -> None:
         """Turn learning on, off, or let it pause."""
-        await self._require_approver(item)
+        await self.approvals.gate.require_approver(item.user_id)
         await self.improvement.switch(to, item.user_id)
         await self.voice.tell(item, SWITCHED[to], openly=item.direct)
 
     async def _decide(self, item: Incoming, approve: bool, reason: str) -> None:
-        await self._require_approver(item)
+        await self.approvals.gate.require_approver(item.user_id)
         try:
             moved = await self.improvement.decide(item.subject, item.user_id, approve, reason)
         except InputError:
@@ -143,7 +109,7 @@ class Learning:
         await self.approvals.moved(moved)
 
     async def _take_back(self, item: Incoming) -> None:
-        await self._require_approver(item)
+        await self.approvals.gate.require_approver(item.user_id)
         try:
             moved = await self.improvement.roll_back(item.subject, item.user_id, item.text)
         except InputError:
@@ -159,10 +125,11 @@ class Learning:
         judged = await self.improvement.judge_finding(finding.finding_id, item.user_id, verified)
         await self.approvals.moved(judged)
 
-    async def _mode(self, item: Incoming) -> None:
-        await self._require_approver(item)
-        if item.text in MODES:
-            await self.improvement.set_mode(item.subject, cast(Mode, item.text), item.user_id)
+    async def set_mode(self, agent: str, mode: str, user_id: str) -> None:
+        """How an agent's changes go live, decided by an approver."""
+        await self.approvals.gate.require_approver(user_id)
+        if mode in MODES:
+            await self.improvement.set_mode(agent, cast(Mode, mode), user_id)
 
     # Discussing
 
@@ -187,7 +154,7 @@ class Learning:
             )
 
     async def _conclude(self, item: Incoming, proposal_id: str) -> None:
-        await self._require_approver(item)
+        await self.approvals.gate.require_approver(item.user_id)
         proposal = await self._proposal(proposal_id)
         changes = edited(proposal, item.inputs or {})
         await self._revise(item, proposal, changes, item.text)
@@ -207,25 +174,17 @@ class Learning:
 
     # In the thread of a card, and anywhere
 
-    async def heard_below(self, item: Incoming, said: Said) -> bool:
-        """Do what a word in a card's thread asks for; False where it is no card's thread."""
-        about = await self.approvals.card_at(item.channel_id, item.thread_ts)
-        if about is None:
-            return False
-        kind, identifier = about
+    async def heard_below(self, item: Incoming, said: Said, identifier: str) -> None:
+        """Do what a word asks for in the thread of the card about `identifier`."""
         if said.act == "why":
             await self._show_why(item, await self._found(identifier), openly=True)
-            return True
-        if kind != "proposal":
-            return False
-        if said.act == "conclude":
-            await self._require_approver(item)
+        elif said.act == "conclude":
+            await self.approvals.gate.require_approver(item.user_id)
             proposal = await self._proposal(identifier)
             changes = with_line(proposal, said.words)
             await self._revise(item, proposal, changes, said.words)
         else:
             await self._decide(replace(item, subject=identifier), said.act == "approve", said.words)
-        return True
 
     async def why(self, item: Incoming, prefix: str) -> None:
         """The evidence for an id, or the beginning of one."""
@@ -258,20 +217,16 @@ class Learning:
 
     async def tell(self, item: Incoming, asked: Question) -> None:
         """Answer it from the records, with what everybody who reads it may see."""
-        since = min(asked.since, self.clock() - 30 * 86_400.0)
-        records = Records(
-            findings=await self.improvement.findings(since=since, limit=1_000),
-            proposals=await self.improvement.proposals(limit=1_000),
-            trials=await self.improvement.trials(),
-            figures=await self.improvement.figures(asked.since, asked.until),
-            status=await self.improvement.status(),
-        )
+        records = await self._records(asked.since, asked.until)
         audiences = await self._audiences(item, openly=True)
         text, blocks = answer(asked, records, audiences)
         await self.voice.tell(item, text, blocks, openly=True)
 
-    async def show_switch(self, item: Incoming) -> None:
-        """How learning stands, in a line."""
+    async def switch_or_show(self, item: Incoming, to: str) -> None:
+        """Turn learning `on`, `paused` or `off`; else say how it stands."""
+        if to in SWITCHED:
+            await self.switch(item, to)
+            return
         status = await self.improvement.status()
         because = f" ({status.because})" if status.because else ""
         text = (
@@ -280,7 +235,58 @@ class Learning:
         )
         await self.voice.tell(item, text, [section(text)])
 
+    async def page(self, user_id: str) -> LearningPage:
+        """What the learning page shows to somebody. Raises StoreError."""
+        now = self.clock()
+        places = self.approvals.places
+        return LearningPage(
+            status=await self.improvement.status(),
+            audiences=(await places.reader(user_id)).audiences(),
+            now=now,
+            approver=await self.approvals.gate.is_approver(user_id),
+            proposals=await self.improvement.proposals(limit=LOOKED_AT),
+            trials=await self.improvement.trials(),
+            figures=await self.improvement.figures(now - MONTH_S, now),
+        )
+
+    async def teaser(self) -> list[Json]:
+        """What Home says of learning. Raises StoreError."""
+        waiting = await self.improvement.proposals({"awaiting"})
+        return learning_teaser(await self.improvement.status(), len(waiting))
+
+    async def metrics(self, since: float) -> list[str]:
+        """What `/metrics` says of learning. Raises StoreError."""
+        return metrics_lines(await self.improvement.figures(since, self.clock()))
+
+    async def look_at_the_clock(self) -> None:
+        """The morning's summary, once a day when it is time for it, over all processes."""
+        now = self.clock()
+        hour, at = self.policy.summary_hour(), datetime.fromtimestamp(now, UTC)
+        if hour is None or not hour <= at.hour < hour + LATE_HOURS:
+            return
+        date = at.date().isoformat()
+        if await self.approvals.gate.claims.claim(f"summary:{date}", 2 * DAY_S):
+            await self.summarise(now, date)
+
+    async def summarise(self, now: float, name: str) -> None:
+        """The summary, where improvements are shown; nothing where nothing happened."""
+        day = Day(await self._records(now - DAY_S, now), now - DAY_S, now)
+        for where in await self.approvals.wheres():
+            if card := summary(day, where.audiences):
+                post = Post(f"summary:{name}{where.suffix}", where.channel_id, *card)
+                await self.approvals.proactive.post_improvement(post)
+
     # Shared
+
+    async def _records(self, since: float, until: float) -> Records:
+        """What a period's answers are made from; what is open comes from before it, too."""
+        return Records(
+            findings=await self.improvement.findings(since=min(since, until - MONTH_S)),
+            proposals=await self.improvement.proposals(limit=LOOKED_AT),
+            trials=await self.improvement.trials(),
+            figures=await self.improvement.figures(since, until),
+            status=await self.improvement.status(),
+        )
 
     async def _audiences(self, item: Incoming, openly: bool) -> Collection[str]:
         """What everybody who sees the answer may read: the person, or all who read the place."""
@@ -290,10 +296,10 @@ class Learning:
             reader = places.reader_of_place(reader, item.channel_id, item.channel_type)
         return reader.audiences()
 
-    async def _require_approver(self, item: Incoming) -> None:
-        gate = self.approvals.gate
-        if not await gate.is_approver(item.user_id):
-            raise NotAllowed(f"Only {gate.approvers_in_words()} can decide that: please ask there.")
+    async def readable(self, proposal: Proposal, user_id: str) -> bool:
+        """Whether somebody may read what a proposal rests on."""
+        reader = await self.approvals.places.reader(user_id)
+        return proposal.audience in reader.audiences()
 
     async def _proposal(self, identifier: str) -> Proposal:
         proposal = await self.improvement.proposal(identifier)

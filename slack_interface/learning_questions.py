@@ -1,4 +1,4 @@
-"""Questions that people ask about learning itself, read forgivingly: pure.
+"""What people ask and say about learning itself, read forgivingly: pure.
 
 A question is ours if each of its words can be about us: `what patterns did you find in the data?`
 is for the models, and so is everything that speaks of `this` or `it`.
@@ -54,6 +54,18 @@ _SELF = _words("yourself your")
 _VERBS = _words("become do planning plan want own answers performance replies work")
 _SPAN = re.compile(r"\b(?:last|past|previous)?\s*(\d{1,4})\s*(h|hours?|d|days?|w|weeks?|months?)\b")
 _DAYS = {"h": 1 / 24, "d": 1.0, "w": 7.0, "m": 30.0}
+
+
+_WHY = re.compile(
+    r"^(?:but\s+)?(?:why|why (?:this|that|so)|(?:show|what(?:'s| is)|give)?\s*(?:me\s+)?(?:the\s+)?"
+    r"evidence|how do you know(?: that)?)\s*[?!.]*$",
+    re.IGNORECASE,
+)
+_WHY_ID = re.compile(r"^why\s+`?([0-9a-f]{8}[0-9a-f-]{0,28})`?\s*\??$", re.IGNORECASE)
+_CONCLUDE = re.compile(r"^conclu(?:de|sion)\s*:\s*(.+)$", re.IGNORECASE | re.DOTALL)
+_VERDICT = re.compile(r"^(approve|reject)(?:\s*:\s*(.*))?[.!]?$", re.IGNORECASE | re.DOTALL)
+
+Act = Literal["why", "conclude", "approve", "reject"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,3 +150,30 @@ def _spoken(days: float) -> str:
         hours = round(days * 24)
         return f"{hours} hours" if hours != 1 else "hour"
     return f"{days:g} days" if days != 1 else "24 hours"
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """A word in the thread of a card that means something there."""
+
+    act: Act
+    words: str = ""
+
+
+def said_below(text: str) -> Said | None:
+    """What a message in the thread of a card asks for, if anything."""
+    text = text.strip()
+    if _WHY.match(text):
+        return Said("why")
+    if match := _CONCLUDE.match(text):
+        return Said("conclude", match.group(1).strip())
+    if match := _VERDICT.match(text):
+        act: Act = "approve" if match.group(1).lower() == "approve" else "reject"
+        return Said(act, (match.group(2) or "").strip())
+    return None
+
+
+def id_asked_about(text: str) -> str:
+    """The id in `why ID`; '' where nobody asks that."""
+    match = _WHY_ID.match(text.strip())
+    return match.group(1).lower() if match else ""

@@ -41,10 +41,13 @@ _KINDS: Mapping[str, tuple[str, str]] = {
     "feedback": ("piece of feedback", "pieces of feedback"),
     "document": ("workflow or specialist", "versions of workflows and specialists"),
     "policy": ("decision about me", "decisions about me"),
+    "exam_question": ("question whose answer you let me know", "questions whose answers you gave"),
+    "proposal": ("proposal that you made or decided", "proposals that you made or decided"),
+    "finding": ("finding that you judged", "findings that you judged"),
 }
 _TABLES: Mapping[str, str] = {
     "runs": "run", "messages": "message", "summaries": "summary", "feedback": "feedback",
-    "documents": "document", "policy": "policy",
+    "documents": "document", "policy": "policy", "exam_questions": "exam_question",
 }  # fmt: skip
 
 

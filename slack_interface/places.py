@@ -12,9 +12,10 @@ from slack_sdk.web.async_slack_response import AsyncSlackResponse
 from database.records import Person, Reader
 from slack_interface.incoming import SHARED, Json, channel_type_of
 from slack_interface.members import Members
-from slack_interface.transport import TRANSPORT_ERRORS, in_words, no_such_method
+from slack_interface.transport import TRANSPORT_ERRORS, code_of, in_words, no_such_method
 
 PRIVATE_CHANNELS_TTL_S = 300
+OURS_TTL_S = 60
 CHANNEL_TYPE_TTL_S = 3600
 """A public channel can be made private: look again after an hour at the latest."""
 
@@ -35,6 +36,9 @@ class Places:
     )
     _shared: TTLCache[str, bool] = field(
         default_factory=lambda: TTLCache(10_000, CHANNEL_TYPE_TTL_S, timer=time.monotonic)
+    )
+    _ours: TTLCache[str, bool] = field(
+        default_factory=lambda: TTLCache(100, OURS_TTL_S, timer=time.monotonic)
     )
     _names: LRUCache[str, str] = field(default_factory=lambda: LRUCache(10_000))
 
@@ -84,6 +88,19 @@ class Places:
         found = self._types[channel_id] = _type_of(channel)
         self._shared[channel_id] = found == SHARED
         return found
+
+    async def is_in(self, channel_id: str) -> bool:
+        """Whether we are in a channel; yes where Slack does not tell."""
+        if channel_id not in self._ours:
+            try:
+                answer = await self.client.conversations_info(channel=channel_id)
+            except TRANSPORT_ERRORS as error:
+                log.warning("channel_unknown", channel=channel_id, error=in_words(error))
+                return code_of(error) != "channel_not_found"
+            found = answer.get("channel")
+            channel = found if isinstance(found, dict) else {}
+            self._ours[channel_id] = bool(channel.get("is_member", True))
+        return self._ours[channel_id]
 
     def _elsewhere(self, channel_id: str) -> str:
         """On a server that is not Slack and does not tell: as events say, and private if they do

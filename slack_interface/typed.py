@@ -6,9 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from slack_interface.learning_questions import id_asked_about, topic_of
+
 Name = Literal[
-    "better", "save-workflow", "metrics", "run", "help", "how", "channel", "policy", "my-data"
-]
+    "better", "save-workflow", "metrics", "run", "help", "how", "channel", "policy", "my-data",
+    "learning", "why", "about-learning",
+]  # fmt: skip
 
 STOP_WORDS = frozenset(
     {"stop", "stop it", "stop please", "please stop", "cancel", "abort", "halt", "never mind"}
@@ -40,6 +43,12 @@ _MY_DATA = frozenset(
     }
 )  # fmt: skip
 """All are answered by the same card: only its buttons do anything."""
+_LEARNING = re.compile(
+    r"^/?learning(?:\s*:)?(?:\s+(on|off|paused?|resume|status))?[.!?\s]*$"
+    r"|^(pause|resume)\s+learning[.!\s]*$",
+    re.IGNORECASE,
+)
+_SWITCH = {"pause": "paused", "paused": "paused", "resume": "on", "on": "on", "off": "off"}
 _PAIR = re.compile(r"^([\w.-]+)\s*=\s*(.*)$", re.DOTALL)
 
 
@@ -77,7 +86,16 @@ def typed_command(text: str) -> TypedCommand | None:
         rest = (match.group(2) or "").strip()
         sure = text.startswith("/") or "=" in rest
         return TypedCommand("run", rest, sure, match.group(1))
-    return None
+    return _about_learning(text)
+
+
+def _about_learning(text: str) -> TypedCommand | None:
+    if match := _LEARNING.match(text):
+        said = (match.group(1) or match.group(2) or "").lower()
+        return TypedCommand("learning", _SWITCH.get(said, ""))
+    if identifier := id_asked_about(text):
+        return TypedCommand("why", identifier)
+    return TypedCommand("about-learning", text, sure=False) if topic_of(text) else None
 
 
 def inputs_from(text: str) -> Mapping[str, str]:

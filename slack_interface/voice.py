@@ -136,6 +136,13 @@ class Voice:
             return False
         return True
 
+    async def publish_home(self, user_id: str, view: Json) -> None:
+        """Show somebody their Home tab."""
+        try:
+            await self.client.api_call("views.publish", json={"user_id": user_id, "view": view})
+        except TRANSPORT_ERRORS as error:
+            log.warning("home_not_published", user=user_id, error=str(error))
+
     async def _respond(self, item: Incoming, text: str, blocks: list[Json] | None) -> None:
         if not is_the_servers(item.response_url, self.client.base_url):
             log.warning("response_url_elsewhere", **item.described())

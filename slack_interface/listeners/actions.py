@@ -129,7 +129,7 @@ class Actions:
 
     async def on_improve(self, ack: AsyncAck, body: Json, action: Json) -> None:
         """The button "Improve this answer": asks how."""
-        run_id = _needed(_object(action.get("value")), "run_id")
+        run_id = _needed(subject_of(action.get("value")), "run_id")
         view = improve_modal(about(run_id=run_id, **place_of(body)))
         self.background.spawn(self._open(body, view))
         await ack()
@@ -165,7 +165,7 @@ class Actions:
 
     async def on_run_workflow(self, ack: AsyncAck, body: Json, action: Json) -> None:
         """A workflow's Run button: asks for its inputs."""
-        name = _needed(_object(action.get("value")), "name")
+        name = _needed(subject_of(action.get("value")), "name")
         self.background.spawn(self._ask_inputs(body, name))
         await ack()
 
@@ -282,11 +282,11 @@ def trigger_of(body: Json) -> str:
 
 def _about(view: Json) -> dict[str, str]:
     """What a modal of ours is about."""
-    return _object(view.get("private_metadata"))
+    return subject_of(view.get("private_metadata"))
 
 
-def _object(text: str | None) -> dict[str, str]:
-    """What `cards.about` wrote, as far as it is that."""
+def subject_of(text: str | None) -> dict[str, str]:
+    """What a button or form is about: what `cards.about` wrote, as far as it is that."""
     try:
         found = orjson.loads(text or "{}")
     except orjson.JSONDecodeError:

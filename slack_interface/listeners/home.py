@@ -27,6 +27,7 @@ from slack_interface.cards import (
 from slack_interface.commands import Commands
 from slack_interface.gate import ClickGuard
 from slack_interface.incoming import Json
+from slack_interface.learning_home import learning_view
 from slack_interface.transport import TRANSPORT_ERRORS
 
 log = structlog.get_logger()
@@ -84,7 +85,7 @@ class Home:
         user_id = body["user"]["id"]
         key = str(action["action_id"]).partition(":")[2]
         value = str((action.get("selected_option") or {}).get("value"))
-        await self.administration.require_approver(user_id)
+        await self.administration.gate.require_approver(user_id)
         if value in CHOICES.get(key.partition(".")[0], ()):
             await self.administration.policy.set(key, value, user_id)
         self.background.spawn(self.publish(user_id))
@@ -97,12 +98,20 @@ class Home:
             view = notice_home(refusal) if refusal else home_view(await self._facts(user_id))
         except VirtuousError as error:
             view = notice_home(f"Your Home cannot be shown just now. {error}")
+        await self.commands.voice.publish_home(user_id, view)
+
+    async def publish_learning(self, user_id: str) -> None:
+        """Show a person the learning page in place of their Home."""
+        learning = self.commands.learning
+        refusal = await self.administration.gate.refusal(user_id, "", "im")
+        if learning is None or refusal:
+            await self.publish(user_id)
+            return
         try:
-            await self.commands.voice.client.api_call(
-                "views.publish", json={"user_id": user_id, "view": view}
-            )
-        except TRANSPORT_ERRORS as error:
-            log.warning("home_not_published", user=user_id, error=str(error))
+            view = learning_view(await learning.page(user_id))
+        except VirtuousError as error:
+            view = notice_home(f"The learning page cannot be shown just now. {error}")
+        await self.commands.voice.publish_home(user_id, view)
 
     async def _facts(self, user_id: str) -> HomeFacts:
         commands = self.commands
@@ -116,6 +125,8 @@ class Home:
             )
             facts["metrics"] = await commands.record.metrics(RunQuery(user_id=user_id, since=since))
             facts["workflows"] = await commands.workflows.names(reader)
+            if commands.learning:
+                facts["learning"] = await commands.learning.teaser()
         except VirtuousError as error:
             facts["notes"] = [f"Not everything could be read: {error}"]
         if await self.administration.gate.is_approver(user_id):

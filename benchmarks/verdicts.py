@@ -17,7 +17,8 @@ measured is the product's own function with its own planning: an effect of 10 po
   each at the level that e-LOND gives (levels.py): of what was proven, which share was false.
 
 Every second comparison of the data set is used; when to give up (`sequential.FUTILE`) was chosen by
-looking at the others. Dollars are of arms whose models have a published price, by the data set's token estimates.
+looking at the others. Dollars are of arms whose models have a published price, by the data set's
+token estimates.
 """
 
 import argparse

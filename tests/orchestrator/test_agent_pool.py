@@ -199,3 +199,34 @@ async def test_an_unusable_document_hurts_only_itself(pool: AgentPool, store: St
     assert "broken" not in pool.definitions
     async with pool.use("agent-0"):
         pass
+
+
+async def test_an_offered_version_answers_beside_the_active_one(pool: AgentPool) -> None:
+    better = agent("agent-0", system_prompt="You are better.")
+    offered = Document("agent", "agent-0", better.body(), better.version, origin="proposal")
+    pool.offer([offered])
+    async with pool.use("agent-0", better.version) as new, pool.use("agent-0") as old:
+        assert (new.definition.version, old.definition.version) == (
+            better.version, AGENTS[0].version,
+        )  # fmt: skip
+        pool.offer([])
+        assert pool.live == 2
+    assert pool.live == 1
+    async with pool.use("agent-0", better.version) as gone:
+        assert gone.document.version == AGENTS[0].version
+
+
+async def test_a_variant_that_is_gone_leaves_its_agent(pool: AgentPool) -> None:
+    async with pool.use("agent-0--kind-1", "0123") as live:
+        assert live.document.name == "agent-0"
+    with pytest.raises(UnknownName):
+        pool.document("agent-0--kind-1")
+
+
+async def test_a_variant_that_cannot_be_used_is_left_out(store: Store) -> None:
+    await register_shipped(store, AGENTS)
+    await store.create_document("agent", "agent-0--kind-1", {"name": "x"}, origin="proposal")
+    pool = pool_of(store)
+    await pool.refresh()
+    assert pool.variants("agent-0", "kind-1") == ()
+    assert pool.variants("agent-0", None) == ()

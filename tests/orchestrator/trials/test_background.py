@@ -1,0 +1,93 @@
+import asyncio
+
+import pytest
+
+from database.errors import InputError
+from orchestrator.trials.background import Background, GaveWay
+
+
+async def test_one_piece_runs_at_a_time_and_its_result_comes_back() -> None:
+    background = Background()
+    running, most = 0, 0
+
+    async def work() -> str:
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        await asyncio.sleep(0)
+        running -= 1
+        return "done"
+
+    assert await asyncio.gather(*(background.run(work) for _ in range(5))) == ["done"] * 5
+    assert most == 1
+
+
+async def test_what_fails_fails_for_who_asked_and_the_next_one_runs() -> None:
+    background = Background()
+
+    async def fails() -> None:
+        raise InputError("No.")
+
+    async def works() -> int:
+        return 1
+
+    with pytest.raises(InputError):
+        await background.run(fails)
+    assert await background.run(works) == 1
+
+
+async def begun_again(gives_way: bool) -> int:
+    background = Background(gives_way=gives_way)
+    times, begun, go_on = 0, asyncio.Event(), asyncio.Event()
+
+    async def work() -> int:
+        nonlocal times
+        times += 1
+        begun.set()
+        await go_on.wait()
+        return times
+
+    task = asyncio.create_task(background.run(work))
+    await begun.wait()
+    background.make_way()
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    go_on.set()
+    return await task
+
+
+async def test_it_is_broken_off_for_a_person_and_begun_anew() -> None:
+    assert await begun_again(gives_way=True) == 2
+    assert await begun_again(gives_way=False) == 1
+    Background(gives_way=True).make_way()
+
+
+async def test_what_never_comes_to_its_end_is_given_up() -> None:
+    background = Background(gives_way=True)
+
+    async def work() -> None:
+        background.make_way()
+        await asyncio.sleep(0)
+
+    with pytest.raises(GaveWay, match="gave way"):
+        await background.run(work)
+
+
+async def test_who_stops_waiting_stops_the_work() -> None:
+    background = Background(gives_way=True)
+    stopped = asyncio.Event()
+    begun = asyncio.Event()
+
+    async def work() -> None:
+        begun.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            stopped.set()
+
+    task = asyncio.create_task(background.run(work))
+    await begun.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    await asyncio.wait_for(stopped.wait(), 20)

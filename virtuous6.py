@@ -15,6 +15,7 @@ from typing import Annotated, Any
 import typer
 
 from command_line.agents import agents_app, policy_app
+from command_line.learning import learn_app, patterns_app, proposals_app, trials_app
 from command_line.outbox import outbox_app
 from command_line.output import (
     Json,
@@ -68,7 +69,8 @@ app = typer.Typer(
 model_app = typer.Typer(no_args_is_help=True, help="Weights of the embedded model.")
 for name, group in (
     ("model", model_app), ("db", db_app), ("runs", runs_app), ("agents", agents_app),
-    ("policy", policy_app), ("outbox", outbox_app),
+    ("policy", policy_app), ("outbox", outbox_app), ("learn", learn_app),
+    ("patterns", patterns_app), ("proposals", proposals_app), ("trials", trials_app),
 ):  # fmt: skip
     app.add_typer(group, name=name)
 

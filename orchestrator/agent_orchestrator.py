@@ -152,6 +152,9 @@ class AgentOrchestrator:
             unexpected = VirtuousError("Something went wrong here; it is in the log. Try again.")
             unexpected.__cause__ = error
             yield self._failed(answer, unexpected)
+        finally:
+            if self._watch:
+                self._watch.go_on()
 
     async def _admitted(self, answer: Answer, files: FilesPort) -> AsyncGenerator[ReplyEvent, None]:
         """The answer, if the limits allow it; its model calls go before background work."""

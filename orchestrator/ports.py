@@ -39,4 +39,7 @@ class Watch(Protocol):
         """These trials' candidates are to answer the same, once the run is recorded."""
 
     def make_way(self) -> None:
-        """A person waits for an answer."""
+        """A person waits for an answer; `go_on` once they have it."""
+
+    def go_on(self) -> None:
+        """That person has the answer."""

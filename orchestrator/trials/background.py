@@ -19,23 +19,37 @@ class Background:
     """Runs one piece at a time.
 
     `gives_way` is for a model that shares the machine with everything else (the embedded one):
-    there the piece under way is broken off when a person asks something, and begun anew.
+    there the piece under way is broken off when a person asks something, and begun anew once
+    nobody waits for an answer.
     """
 
     def __init__(self, *, gives_way: bool = False) -> None:
         self._gives_way = gives_way
         self._one = asyncio.Lock()
         self._running: asyncio.Future[Any] | None = None
+        self._people = 0
+        self._quiet = asyncio.Event()
+        self._quiet.set()
 
     def make_way(self) -> None:
-        """A person waits for an answer (about a microsecond)."""
-        if self._gives_way and self._running is not None:
-            self._running.cancel()
+        """A person waits for an answer (about a microsecond); `go_on` once they have it."""
+        self._people += 1
+        if self._gives_way:
+            self._quiet.clear()
+            if self._running is not None:
+                self._running.cancel()
+
+    def go_on(self) -> None:
+        """That person has the answer."""
+        self._people -= 1
+        if not self._people:
+            self._quiet.set()
 
     async def run(self, work: Callable[[], Awaitable[Result]]) -> Result:
         """The result of `work`, which may be begun several times. Raises GaveWay."""
         async with self._one:
             for _ in range(_TRIES):
+                await self._quiet.wait()
                 task = asyncio.ensure_future(work())
                 self._running = task
                 try:

@@ -1,9 +1,9 @@
 """What happens to served requests, as observations of the trials that they are part of.
 
 A split is observed as its answers are recorded; how right they were comes with what people say. Of
-what is assigned together only one may count: the first answer of a thread. A shadow trial's pairs
-are made by `shadow`; here they are judged, at once where a check or people's word decides, and by
-`settle` where nothing was said for a while.
+what is assigned together only one may count: the first answer of a thread that tells. The pairs of
+a shadow trial are made by `shadow`; here they are judged, at once where a check or people's word
+decides, and by `settle` where nothing was said for a while.
 """
 
 import time
@@ -15,7 +15,7 @@ from cachetools import LRUCache
 
 from database.errors import BudgetExceeded, ModelError
 from database.learning import Aspect, Observation, Trial, observation_id_of
-from database.records import Feedback, OutcomeSource, Run, RunQuery, run_id_of
+from database.records import Feedback, OutcomeSource, Run, run_id_of
 from database.store import Store
 from orchestrator.answering import STOPPED
 from orchestrator.consent import Consent
@@ -55,10 +55,11 @@ def observed(
     served: str | None = None,
     source: OutcomeSource | None = None,
     now: float = 0.0,
+    unit: str | None = None,
 ) -> Observation:
-    """One observation of a request in a trial."""
+    """One observation of a request in a trial; of one `unit` (the request itself) one counts."""
     return Observation(
-        observation_id_of(trial.trial_id, run_id, aspect),
+        observation_id_of(trial.trial_id, unit or run_id, aspect),
         trial.trial_id,
         run_id,
         aspect,
@@ -92,12 +93,12 @@ class Outcomes:
         self._background = background
         self._settled_seconds = settled_seconds
         self._clock = clock
-        self._threads: LRUCache[tuple[str, str, str], str] = LRUCache(10_000)
+        self._settled: LRUCache[str, bool] = LRUCache(10_000)
 
     async def recorded(self, run: Run) -> None:
         """A reply was recorded: what it took, if a split (or its verification) is served by it."""
         course = self._split_of(run)
-        if course is None or run.error == STOPPED or not await self._first_of_thread(course, run):
+        if course is None or run.error == STOPPED:
             return
         failed = run.error is not None or tried_others(run)
         told: list[Observation] = [self._in_arm(course, run, "error", float(failed), "check")]
@@ -115,7 +116,7 @@ class Outcomes:
             return
         said = await self._said_of(run)
         split = self._split_of(run)
-        if split is not None and await self._first_of_thread(split, run):
+        if split is not None:
             self._judge_served(split, run, word_of(said, implicit=False))
         for course in self._arms.courses:
             shadow = await self._shadow_of(course, run)
@@ -163,19 +164,6 @@ class Outcomes:
         trial_id = (run.route or {}).get("trial")
         return self._arms.course(str(trial_id)) if trial_id and run.kind == "reply" else None
 
-    async def _first_of_thread(self, course: Course, run: Run) -> bool:
-        """Whether it is the one answer of its thread that counts."""
-        if run.message_ts == run.thread_ts or not (run.channel_id and run.thread_ts):
-            return True
-        key = (course.trial.trial_id, run.channel_id, run.thread_ts)
-        if key not in self._threads:
-            query = RunQuery(channel_id=run.channel_id, thread_ts=run.thread_ts,
-                             since=course.trial.started_at, limit=100)  # fmt: skip
-            earlier = await self._store.runs(query)
-            ids = [r.run_id for r in earlier if (r.route or {}).get("trial") == key[0]]
-            self._threads[key] = ids[-1] if ids else run.run_id
-        return self._threads[key] == run.run_id
-
     def _in_arm(
         self,
         course: Course,
@@ -189,9 +177,11 @@ class Outcomes:
         served = None if tried_others(run) or run.error else run.agent_version
         if course.fresh and not candidate:
             served = None  # whatever is served for the agent is what it is compared with
+        thread = f"{run.channel_id}/{run.thread_ts}" if run.thread_ts else run.run_id
         return observed(
-            course.trial, run.run_id, aspect, *both, served=served, source=source, now=self._clock()
-        )
+            course.trial, run.run_id, aspect, *both, served=served, source=source,
+            now=self._clock(), unit=thread,
+        )  # fmt: skip
 
     def _judge_served(self, course: Course, run: Run, word: Word | None) -> None:
         if word is None:
@@ -204,20 +194,19 @@ class Outcomes:
 
     async def _settle_split(self, course: Course) -> int:
         seen = await self._store.observations(course.trial.trial_id)
-        complained = {o.run_id for o in seen if o.aspect == "complaint"}
+        known = {o.run_id for o in seen if o.aspect == "complaint"} | self._settled.keys()
         due = self._clock() - self._settled_seconds
-        open_ = [
+        silent = [
             o.run_id for o in seen
-            if o.aspect == "error" and o.run_id not in complained and o.created_at <= due
-        ]  # fmt: skip
-        for run_id in open_[:_LOOKED_AT]:
+            if o.aspect == "error" and o.run_id not in known and o.created_at <= due
+        ][:_LOOKED_AT]  # fmt: skip
+        for run_id in silent:
+            self._settled[run_id] = True
             run = await self._store.run(run_id)
-            if run is None:
-                continue
-            word = word_of(await self._said_of(run))
-            self._judge_served(course, run, word)
-            self._store.append(self._in_arm(course, run, "complaint", 0.0))
-        return len(open_[:_LOOKED_AT])
+            if run is not None:
+                self._judge_served(course, run, word_of(await self._said_of(run)))
+                self._store.append(self._in_arm(course, run, "complaint", 0.0))
+        return len(silent)
 
     # Pairs
 

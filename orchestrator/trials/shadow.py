@@ -80,8 +80,12 @@ class Shadows:
             self._asked.popitem(last=False)
 
     def make_way(self) -> None:
-        """A person waits for an answer."""
+        """A person waits for an answer; `go_on` once they have it."""
         self._background.make_way()
+
+    def go_on(self) -> None:
+        """That person has the answer."""
+        self._background.go_on()
 
     async def recorded(self, run: Run) -> None:
         """A run was recorded; for the bus. Returns before any candidate has answered."""

@@ -50,8 +50,12 @@ async def begun_again(gives_way: bool) -> int:
     task = asyncio.create_task(background.run(work))
     await begun.wait()
     background.make_way()
-    await asyncio.sleep(0)
-    await asyncio.sleep(0)
+    background.make_way()
+    background.go_on()
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert times == 1
+    background.go_on()
     go_on.set()
     return await task
 
@@ -59,7 +63,6 @@ async def begun_again(gives_way: bool) -> int:
 async def test_it_is_broken_off_for_a_person_and_begun_anew() -> None:
     assert await begun_again(gives_way=True) == 2
     assert await begun_again(gives_way=False) == 1
-    Background(gives_way=True).make_way()
 
 
 async def test_what_never_comes_to_its_end_is_given_up() -> None:
@@ -67,6 +70,7 @@ async def test_what_never_comes_to_its_end_is_given_up() -> None:
 
     async def work() -> None:
         background.make_way()
+        background.go_on()
         await asyncio.sleep(0)
 
     with pytest.raises(GaveWay, match="gave way"):

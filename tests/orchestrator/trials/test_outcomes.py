@@ -84,21 +84,21 @@ async def test_what_people_say_is_how_right_an_arm_was(store: Store) -> None:
     assert {(o.active, o.candidate) for o in complaints} == {(1.0, None)}
 
 
-async def test_one_answer_of_a_thread_counts(store: Store) -> None:
+async def test_of_a_thread_one_answer_counts_that_tells(store: Store) -> None:
     house = await house_of(store)
     trial = await house.try_out(BETTER, share=1.0)
     first = await house.asked(TICKET.format(n=1), "1.0")
     second = await house.asked(TICKET.format(n=2), "2.0", thread_ts="1.0")
-    assert arm_of(first) == arm_of(second)
-    inside = await house.asked(TICKET.format(n=3), "5.0", thread_ts="4.0")
-    await house.asked(TICKET.format(n=4), "6.0", thread_ts="4.0")
-    await house.says(second, "rating", 1.0)
+    third = await house.asked(TICKET.format(n=3), "3.0", thread_ts="1.0")
+    assert arm_of(first) == arm_of(second) == arm_of(third)
+    inside = await house.asked(TICKET.format(n=4), "5.0", thread_ts="4.0")
+    restarted = await house_of(store)
+    await restarted.asked(TICKET.format(n=5), "6.0", thread_ts="4.0")
     seen = await house.seen(trial, "error")
     assert [o.run_id for o in seen] == [first.run.run_id, inside.run.run_id]
-    assert await house.seen(trial) == []
-    restarted = await house_of(store)
-    await restarted.asked(TICKET.format(n=5), "7.0", thread_ts="4.0")
-    assert len(await house.seen(trial, "error")) == 2
+    await restarted.says(second, "rating", 1.0)
+    await restarted.says(third, "rating", -1.0)
+    assert [o.run_id for o in await house.seen(trial)] == [second.run.run_id]
 
 
 async def test_an_arm_that_fails_fails_in_its_own_arm(store: Store) -> None:

@@ -182,9 +182,14 @@ class House:
         every("improve", "* * * * *", self._each(lambda one: one.learning.each_minute()))
         every("judge and count", "*/5 * * * *",
               self._each(lambda one: one.learning.each_few_minutes()))  # fmt: skip
+        every("show what was learned", "* * * * *", self._show_what_was_learned)
         for name, learner in learners(self.shared.models.of("")).items():
             slot = partial(_slot, name)
             every(_job(name), learner.cron, self._each(slot))
+
+    async def _show_what_was_learned(self) -> None:
+        for desk in self.slack.desks:
+            await desk.look_after_learning()
 
     async def erase(self, workspace: str) -> Mapping[str, int]:
         """Delete all that is kept of a workspace whose desk is closed; rows by table."""

@@ -59,11 +59,7 @@ def test_a_proposal_is_shown_approved_once_and_taken_back(invoke: Invoke, home: 
     shown = json_of(invoke("proposals", "show", made.proposal_id[:8], "--json"))
     assert shown["changes"][0]["before"]["system_prompt"] == "You are coder."
     assert shown["trials"][0]["state"] == "proven"
-    assert (
-        "+ system_prompt: You are coder. Answer with code only."
-        in (invoke("proposals", "show", made.proposal_id).stdout.replace("    ", ""))
-        or "Answer with code only" in invoke("proposals", "show", made.proposal_id).stdout
-    )
+    assert "Answer with code only" in invoke("proposals", "show", made.proposal_id).stdout
 
     moved = json_of(invoke("--as", ADA, "proposals", "approve", made.proposal_id[:8], "--json"))
     assert (moved["state"], moved["decided_by"]) == ("live", ADA)
@@ -76,7 +72,6 @@ def test_a_proposal_is_shown_approved_once_and_taken_back(invoke: Invoke, home: 
     assert {trial["state"] for trial in trials} == {"proven", "running"}
     back = json_of(invoke("proposals", "rollback", made.proposal_id, "--json"))
     assert (back["state"], back["decided_by"]) == ("rolled_back", "command line")
-    assert json_of(invoke("audit", "verify", "--json"))["broken"] == []
 
 
 def test_where_approvers_are_named_they_must_be_named_here_too(

@@ -5,7 +5,7 @@ called off the reply's path, after each move of the pipeline and by the clock.
 """
 
 import hashlib
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -17,7 +17,7 @@ from database.learning import Proposal, Trial
 from database.records import Document
 from database.store import Store
 from orchestrator.agent_pool import AgentPool
-from orchestrator.trials.variants import variant_of
+from orchestrator.trials.variants import agent_of, variant_of
 from orchestrator.verifying import verification_id
 
 Arm = Literal["active", "candidate"]
@@ -33,17 +33,16 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Course:
-    """A running trial with its candidate. `fresh`: the candidate is of no document there is yet."""
+    """A running trial with its candidate. `fresh`: the candidate is of no document there is yet.
+
+    `verifies`: it watches what is live already, which goes on while nothing new is tried.
+    """
 
     trial: Trial
     candidate: Document
     definition: AgentDefinition
     fresh: bool = False
-
-    @property
-    def verifies(self) -> bool:
-        """Whether it watches what is live already: that goes on while nothing new is tried."""
-        return self.trial.trial_id == verification_id(self.trial.proposal_id)
+    verifies: bool = False
 
     def concerns(self, agent: str, document: Document, task_type: str | None) -> bool:
         """Whether a request that this document would answer is one to compare on."""
@@ -122,6 +121,7 @@ class Arms:
         self._paused = paused
         self._choose = choose
         self._courses: dict[str, Course] = {}
+        self._by_agent: Mapping[str, Sequence[Course]] = {}
         self._seen: tuple[int, int] | None = None
         self._chosen: LRUCache[tuple[str, str, str], str] = LRUCache(_THREADS)
 
@@ -148,6 +148,7 @@ class Arms:
         trials = await self._store.trials(states={"running"})
         found = [await self._course(trial) for trial in sorted(trials, key=lambda t: t.started_at)]
         self._courses = {course.trial.trial_id: course for course in found if course}
+        self._by_agent = _by_agent(self._courses.values())
         splits = [c.candidate for c in self._courses.values() if c.trial.method == "split"]
         self._pool.offer(splits)
         self._seen = seen
@@ -155,12 +156,13 @@ class Arms:
     def serve(self, agent: str, place: Place) -> Served:
         """What answers `agent`'s request. Raises UnknownName where there is no such agent."""
         document = self._pool.document(self._document(agent, place))
-        if self._off() or not place.learned or not self._courses:
+        running = self._by_agent.get(agent)
+        if not running or not place.learned or self._off():
             return Served(document.name)
         paused = self._paused(agent)
         concerned = [
             course
-            for course in self._courses.values()
+            for course in running
             if (course.verifies or not paused)
             and course.candidate.audience in place.audiences
             and course.concerns(agent, document, place.task_type)
@@ -203,7 +205,8 @@ class Arms:
             log.error("candidate_unusable", trial=trial.trial_id, problem=str(error))
             return None
         fresh = await self._store.document("agent", candidate.name) is None
-        return Course(trial, candidate, definition, fresh)
+        verifies = trial.trial_id == verification_id(trial.proposal_id)
+        return Course(trial, candidate, definition, fresh, verifies)
 
 
 async def candidate_of(store: Store, trial: Trial, proposal: Proposal | None) -> Document | None:
@@ -222,6 +225,13 @@ async def candidate_of(store: Store, trial: Trial, proposal: Proposal | None) ->
             return found
     active = await store.documents("agent")
     return next((d for d in active if d.version == trial.candidate), None)
+
+
+def _by_agent(courses: Iterable[Course]) -> dict[str, list[Course]]:
+    found: dict[str, list[Course]] = {}
+    for course in courses:
+        found.setdefault(agent_of(course.trial.agent), []).append(course)
+    return found
 
 
 def takes_part(trial: Trial, key: str) -> bool:

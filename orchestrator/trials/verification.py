@@ -31,6 +31,8 @@ KEEP_ALPHA = 0.01
 ENOUGH = 400
 """Comparisons after which what has no positive effect is retired."""
 FEWEST = 20
+_JUDGED = 0.8
+"""Where fewer requests than this share were judged, which of them is not left to chance."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,23 +56,37 @@ def look(
     outcomes of what is live; they are compared with those of the active version in `before`, the
     observations of the trial that led to the promotion, in their order, as long as there are any.
     Where there are hardly any, there is nothing to compare with, and its use alone decides.
+
+    Where only some answers were spoken of, pairs are chosen by what is live having failed in them,
+    and any version before would look better. Then it is compared how often people found an answer
+    wrong before and now, among all requests.
     """
-    enough = ENOUGH
-    if trial.method == "split":
-        live, then = _alone(observations, trial.active), _alone(before, None)
-        if len(then.get("outcome", ())) < FEWEST:
-            return _by_use(live.get("outcome", np.empty(0)))
-        enough = min(enough, len(then["outcome"]))
-        values = {a: _beside(live[a], then[a]) for a in live.keys() & then.keys()}
-    else:
-        values = dict(compare(trial, observations).values)
+    live, then = _alone(observations, trial.active), _alone(before, None)
+    chosen = _chosen(live)
+    if chosen:
+        live, then = _not_found_wrong(live), _not_found_wrong(then)
+    pairs = compare(trial, observations).values if trial.method != "split" else {}
+    requests = len({o.run_id for o in observations})
+    if pairs and not chosen:
+        return _compared(pairs, ENOUGH, margins, requests)
+    if len(then.get("outcome", ())) < FEWEST:
+        return _by_use(as_values("outcome", list(live.get("outcome", {}).values())))
+    beside = {a: _beside(a, live[a], then[a]) for a in live.keys() & then.keys()}
+    better = {a: pairs[a] for a in pairs.keys() - {"outcome", "complaint"}}
+    return _compared(beside | better, min(ENOUGH, len(then["outcome"])), margins, requests)
+
+
+def _compared(
+    values: Mapping[Aspect, Values], enough: int, margins: Margins, requests: int
+) -> Verified:
     guards = [
         guard(aspect, values[aspect][1], values[aspect][0], margin)
         for aspect, margin in margins.items()
         if aspect in values and values[aspect][0].size
     ]
     new, old = values.get("outcome", (np.empty(0), np.empty(0)))
-    figures = _figures(new, old) | {"guardrails": {g.aspect: g.as_json() for g in guards}}
+    figures = {"requests": requests, **_figures(new, old)}
+    figures["guardrails"] = {g.aspect: g.as_json() for g in guards}
     if hurt := hurt_words(guards):
         return Verified("roll_back", hurt, figures)
     return _decided(new, old, enough, figures)
@@ -113,22 +129,43 @@ def _shown(numbers: Floats, alpha: float) -> bool:
     return float(betting.wealth(numbers).max()) >= 1.0 / alpha
 
 
-def _alone(observations: Sequence[Observation], served: str | None) -> dict[Aspect, Floats]:
+ByRequest = Mapping[str, float]
+
+
+def _alone(observations: Sequence[Observation], served: str | None) -> Mapping[Aspect, ByRequest]:
     """What the active version showed, by aspect; only where it was what was served, if given."""
-    found: dict[Aspect, list[float]] = {}
-    seen: set[tuple[str, str]] = set()
+    found: dict[Aspect, dict[str, float]] = {}
     for o in observations:
-        if (o.run_id, o.aspect) in seen or o.active is None or not math.isfinite(o.active):
+        if o.active is None or not math.isfinite(o.active):
             continue
-        seen.add((o.run_id, o.aspect))
         if served is None or o.served in (None, served):
-            found.setdefault(o.aspect, []).append(o.active)
-    return {aspect: as_values(aspect, values) for aspect, values in found.items()}
+            found.setdefault(o.aspect, {}).setdefault(o.run_id, o.active)
+    return found
 
 
-def _beside(live: Floats, then: Floats) -> Values:
+def _chosen(live: Mapping[Aspect, ByRequest]) -> bool:
+    """Whether so few answers were judged that failing may be why."""
+    requests = set().union(*live.values())
+    return len(live.get("outcome", ())) < _JUDGED * len(requests)
+
+
+def _not_found_wrong(alone: Mapping[Aspect, ByRequest]) -> Mapping[Aspect, ByRequest]:
+    """Every request counts as right unless somebody found it wrong; finding so is a complaint."""
+    requests = dict.fromkeys(run for values in alone.values() for run in values)
+    judged = alone.get("outcome", {})
+    right = {run: judged.get(run, 1.0) for run in requests}
+    found = {**alone, "outcome": right} if right else dict(alone)
+    if right:
+        found["complaint"] = {run: 1.0 - value for run, value in right.items()}
+    return found
+
+
+def _beside(aspect: Aspect, live: ByRequest, then: ByRequest) -> Values:
     n = min(len(live), len(then))
-    return live[:n], then[:n]
+    return (
+        as_values(aspect, list(live.values())[:n]),
+        as_values(aspect, list(then.values())[:n]),
+    )
 
 
 def _figures(new: Floats, old: Floats) -> dict[str, Any]:

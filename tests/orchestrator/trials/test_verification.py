@@ -118,3 +118,40 @@ def test_requests_that_something_else_answered_do_not_count() -> None:
     elsewhere = [replace(o, served="2" * 16) for o in served([0.0] * 400)]
     assert look(LIVE, elsewhere, split(rights(1, 400, 0.7), [])).state == "wait"
     assert trial().active == OLD
+
+
+def requests(n: int) -> list[Observation]:
+    """Everything that was asked, whether anybody spoke of the answer or not."""
+    return paired([(0.0, 0.0)] * n, "error")
+
+
+def only_corrected(seed: int, n: int, wrong: float) -> list[Observation]:
+    """People speak only of what is wrong; the other version would have been right half the time."""
+    generator = np.random.default_rng(seed)
+    everything = paired([(0.0, float(x)) for x in generator.binomial(1, 0.5, n)])
+    return [o for o in everything if generator.random() < wrong]
+
+
+def test_what_people_only_speak_of_when_it_is_wrong_is_not_taken_back_for_that() -> None:
+    """In such pairs the other version can only win, whichever is live."""
+    before = [*requests(400), *only_corrected(1, 400, 0.1)]
+    for n in range(20, 400, 20):
+        now = [*requests(n), *only_corrected(2, n, 0.1)]
+        assert look(trial(), now, before).state != "roll_back"
+
+
+def test_more_corrections_than_before_take_it_back() -> None:
+    before = [*requests(400), *only_corrected(1, 400, 0.1)]
+    found = look(trial(), [*requests(300), *only_corrected(2, 300, 0.4)], before)
+    assert found.state == "roll_back"
+    assert "Complaints rose" in found.reason
+    fewer = look(trial(), [*requests(399), *only_corrected(2, 399, 0.02)], before)
+    assert fewer.state in ("wait", "verified")
+    assert (
+        look(trial(), [*requests(400), *only_corrected(2, 400, 0.02)], before).state == "verified"
+    )
+
+
+def test_silence_without_anything_before_is_no_failure() -> None:
+    found = look(trial(), [*requests(100), *only_corrected(2, 100, 0.1)])
+    assert found.state == "verified"

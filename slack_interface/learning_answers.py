@@ -31,6 +31,9 @@ LISTED = 6
 LOOK_UP = "Say `why ID` to me for the evidence behind an id; `virtuous6 proposals show ID` has all."
 
 
+BY_AGENT = "`/metrics everyone 7d` and `virtuous6 metrics` have the same by agent and day."
+
+
 @dataclass(frozen=True, slots=True)
 class Records:
     """What the answers are made from; `trials` are those that are running."""
@@ -59,7 +62,8 @@ def answer(question: Question, records: Records, audiences: Collection[str]) -> 
 
 def _source(question: Question, records: Records) -> str:
     looked = f"From my records {date(question.since)} to {date(question.until)}"
-    return f"{looked}, {count(records.figures.answers, 'answer')}. {LOOK_UP}"
+    how = BY_AGENT if question.topic == "cost" else LOOK_UP
+    return f"{looked}, {count(records.figures.answers, 'answer')}. {how}"
 
 
 # Patterns

@@ -127,8 +127,8 @@ def _finding_end(finding: Finding) -> list[Json]:
         return [actions(right, wrong, why)]
     by = actor(finding.decided_by) if finding.decided_by else "somebody"
     if finding.state == "verified":
-        return [context(f":white_check_mark: {by} says that this is so.")]
-    return [context(f":no_entry_sign: {by} says that this is not so. I leave it.")]
+        return [context(f"✅ {by} says that this is so.")]
+    return [context(f"🚫 {by} says that this is not so. I leave it.")]
 
 
 # Proposals
@@ -188,21 +188,21 @@ def _state(shown: Suggestion, now: float, told: bool) -> list[Json]:
     people = bool(proposal.decided_by)
     match proposal.state:
         case "live" if people:
-            line = f":white_check_mark: *Approved* by {by}, live since {when}. I watch how it does."
+            line = f"✅ *Approved* by {by}, live since {when}. I watch how it does."
         case "live":
-            line = f":white_check_mark: *Live* since {when}. I watch how it does.{why}"
+            line = f"✅ *Live* since {when}. I watch how it does.{why}"
         case "verified":
-            line = f":tada: *It helped*, seen {when}.{why}"
+            line = f"🎉 *It helped*, seen {when}{f'; approved by {by}' if people else ''}.{why}"
         case "rolled_back":
             who = by if people else "I"
-            line = f":leftwards_arrow_with_hook: {who} *took it back*, {when}.{why}"
+            line = f"↩️ {who} *took it back*, {when}.{why}"
         case "rejected":
             who = f"by {by}" if people else "by the trial"
-            line = f":no_entry_sign: *Rejected* {who}, {when}.{why}"
+            line = f"🚫 *Rejected* {who}, {when}.{why}"
         case "superseded":
-            line = f":fast_forward: *Superseded*, {when}: something newer is in its place.{why}"
+            line = f"⏩ *Superseded*, {when}: something newer is in its place.{why}"
         case "awaiting" if now - proposal.moved_at >= STILL_WAITING_S:
-            line = f":hourglass: *Still waiting* since {when}. Nothing changes until you decide."
+            line = f"⏳ *Still waiting* since {when}. Nothing changes until you decide."
         case _:
             return []
     return [section(line)]
@@ -212,7 +212,7 @@ def _fields(shown: Suggestion, told: bool) -> list[str]:
     proposal, trial = shown.proposal, shown.trial
     found = {
         "Changes": touched(proposal) + _for(proposal) if told else "",
-        "Risk": risk(proposal),
+        "Risk": risk(proposal, told),
         "Expected": _expected(proposal),
         "Tried": tried(trial),
         "Smallest effect that it could see": _smallest(trial),
@@ -264,7 +264,7 @@ def _diffs(shown: Suggestion) -> list[Json]:
         if change.body is None:
             found.append(section(f"Retires {document(change)}; its history stays."))
             continue
-        lead = document(change) if change.base else f"New: {document(change)}"
+        lead = f"What changes in {document(change)}:" if change.base else f"New: {document(change)}"
         found.append(section(f"{lead}\n{diff_text(before, change.body)}"))
     return found
 
@@ -304,14 +304,14 @@ def result_text(proposal: Proposal, check: Trial | None, told: bool) -> str:
     reason = said(proposal.reason, 500) if told else ""
     if proposal.state == "verified":
         if words := effect(figures):
-            return f":tada: It helped by {words} in right answers{_on(check)}.{_before(figures)}"
-        return f":tada: It helped{_on(check)}. {reason}".strip()
+            return f"🎉 It helped by {words} in right answers{_on(check)}.{_before(figures)}"
+        return f"🎉 It helped{_on(check)}. {reason}".strip()
     if proposal.decided_by:
         by = actor(proposal.decided_by)
         why = f" {reason}{_stop(reason)}" if reason else ""
-        return f":leftwards_arrow_with_hook: {by} took it back.{why} {BACK}"
+        return f"↩️ {by} took it back.{why} {BACK}"
     because = reason[:1].lower() + reason[1:] or "it did not help"
-    return f":leftwards_arrow_with_hook: I took it back because {because}{_stop(because)} {BACK}"
+    return f"↩️ I took it back because {because}{_stop(because)} {BACK}"
 
 
 BACK = "The former version answers again."

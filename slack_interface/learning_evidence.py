@@ -62,7 +62,7 @@ def why_card(record: Finding | Proposal, evidence: Evidence, audiences: Collecti
     told = record.audience in audiences
     data = record.data if isinstance(record, Finding) else record.evidence
     about = f"*Why:* {said(record.title, 300)}" if told else "*Why*, in counts"
-    lines = [about, *_why_lines(record, evidence)]
+    lines = [about, *_why_lines(record, evidence, told)]
     blocks: list[Json] = [
         section("\n".join(lines)),
         *(figures_block(part(data, "figures")) if told else ()),
@@ -73,10 +73,10 @@ def why_card(record: Finding | Proposal, evidence: Evidence, audiences: Collecti
     return "\n".join(lines), blocks
 
 
-def _why_lines(record: Finding | Proposal, evidence: Evidence) -> list[str]:
+def _why_lines(record: Finding | Proposal, evidence: Evidence, told: bool) -> list[str]:
     lines = list(evidence.extra)
     if isinstance(record, Proposal):
-        lines.append(f"Risk: {risk(record)}")
+        lines.append(f"Risk: {risk(record, told)}")
     if (trial := evidence.trial) is not None:
         lines.append(f"Tried: {tried(trial)}")
         if trial.reason:
@@ -85,7 +85,10 @@ def _why_lines(record: Finding | Proposal, evidence: Evidence) -> list[str]:
     if evidence.total:
         lines.append(f"It rests on {count(evidence.total, 'answer')}.")
     if evidence.hidden:
-        lines.append(f"{evidence.hidden} of them are in places that you may not read.")
+        verb = "is" if evidence.hidden == 1 else "are"
+        lines.append(
+            f"{evidence.hidden} of them {verb} in places that not everybody here may read."
+        )
     return lines
 
 

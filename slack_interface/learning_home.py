@@ -44,11 +44,11 @@ MODES: Mapping[str, str] = {
     "ask": "Ask first", "automatic": "Proven low risk by itself", "paused": "Nothing changes",
 }  # fmt: skip
 _SWITCH: Mapping[str, str] = {
-    "on": ":large_green_circle: *Learning is on.* I look for what to do better, try it, and ask "
+    "on": "🟢 *Learning is on.* I look for what to do better, try it, and ask "
     "before anything changes that nobody let me change by myself.",
-    "paused": ":double_vertical_bar: *Learning pauses.* Nothing new is proposed, tried or made "
+    "paused": "⏸️ *Learning pauses.* Nothing new is proposed, tried or made "
     "live. What is live stays.",
-    "off": ":white_circle: *Learning is off.* I answer as I was shipped. What I learned is kept.",
+    "off": "⚪ *Learning is off.* I answer as I was shipped. What I learned is kept.",
 }
 AGENTS_SHOWN, TRIALS_SHOWN, LISTED = 12, 8, 8
 _CELLS = 10
@@ -88,15 +88,16 @@ def learning_view(page: LearningPage) -> Json:
 def learning_teaser(status: LearningStatus, waiting: int) -> list[Json]:
     """What Home says of it, with the way to the page."""
     now = {"on": "on", "paused": "pausing", "off": "off"}[status.switch]
-    asks = f"{count(waiting, 'suggestion')} wait for a decision" if waiting else "nothing waits"
+    verb = "waits" if waiting == 1 else "wait"
+    asks = f"{count(waiting, 'suggestion')} {verb} for a decision" if waiting else "nothing waits"
     show = button("How I learn", f"{LEARN}:page", "page", primary=bool(waiting))
     return [section(f"*Learning* is {now}; {asks}.", show)]
 
 
 def bar(value: float, most: float) -> str:
-    """How far something is: `▰▰▰▱▱▱▱▱▱▱`."""
+    """How far something is: `███░░░░░░░`."""
     full = 0 if most <= 0 else min(_CELLS, int(_CELLS * value / most))
-    return "▰" * full + "▱" * (_CELLS - full)
+    return "█" * full + "░" * (_CELLS - full)
 
 
 def _switch(page: LearningPage) -> list[Json]:
@@ -120,7 +121,8 @@ def _waiting(page: LearningPage) -> list[Json]:
     blocks: list[Json] = [divider(), header("Waiting for a decision")]
     for proposal in waiting[:LISTED]:
         title = _title(proposal, page.audiences)
-        line = f"*{title}*\n{risk(proposal)} · asked {date(proposal.moved_at)} · {id_of(proposal)}"
+        danger = risk(proposal, proposal.audience in page.audiences)
+        line = f"*{title}*\n{danger} · asked {date(proposal.moved_at)} · {id_of(proposal)}"
         look = button("Look at it", f"{LEARN}:card", proposal.proposal_id)
         blocks.append(section(line, look if page.approver else None))
     return [*blocks, *_more(len(waiting))]
@@ -180,7 +182,7 @@ def _decided(page: LearningPage) -> list[Json]:
     if not ended:
         return []
     alone, people = page.figures.promoted_alone, page.figures.promoted_by_people
-    lead = f"In the last 30 days {alone:,} went live by themselves, {people:,} by people's word."
+    lead = f"Went live in the last 30 days: {alone:,} by themselves, {people:,} by people's word."
     ended.sort(key=lambda proposal: proposal.moved_at, reverse=True)
     lines = [_ended(proposal, page.audiences) for proposal in ended[:LISTED]]
     return [divider(), header("Decided"), section(lead), *(section(line) for line in lines)]
@@ -188,13 +190,13 @@ def _decided(page: LearningPage) -> list[Json]:
 
 def _ended(proposal: Proposal, audiences: Collection[str]) -> str:
     sign = {
-        "live": ":white_check_mark: live", "verified": ":tada: helped",
-        "rolled_back": ":leftwards_arrow_with_hook: taken back",
-        "rejected": ":no_entry_sign: rejected", "superseded": ":fast_forward: superseded",
+        "live": "✅ live", "verified": "🎉 helped",
+        "rolled_back": "↩️ taken back",
+        "rejected": "🚫 rejected", "superseded": "⏩ superseded",
     }.get(proposal.state, "")  # fmt: skip
-    by = f" by {actor(proposal.decided_by)}" if proposal.decided_by else " by itself"
+    by = f"decided by {actor(proposal.decided_by)}" if proposal.decided_by else "by itself"
     title = _title(proposal, audiences)
-    return f"*{title}*\n{sign}{by} · {date(proposal.moved_at)} · {id_of(proposal)}"
+    return f"*{title}*\n{sign} · {by} · {date(proposal.moved_at)} · {id_of(proposal)}"
 
 
 def _modes(page: LearningPage) -> list[Json]:
@@ -225,7 +227,7 @@ def _mode(standing: AgentStanding) -> Json:
     words = f"*{said(standing.agent, 60)}*: {record}"
     if standing.earned:
         words += (
-            "\n:sparkles: Its last changes all helped. You may let proven changes of low risk go "
+            "\n✨ Its last changes all helped. You may let proven changes of low risk go "
             "live by themselves; I tell you of each, and take back what does harm."
         )
     return section(words, choice)

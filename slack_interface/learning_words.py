@@ -16,8 +16,8 @@ KINDS: Mapping[str, str] = {
     "model": "the learned model",
 }  # fmt: skip
 RISKS: Mapping[str, str] = {
-    "low": ":large_green_circle: Low", "medium": ":large_yellow_circle: Medium",
-    "high": ":red_circle: High",
+    "low": "🟢 Low", "medium": "🟡 Medium",
+    "high": "🔴 High",
 }  # fmt: skip
 METHODS: Mapping[str, str] = {
     "replay": "past questions asked again", "shadow": "requests answered both ways, side by side",
@@ -103,7 +103,7 @@ def effect(values: Mapping[str, Any]) -> str:
 
 def usd(value: float) -> str:
     """An amount, small ones as exactly as they need."""
-    return f"${value:,.2f}" if value >= 1 or value == 0 else f"${value:.4f}"
+    return f"${value:,.2f}" if value >= 0.1 or value == 0 else f"${value:.4f}"
 
 
 def shown_value(value: object) -> str:
@@ -169,10 +169,18 @@ def is_person(name: str | None) -> bool:
     return bool(name) and actor(name).startswith("<@")
 
 
-def risk(proposal: Proposal) -> str:
-    """The risk with why it is so."""
-    why = "; ".join(escaped(reason) for reason in proposal.risk_reasons[:4])
+def risk(proposal: Proposal, told: bool = True) -> str:
+    """The risk with why it is so; where not `told`, without the names of what it touches."""
+    reasons = [_risk_reason(reason, told) for reason in proposal.risk_reasons[:4]]
+    why = "; ".join(dict.fromkeys(reasons))
     return RISKS.get(proposal.risk, proposal.risk) + (f": {why}" if why else "")
+
+
+def _risk_reason(reason: str, told: bool) -> str:
+    """Without its own risk in front, which stands before all of them."""
+    level, _, why = reason.partition(": ")
+    words = why if level in RISKS and why else reason
+    return escaped(words if told else words.partition(" (")[0])
 
 
 def requests_of(trial: Trial) -> int | None:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
+from agents.generalising import WorkflowInput
 from agents.ports import FilesPort
 from agents.turns import TextDelta
 from database.coordination import Coordination
@@ -18,13 +19,13 @@ from database.errors import InputError, StoreError, UnknownName
 from database.installations import InstallationRows
 from database.records import Document, Feedback, Message, Reader, Run, content_hash
 from database.store import Store
-from agents.generalising import WorkflowInput
 from orchestrator.own_data import OwnData
 from orchestrator.policy import RELOAD_SECONDS, Policy
 from orchestrator.requests import ReplyEvent, ReplyFinished, ReplyStarted, Request
 from slack_interface.desk import Backroom
 from slack_interface.http_server import Listen
 from slack_interface.pace import Pace
+from slack_interface.ports import ImprovementPort
 from slack_interface.slack_bot import Mode, SlackBot
 from tests.people import People
 
@@ -217,6 +218,8 @@ class World(People):
     rows: Rows
     pace: Pace
     transport: Mode = "socket"
+    improvement: ImprovementPort | None = None
+    improvements_channel: str = ""
 
     async def start(self, api_url: str = "", listen: Listen | None = None) -> SlackBot:
         if self.transport == "http":
@@ -258,6 +261,8 @@ class World(People):
             own_data=OwnData(self.store, self.rows, InstallationRows(self.rows.engine), 90),
             likeness=likeness,
             pace=self.pace,
+            improvement=self.improvement,
+            improvements_channel=self.improvements_channel,
         )
 
     async def bot_follows_policy(self) -> None:

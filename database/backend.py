@@ -4,7 +4,7 @@ Facts go to the local record first, always, and conversations read it (`local`);
 of this. Decisions are made where the record is, and figures and exports are read there.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Protocol
 
 from database.known import Kept
@@ -54,6 +54,15 @@ class Backend(Protocol):
 
     def appended(self) -> None:
         """Something was written to `local` (about a microsecond)."""
+
+    def stop_sending(self) -> int:
+        """Drop what waits for a record elsewhere, which is not configured any more; how much.
+
+        Raises InputError while it is.
+        """
+
+    async def follow_forgetting(self, follower: Callable[[str], Awaitable[object]]) -> None:
+        """Let a follower know of each person who is forgotten here because another home did so."""
 
     async def health(self) -> RecordHealth:
         """How far what is here and what is elsewhere are apart."""

@@ -5,7 +5,7 @@ import re
 import secrets
 import sqlite3
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
@@ -25,9 +25,10 @@ class ForgetRule(StrEnum):
     PERSON = "a person's id: emptied in their rows"
     PLACE = "where they said something: emptied in their rows"
     WORDS = "words: emptied in their rows; in others' words their id is replaced"
-    LABEL = "may carry their id (who may read, the key of an event): the id is replaced"
+    LABEL = "may carry their id (who may read): the id is replaced"
     WORK = "made for the team: emptied where only they could read it or it replays their words"
     LEARNED = "learned: emptied where it rests on their runs; their id is replaced elsewhere"
+    NAME = "the name of an event, which may carry their id: a digest takes its place"
     ROW = "part of a row that is deleted when it is theirs; their id is replaced in others' rows"
     PASSING = "encrypted or short-lived: deleted when its work is done, and where it names them"
 
@@ -48,7 +49,7 @@ FORGET_RULES: Mapping[str, Mapping[str, ForgetRule]] = {
         "arguments": _R.WORDS, "error": _R.WORDS,
     },
     "feedback": {
-        "workspace": _R.KEEP, "feedback_id": _R.LABEL, "run_id": _R.KEEP, "kind": _R.KEEP,
+        "workspace": _R.KEEP, "feedback_id": _R.NAME, "run_id": _R.KEEP, "kind": _R.KEEP,
         "text": _R.WORDS, "user_id": _R.PERSON,
     },
     "messages": {
@@ -117,6 +118,7 @@ FORGET_RULES: Mapping[str, Mapping[str, ForgetRule]] = {
         "durations": _R.KEEP,
     },
     "changed_days": {"workspace": _R.KEEP},
+    "trimmed_days": {"workspace": _R.KEEP},
     "forgotten": {"workspace": _R.KEEP, "salt": _R.PASSING, "digest": _R.PASSING},
     "outbox": {
         "workspace": _R.KEEP, "table": _R.KEEP, "key": _R.PASSING, "problem": _R.PASSING,
@@ -142,7 +144,7 @@ FORGET_RULES: Mapping[str, Mapping[str, ForgetRule]] = {
 }  # fmt: skip
 
 _EMPTIED = (_R.PERSON, _R.PLACE, _R.WORDS)
-_SCRUBBED = (_R.LABEL, _R.WORDS, _R.WORK, _R.ROW, _R.LEARNED)
+_SCRUBBED = (_R.LABEL, _R.WORDS, _R.WORK, _R.ROW, _R.LEARNED, _R.NAME)
 
 # Runs made by a run (a shadow, a goal's task) repeat its words.
 THEIR_RUNS = """CREATE TEMP TABLE their_runs AS
@@ -185,15 +187,37 @@ _RETIRE = """UPDATE documents SET body = NULL, active = 0 WHERE workspace = :wor
     AND (audience = :own OR (author = :user AND kind = 'runbook')) AND body IS NOT NULL"""
 
 
-def forget(file: SqliteFile, workspace: str, user_id: str) -> ForgetReport:
-    """Apply the rules in one transaction, then leave no byte in the file. Takes seconds."""
-    return file.on_own_connection(lambda connection: _forget(connection, workspace, user_id))
+@dataclass(frozen=True, slots=True)
+class Forgotten:
+    """That somebody was forgotten: a salted digest of who, and when (seconds since the epoch)."""
+
+    salt: bytes
+    digest: bytes
+    at: float
+
+    def is_of(self, user_id: str) -> bool:
+        """Whether it was this person."""
+        return self.digest == digest_of(self.salt, user_id)
 
 
-def _forget(connection: sqlite3.Connection, workspace: str, user_id: str) -> ForgetReport:
+def forget(
+    file: SqliteFile, workspace: str, user_id: str, noted: Sequence[Forgotten] = ()
+) -> ForgetReport:
+    """Apply the rules in one transaction, then leave no byte in the file. Takes seconds.
+
+    What stays of it is `noted`, where it was noted elsewhere already, or else a note of its own.
+    """
+    notes = noted or (_note_of(user_id),)
+    return file.on_own_connection(lambda connection: _forget(connection, workspace, user_id, notes))
+
+
+def _forget(
+    connection: sqlite3.Connection, workspace: str, user_id: str, notes: Sequence[Forgotten]
+) -> ForgetReport:
     values = {"workspace": workspace, "user": user_id, "own": one_person(user_id)}
-    whole_id = re.compile(rf"(?<![A-Za-z0-9]){re.escape(user_id)}(?![A-Za-z0-9])")
+    whole_id = _whole(user_id)
     connection.create_function("scrub", 1, lambda text: whole_id.sub(FORGOTTEN, text))
+    connection.create_function("nameless", 1, lambda name: _nameless(name, user_id))
     connection.execute("BEGIN IMMEDIATE")
     connection.execute(THEIR_RUNS, values)
     retired = connection.execute(_RETIRE, values).rowcount
@@ -209,7 +233,7 @@ def _forget(connection: sqlite3.Connection, workspace: str, user_id: str) -> For
         rows[table] = rows.get(table, 0) + count
     for sql in _scrubs():
         connection.execute(sql, values)
-    _note_forgotten(connection, workspace, user_id)
+    note_forgotten(connection, workspace, notes)
     connection.execute("INSERT INTO message_words (message_words) VALUES ('rebuild')")
     connection.execute(
         "UPDATE search_progress SET seq = (SELECT coalesce(max(seq), 0) FROM messages)"
@@ -224,15 +248,34 @@ UNDER_WAY_SECONDS = 2 * 86_400.0
 """So long may what is under way be recorded late: an answer that was kept is for a day."""
 
 
-def _note_forgotten(connection: sqlite3.Connection, workspace: str, user_id: str) -> None:
-    now, salt = time.time(), secrets.token_bytes(16)
-    sql = "INSERT INTO forgotten (workspace, salt, digest, forgotten_at) VALUES (?, ?, ?, ?)"
-    connection.execute(sql, (workspace, salt, digest_of(salt, user_id), now))
+def note_forgotten(
+    connection: sqlite3.Connection, workspace: str, notes: Iterable[Forgotten]
+) -> None:
+    """Keep who was forgotten, within a transaction."""
+    sql = """INSERT INTO forgotten (workspace, salt, digest, forgotten_at) VALUES (?, ?, ?, ?)
+        ON CONFLICT DO NOTHING"""
+    connection.executemany(sql, [(workspace, note.salt, note.digest, note.at) for note in notes])
+
+
+def _note_of(user_id: str) -> Forgotten:
+    salt = secrets.token_bytes(16)
+    return Forgotten(salt, digest_of(salt, user_id), time.time())
 
 
 def digest_of(salt: bytes, user_id: str) -> bytes:
     """What is kept of who was forgotten; Postgres has SHA-256 too."""
     return hashlib.sha256(salt.hex().encode() + user_id.encode()).digest()
+
+
+def _whole(user_id: str) -> re.Pattern[str]:
+    return re.compile(rf"(?<![A-Za-z0-9]){re.escape(user_id)}(?![A-Za-z0-9])")
+
+
+def _nameless(name: str, user_id: str) -> str:
+    """The name of an event, which stays unique where somebody's id is taken out of it."""
+    if not _whole(user_id).search(name):
+        return name
+    return f"{FORGOTTEN}:{hashlib.sha256(name.encode()).hexdigest()[:32]}"
 
 
 def without_forgotten(
@@ -247,14 +290,14 @@ def without_forgotten(
     if not forgotten:
         return facts
 
-    late = _Forgotten(connection, workspace, forgotten)
+    late = _Late(connection, workspace, forgotten)
     theirs = {fact.run_id for fact in facts if isinstance(fact, Run) and late.before(fact)}
     kept = (late.without(fact, theirs) for fact in facts)
     return [fact for fact in kept if fact is not None]
 
 
 @dataclass(frozen=True, slots=True)
-class _Forgotten:
+class _Late:
     """Who was forgotten lately, and what that leaves of a fact."""
 
     connection: sqlite3.Connection
@@ -275,7 +318,8 @@ class _Forgotten:
             case Message() if fact.run_id in theirs or fact.created_at < self._when(fact.user_id):
                 return None
             case Feedback() if self._begun(fact.run_id) < self._when(fact.user_id):
-                return replace(fact, user_id=None, text=None)
+                name = _nameless(fact.feedback_id, fact.user_id or "")
+                return replace(fact, feedback_id=name, user_id=None, text=None)
             case ExamQuestion() if fact.run_id in theirs or self._begun(fact.run_id) < self._when(
                 fact.user_id
             ):
@@ -323,8 +367,9 @@ def _emptying(connection: sqlite3.Connection, table: str, columns: list[str]) ->
 
 def _scrubs() -> list[str]:
     """Their id goes from other people's rows too."""
+    how = {_R.NAME: "nameless"}
     return [
-        f"UPDATE {table} SET {column} = scrub({column}) "
+        f"UPDATE {table} SET {column} = {how.get(rule, 'scrub')}({column}) "
         f"WHERE workspace = :workspace AND instr({column}, :user)"
         for table in (*THEIRS, *LEARNED)
         for column, rule in FORGET_RULES[table].items()

@@ -16,12 +16,15 @@ from typing import Any, Protocol
 
 import structlog
 
-from database import forgetting, rows
+from database import rows
 from database.errors import RecordAway, RecordMisconfigured
+from database.forgotten_elsewhere import ForgottenElsewhere
 from database.outbox_rows import OutboxRows
+from database.reunion import Reunion
 from database.sqlite_backend import SqliteBackend
 
 LOOK_SECONDS = 5.0
+NOTE_SECONDS = 30.0
 LONGEST_PAUSE_SECONDS = 60.0
 _NAMES_AT_ONCE = 200
 _VERSIONS_AT_ONCE = 200
@@ -29,12 +32,6 @@ _DAYS_AT_ONCE = 20
 _COUNT_SECONDS = 60.0
 
 _log = structlog.get_logger(__name__)
-
-_PEOPLE_HERE = """
-    SELECT user_id FROM runs WHERE workspace = ?1 AND user_id IS NOT NULL
-    UNION SELECT user_id FROM messages WHERE workspace = ?1 AND user_id IS NOT NULL
-    UNION SELECT user_id FROM feedback WHERE workspace = ?1 AND user_id IS NOT NULL
-    UNION SELECT user_id FROM people WHERE workspace = ?1"""
 
 
 class Functions(Protocol):
@@ -55,8 +52,10 @@ class LocalCopy:
         self._seen: Mapping[str, Any] = {}
         self._adopted = False
         self._count_at = 0.0
+        self._noted_at = 0.0
+        self.forgotten = ForgottenElsewhere(local, self._ask, outbox)
         self.one_at_a_time = asyncio.Lock()
-        self.copied_at: float | None = None
+        self.copied_at = outbox.copied_at()
         self.away_since: float | None = None
         self.problem: str | None = None
 
@@ -68,6 +67,7 @@ class LocalCopy:
             try:
                 await self.look()
                 await self._count_days()
+                await self.forgotten.wipe_when_sent()
                 pause = LOOK_SECONDS
             except (RecordAway, RecordMisconfigured) as error:
                 self.note_away(error)
@@ -79,20 +79,31 @@ class LocalCopy:
     async def look(self) -> None:
         """Take over what was decided since the last time. Raises StoreError."""
         async with self.one_at_a_time:
-            await self._adopt()
+            if not self._adopted:
+                # What is brought along must not bring back who was forgotten meanwhile.
+                await self.forgotten.take()
+                await self._adopt()
             found = await self._ask("changes")
             for name, take in (
                 ("documents", self._take_changed_documents),
                 ("policy", self._take_changed_policy),
                 ("people", self._take_changed_people),
-                ("forgotten", self.take_forgotten),
+                ("forgotten", self._take_forgotten),
             ):
                 if found[name] != self._seen.get(name):
                     await take()
             self._seen = found
         if self.away_since is not None:
             _log.info("supabase_is_back", away_s=round(time.time() - self.away_since))
-        self.copied_at, self.away_since, self.problem = time.time(), None, None
+        self.away_since, self.problem = None, None
+        self._note_copied(time.time())
+
+    def _note_copied(self, now: float) -> None:
+        """Kept for other processes and for the next start, but not every few seconds."""
+        self.copied_at = now
+        if now - self._noted_at >= NOTE_SECONDS:
+            self._outbox.note_copied(now)
+            self._noted_at = now
 
     async def _count_days(self) -> None:
         """Have some past days counted at Supabase, so that figures over a long time come soon."""
@@ -119,8 +130,6 @@ class LocalCopy:
 
     async def _adopt(self) -> None:
         """Bring what was decided here, and is not known there, to Supabase: once a process."""
-        if self._adopted:
-            return
         known = {tuple(entry[:2]) for entry in await self._ask("document_index")}
         every = "SELECT * FROM policy WHERE workspace = ? ORDER BY seq"
         policy = [dict(row) for row in self._local.file.rows(every, (self._workspace,))]
@@ -137,6 +146,9 @@ class LocalCopy:
                 documents = []
         if documents:
             await self._bring(documents, [])
+        if self.copied_at is not None:
+            await self.forgotten.bring(self.copied_at)
+            await Reunion(self._local, self._functions.call, self.copied_at).bring()
         self._adopted = True
 
     async def _bring(
@@ -223,39 +235,8 @@ class LocalCopy:
 
     # People who were forgotten
 
-    async def take_forgotten(self, just_forgotten: str | None = None) -> None:
-        """Forget here whom somebody else has forgotten at Supabase."""
-        sql = "SELECT salt FROM forgotten WHERE workspace = ?"
-        known = {row["salt"].hex() for row in self._local.file.rows(sql, (self._workspace,))}
-        fresh = [row for row in await self._ask("forgotten_rows") if row["salt"] not in known]
-        if not fresh:
-            return
-        here = [row["user_id"] for row in self._local.file.rows(_PEOPLE_HERE, (self._workspace,))]
-        for user_id in here:
-            if user_id != just_forgotten and any(_is(row, user_id) for row in fresh):
-                await asyncio.to_thread(
-                    forgetting.forget, self._local.file, self._workspace, user_id
-                )
-        self._note_forgotten(fresh)
-
-    def _note_forgotten(self, found: Sequence[Mapping[str, Any]]) -> None:
-        insert = "INSERT INTO forgotten (workspace, salt, digest, forgotten_at) VALUES (?, ?, ?, ?)"
-        values = [
-            (
-                self._workspace,
-                bytes.fromhex(row["salt"]),
-                bytes.fromhex(row["digest"]),
-                row["forgotten_at"],
-            )
-            for row in found
-        ]
-        with self._local.file.transaction() as connection:
-            connection.executemany(insert, values)
-
-
-def _is(row: Mapping[str, Any], user_id: str) -> bool:
-    digest = forgetting.digest_of(bytes.fromhex(row["salt"]), user_id)
-    return bool(digest.hex() == row["digest"])
+    async def _take_forgotten(self) -> None:
+        await self.forgotten.take()
 
 
 async def ended(task: asyncio.Task[None]) -> None:

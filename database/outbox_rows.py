@@ -33,6 +33,8 @@ KEYS: Mapping[str, tuple[str, ...]] = {
 _HEAD = """SELECT seq, "table" FROM outbox WHERE +workspace = ? AND problem IS NULL AND seq > ?
     AND seq <= ? AND (retry_at IS NULL OR retry_at <= ?) ORDER BY seq LIMIT ?"""
 _THIS = "seq = ? AND version = ?"
+_OFF = 2
+"""The state of a home that was connected and is not to be any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,16 +83,36 @@ class OutboxRows:
 
     def switch_on(self) -> None:
         """Queue every change from now on, and all that is there by and by (see `backfill`)."""
-        sql = "INSERT INTO outbox_on (workspace, backfill) VALUES (?, ?) ON CONFLICT DO NOTHING"
+        sql = """INSERT INTO outbox_on (workspace, backfill) VALUES (?, ?)
+            ON CONFLICT DO UPDATE SET paused = 0, backfill = excluded.backfill WHERE paused = ?"""
         start = json.dumps({"table": next(iter(KEYS)), "after": None})
         with self.file.transaction() as connection:
-            connection.execute(sql, (self._workspace, start))
+            connection.execute(sql, (self._workspace, start, _OFF))
 
-    def switch_off(self) -> None:
-        """Queue nothing any more and drop what is queued: the record at Supabase stays behind."""
+    def switch_off(self) -> int:
+        """Queue nothing any more and drop what is queued, until it is switched on; how much."""
+        off = "UPDATE outbox_on SET paused = ?, reaches = NULL, problem = NULL WHERE workspace = ?"
         with self.file.transaction() as connection:
-            connection.execute("DELETE FROM outbox_on WHERE workspace = ?", (self._workspace,))
-            connection.execute("DELETE FROM outbox WHERE workspace = ?", (self._workspace,))
+            connection.execute(off, (_OFF, self._workspace))
+            drop = "DELETE FROM outbox WHERE workspace = ?"
+            return connection.execute(drop, (self._workspace,)).rowcount
+
+    def is_on(self) -> bool:
+        """Whether changes are queued."""
+        sql = "SELECT 1 FROM outbox_on WHERE workspace = ? AND paused <> ?"
+        return self.file.row(sql, (self._workspace, _OFF)) is not None
+
+    def note_copied(self, at: float) -> None:
+        """When what was decided at the record was last known to be what is here."""
+        sql = "UPDATE outbox_on SET copied_at = ? WHERE workspace = ?"
+        with self.file.transaction() as connection:
+            connection.execute(sql, (at, self._workspace))
+
+    def copied_at(self) -> float | None:
+        """The last such moment, of whichever process."""
+        sql = "SELECT copied_at FROM outbox_on WHERE workspace = ?"
+        found = self.file.row(sql, (self._workspace,))
+        return found["copied_at"] if found else None
 
     @contextlib.contextmanager
     def uncaptured(self, connection: sqlite3.Connection) -> Iterator[None]:

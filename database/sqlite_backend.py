@@ -8,7 +8,7 @@ import asyncio
 import json
 import sqlite3
 import time
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
@@ -18,6 +18,7 @@ from database import erasing, forgetting, known, metrics, rows
 from database.forgetting import empty_runs, without_forgotten
 from database.known import Kept
 from database.learning import ExamQuestion, LearningFact, Observation
+from database.outbox_rows import OutboxRows
 from database.records import (
     AgentRecord,
     Document,
@@ -297,9 +298,31 @@ class SqliteBackend:
     def appended(self) -> None:
         """Nobody else is to be told."""
 
+    def stop_sending(self) -> int:
+        """Drop what waits for Supabase."""
+        return OutboxRows(self.file, self.workspace).switch_off()
+
+    async def follow_forgetting(self, follower: Callable[[str], Awaitable[object]]) -> None:
+        """There is no other home."""
+
     async def health(self) -> RecordHealth:
-        """Nothing is elsewhere."""
-        return RecordHealth()
+        """Nothing is elsewhere, but for what Supabase was to get when it was configured."""
+        outbox = OutboxRows(self.file, self.workspace)
+        if not outbox.is_on():
+            return RecordHealth()
+        state = await self.file.aside(outbox.state)
+        waiting = state.waiting + state.refused
+        left = f"{waiting:,} changes wait for Supabase, which is not configured here any more. "
+        advice = (
+            "Set SUPABASE_URL and SUPABASE_SERVICE_ROLE_KEY again and they are sent; or end it "
+            "with `virtuous6 outbox off`."
+        )
+        return RecordHealth(
+            waiting=state.waiting,
+            refused=state.refused,
+            copied_at=outbox.copied_at(),
+            warnings=(left + advice,) if waiting else (),
+        )
 
     async def create(self, made: Document) -> Document:
         """Version 1 of something new. Raises InputError when the name is taken."""

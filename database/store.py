@@ -2,7 +2,7 @@
 
 import re
 import sqlite3
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Self
 
@@ -99,6 +99,17 @@ class Store(LearningStore):
     def outbox(self) -> OutboxRows:
         """What is on its way to Supabase, and what was refused there."""
         return OutboxRows(self._local.file, self.workspace)
+
+    def stop_sending(self) -> int:
+        """Keep nothing for Supabase any more, until it is configured again; how much waited.
+
+        Raises InputError while it is configured.
+        """
+        return self._backend.stop_sending()
+
+    async def follow_forgetting(self, follower: Callable[[str], Awaitable[object]]) -> None:
+        """Let a follower know of each person who is forgotten here because another home did so."""
+        await self._backend.follow_forgetting(follower)
 
     async def health(self) -> RecordHealth:
         """How far the local record and the one at Supabase are apart."""

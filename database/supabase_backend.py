@@ -9,7 +9,7 @@ figures come from the local copy and say so.
 import asyncio
 import time
 from base64 import b64decode
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Protocol
@@ -18,7 +18,7 @@ import numpy as np
 import structlog
 
 from database import rows
-from database.errors import RecordAway, RecordMisconfigured, StoreError
+from database.errors import InputError, RecordAway, RecordMisconfigured, StoreError
 from database.known import Kept, together
 from database.local_copy import LocalCopy, ended
 from database.metrics import added_up, query_behind
@@ -36,7 +36,6 @@ from database.records import (
 from database.refusals import stale, taken, unknown
 from database.run_counts import COUNTS, Count
 from database.sqlite_backend import SqliteBackend
-from database.sqlite_file import wipe
 from database.supabase_learning import SupabaseLearning
 
 FLUSH_SECONDS = 2.0
@@ -117,6 +116,17 @@ class SupabaseBackend:
     def appended(self) -> None:
         """Send it soon."""
         self._outbox.kick()
+
+    def stop_sending(self) -> int:
+        """Refused: everything is sent."""
+        raise InputError(
+            "Supabase is configured, so everything is sent there. To end that, unset SUPABASE_URL "
+            "and SUPABASE_SERVICE_ROLE_KEY first, restart the assistant, and try again."
+        )
+
+    async def follow_forgetting(self, follower: Callable[[str], Awaitable[object]]) -> None:
+        """Let a follower know of each person who is forgotten here because another home did so."""
+        await self._copy.forgotten.follow(follower)
 
     async def health(self) -> RecordHealth:
         """Both ways: what waits to be sent, and how old the copy is."""
@@ -269,11 +279,12 @@ class SupabaseBackend:
         """There, then here. Raises RecordAway; then nothing was changed."""
         async with self._copy.one_at_a_time:
             there = await self._do("forget_person", p_user=user_id)
-            here = await self._local.forget(user_id)
-            await self._copy.take_forgotten(just_forgotten=user_id)
+            notes = await self._copy.forgotten.unknown()
+            theirs = [note for note in notes if note.is_of(user_id)]
+            here = await self._copy.forgotten.forget_here(user_id, theirs)
         # Until they are sent, the outbox names rows by keys that may hold the id.
         await self._outbox.flush(CLOSE_SECONDS)
-        await asyncio.to_thread(self._local.file.on_own_connection, wipe)
+        await self._copy.forgotten.wipe_when_sent()
         more = {table: max(count, here.rows.get(table, 0)) for table, count in there.items()}
         return ForgetReport(user_id, {**here.rows, **more})
 

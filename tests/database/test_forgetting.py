@@ -250,6 +250,23 @@ async def test_what_is_under_way_while_its_person_is_forgotten_names_nobody(
     await again.close()
 
 
+async def test_names_of_events_stay_unique_when_everybody_is_forgotten(
+    store: Store, tmp_path: Path
+) -> None:
+    """Two people's feedback whose names differ in nothing but who gave it; one of it comes late."""
+    store.append(Run("r1", "q", "a", started_at=time.time()))
+    people = ("U0ADA", "U0BOB", "U0EVE")
+    for user in people[:2]:
+        store.append(Feedback(f"r1:{user}", "r1", "rating", 1.0, user_id=user, created_at=1.0))
+    for user in people:
+        await store.forget(user)
+    store.append(Feedback("r1:U0EVE", "r1", "rating", 1.0, user_id="U0EVE", created_at=1.0))
+    names = {found.feedback_id for found in await store.feedback_on("r1")}
+    assert len(names) == 3
+    assert not [user for user in people if user in repr(names)]
+    assert (await store.metrics(RunQuery())).total.runs == 1
+
+
 async def test_forgetting_a_stranger_changes_nothing(store: Store) -> None:
     await fill(store)
     report = await store.forget("U0ZED")

@@ -125,6 +125,8 @@ class Outcomes:
 
     async def pair(self, trial: Trial, run: Run, shadow: Run) -> None:
         """A candidate has answered: judge the pair, if anything is known yet."""
+        if tried_others(run):
+            return
         await self._judge_pair(trial, run, shadow, await self._said_of(run), implicit=False)
 
     async def settle(self, limit: int = 20) -> int:
@@ -211,8 +213,8 @@ class Outcomes:
     # Pairs
 
     async def _shadow_of(self, course: Course, run: Run) -> Run | None:
-        if course.trial.method != "shadow":
-            return None
+        if course.trial.method != "shadow" or tried_others(run):
+            return None  # what people saw is no answer of either version
         shadow = await self._store.run(shadow_id(run.run_id, course.trial.trial_id))
         comparable = shadow is not None and "not_comparable" not in (shadow.route or {})
         return shadow if comparable else None
@@ -221,10 +223,12 @@ class Outcomes:
         self, trial: Trial, run: Run, shadow: Run, said: Sequence[Feedback], *, implicit: bool
     ) -> bool:
         """Judge a pair by a check or by people's word; False where neither says enough."""
+        if (word := word_of(said, implicit=implicit)) and not word.right:
+            self._keep(trial, run, shadow, "complaint", 1.0, None, word.source)
         known = await self._known(run, shadow, said, implicit)
         if known is None:
             return False
-        self._keep(trial, run, shadow, known)
+        self._keep(trial, run, shadow, "outcome", known.active, known.candidate, known.source)
         await self._calibrate(run, shadow, known)
         return True
 
@@ -237,20 +241,29 @@ class Outcomes:
         word = word_of(said, implicit=implicit)
         return by_word(word, run, shadow) if word else None
 
-    def _keep(self, trial: Trial, run: Run, shadow: Run, pair: Pair) -> None:
-        served = None if tried_others(run) or run.error else run.agent_version
-        if served != trial.active:
-            served = None  # a fresh candidate is compared with whatever answers
+    def _keep(
+        self,
+        trial: Trial,
+        run: Run,
+        shadow: Run,
+        aspect: Aspect,
+        active: float,
+        candidate: float | None,
+        source: OutcomeSource,
+    ) -> None:
+        # where neither version answered, or a fresh candidate is compared with whatever does, there
+        # is nothing to hold the served version against
+        served = run.agent_version if run.agent_version == trial.active else None
         self._store.append(
             observed(
                 trial,
                 run.run_id,
-                "outcome",
-                pair.active,
-                pair.candidate,
+                aspect,
+                active,
+                candidate,
                 other=shadow.run_id,
                 served=served,
-                source=pair.source,
+                source=source,
                 now=self._clock(),
             )
         )
@@ -293,7 +306,7 @@ class Outcomes:
         except (ModelError, BudgetExceeded, GaveWay) as error:
             log.info("pair_not_judged", run_id=run.run_id, reason=str(error))
             return False
-        self._keep(trial, run, shadow, pair)
+        self._keep(trial, run, shadow, "outcome", pair.active, pair.candidate, pair.source)
         return True
 
     async def _said_of(self, run: Run) -> list[Feedback]:

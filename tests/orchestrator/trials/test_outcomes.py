@@ -202,6 +202,10 @@ async def test_a_word_on_one_answer_says_nothing_of_another(store: Store) -> Non
     trial, asked = await shadowed(house, "write a poem about a ticket")
     await house.says(asked, "rating", 1.0)
     assert await house.seen(trial) == []
+    assert await house.seen(trial, "complaint") == []
+    await house.says(asked, "rating", -1.0, user_id="U2")
+    assert await house.seen(trial) == []
+    assert await said_by(await house.seen(trial, "complaint")) == [(1.0, None, "user")]
 
 
 async def test_what_was_said_before_the_candidate_had_answered_counts(store: Store) -> None:

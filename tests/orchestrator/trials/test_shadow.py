@@ -139,6 +139,8 @@ async def test_an_active_version_that_fails_is_an_error_of_its_own(store: Store)
     assert finished.run.agent == "generalist"
     [error] = await house.seen(trial, "error")
     assert (error.active, error.candidate, error.served) == (1.0, 0.0, None)
+    await house.says(finished, "rating", -1.0)
+    assert {o.aspect for o in await store.observations(trial.trial_id)} == {"error"}
 
 
 async def test_an_answer_of_another_version_than_the_trials_is_no_pair(store: Store) -> None:

@@ -3,13 +3,14 @@
 import hashlib
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any
 
+from agents.generalising import WorkflowInput, filled
 from agents.ports import FileRef, ToolContext
+from agents.runbooks import runbook_body
 from agents.turns import Turn
 from agents.universal_agent import AgentFinished
 from database.errors import InputError, ModelError, UnknownName
@@ -26,9 +27,8 @@ from database.records import (
     run_id_of,
 )
 from database.store import Store
-from orchestrator.agent_pool import AgentPool
+from orchestrator.agent_pool import AgentPool, without_learned
 from orchestrator.answering import thread_reader
-from agents.generalising import WorkflowInput, filled, generalised
 from orchestrator.requests import Request
 from orchestrator.routing import GENERALIST
 
@@ -46,15 +46,24 @@ class Workflows:
 
     Each audience has its own names: a private workflow neither takes nor tells a name that others
     use. Where a person may see several of one name, their own goes before a private channel's, and
-    that before everybody's.
+    that before everybody's. While learning is `off`, what was learned gives way to what people
+    saved.
     """
 
-    def __init__(self, store: Store, pool: AgentPool, redactor: Redactor) -> None:
+    def __init__(
+        self,
+        store: Store,
+        pool: AgentPool,
+        redactor: Redactor,
+        *,
+        off: Callable[[], bool] = lambda: False,
+    ) -> None:
         self._store = store
         self._pool = pool
         self._redactor = redactor
         self._kept: list[Document] = []
-        self._seen_change: int | None = None
+        self._off = off
+        self._seen: tuple[int, bool] | None = None
 
     async def save(self, name: str, runs: Sequence[Run], author: str, audience: str) -> Document:
         """Keep these runs (oldest first) as a workflow that whoever may read them all may use.
@@ -67,7 +76,7 @@ class Workflows:
         slug = slug_of(name)
         answered = [run for run in runs if run.reply and run.kind == "reply"]
         readers = _narrowest(answered, author, audience)
-        body = _body(_steps_of(answered))
+        body = runbook_body([(run.request, run.agent) for run in _steps_of(answered)])
         known = _named(slug, readers, await self._documents())
         if known and (known.author, known.version) == (author, content_hash(body)):
             return known
@@ -92,11 +101,13 @@ class Workflows:
 
     async def _documents(self) -> list[Document]:
         """Every workflow, under the name that its readers call it by."""
-        change = self._store.documents_changed()
-        if change != self._seen_change:
+        seen = self._store.documents_changed(), self._off()
+        if seen != self._seen:
             documents = await self._store.documents("runbook")
+            if seen[1]:
+                documents = await without_learned(self._store, documents)
             self._kept = [replace(d, name=d.name.partition("@")[0]) for d in documents]
-            self._seen_change = change
+            self._seen = seen
         return self._kept
 
     async def names(self, reader: Reader) -> list[str]:
@@ -269,20 +280,6 @@ def _wishes(run: Run | None, known: Mapping[str, Run]) -> list[str]:
 
 def _wish(run: Run) -> str:
     return str((run.route or {}).get("instruction") or "")
-
-
-def _body(runs: Sequence[Run]) -> dict[str, Any]:
-    templates, inputs = generalised([run.request for run in runs])
-    steps = [
-        {"request": template, "agent": run.agent}
-        for template, run in zip(templates, runs, strict=True)
-    ]
-    first = " ".join(templates[0].split())
-    return {
-        "description": first if len(first) <= 120 else first[:119] + "…",
-        "steps": steps,
-        "inputs": [{"name": i.name, "example": i.example} for i in inputs],
-    }
 
 
 def _inputs(document: Document) -> list[WorkflowInput]:

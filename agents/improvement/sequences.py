@@ -62,7 +62,9 @@ def _grown(sequences: Sequence[Items], least: int) -> dict[Items, int] | None:
         for at, item in enumerate(sequence):
             first[item][number].append(at)
     found: dict[Items, int] = {}
-    waiting = [((item,), ends) for item, ends in first.items() if len(ends) >= least]
+    waiting: list[tuple[Items, Mapping[int, Sequence[int]]]] = [
+        ((item,), ends) for item, ends in first.items() if len(ends) >= least
+    ]
     while waiting:
         prefix, ends = waiting.pop()
         if len(prefix) > 1:

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from agents.improvement.judged import word_on
 from agents.improvement.learner import Window
 from database.records import Feedback, Run
 
@@ -69,14 +70,12 @@ def _kinds_with_variants(window: Window) -> set[tuple[str, str]]:
 
 
 def _word(run: Run, feedback: Sequence[Feedback]) -> tuple[float, float] | None:
-    """What speaks for and against an answer: a check, or the latest word of people."""
-    if run.outcome.success is not None:
-        return (1.0, 0.0) if run.outcome.success else (0.0, 1.0)
-    spoken = [one for one in feedback if one.weight and one.value]
-    if not spoken:
+    """What speaks for and against an answer."""
+    word = word_on(run, feedback)
+    if word is None:
         return None
-    last = max(spoken, key=lambda one: (one.weight, one.created_at))
-    return (last.weight, 0.0) if last.value > 0 else (0.0, last.weight)
+    good, weight = word
+    return (weight, 0.0) if good else (0.0, weight)
 
 
 def _at_version(record: Record | None, version: str | None) -> Record:

@@ -1,0 +1,197 @@
+"""What keeps repeating: patterns with their support, spread over people and success.
+
+What is remembered is bounded: the latest sequences (item names and ids, no texts) and at most
+`MOST` patterns; a pattern's counts go on for as long as it is remembered.
+"""
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+from agents.improvement.intervals import wilson
+from agents.improvement.sequences import Items, closed_patterns, occurs
+from database.learning import Strength
+from database.records import PUBLIC
+
+Kind = Literal["steps", "requests"]
+
+MOST = 200
+_RECENT = 300
+_LEAST = 3
+_PEOPLE = 60
+_EXAMPLES = 5
+_AT_MOST = 12
+"""Patterns that people are told of: more are listed nowhere, and would be read by nobody."""
+
+LEVELS: Sequence[tuple[Strength, int, int, float]] = (
+    ("very strong", 20, 5, 0.7),
+    ("strong", 10, 3, 0.5),
+    ("moderate", 5, 2, 0.0),
+)
+"""Strength, and the least support, number of people and lower bound of success for it; whatever
+repeats at all is weak. The bound is Wilson's at 95%, so few or mixed results keep a pattern low."""
+
+
+@dataclass(frozen=True, slots=True)
+class Occurrence:
+    """One sequence that was seen: of steps in a run, or of requests of a person.
+
+    `success` is None where nobody judged it; `seconds` what it took, 0 where unknown.
+    """
+
+    items: Items
+    runs: tuple[str, ...]
+    person: str | None
+    audience: str
+    success: bool | None = None
+    seconds: float = 0.0
+
+
+@dataclass(slots=True)
+class Pattern:
+    """Items that follow each other, with what is known of all their occurrences.
+
+    `people` are digests, `runs` ids of the latest occurrences. `private` is the one private
+    audience that it was seen in; `mixed` where there were several.
+    """
+
+    kind: Kind
+    items: list[str]
+    n: int = 0
+    judged: int = 0
+    good: int = 0
+    seconds: float = 0.0
+    people: list[str] = field(default_factory=list)
+    runs: list[str] = field(default_factory=list)
+    private: str | None = None
+    mixed: bool = False
+    told: list[Any] = field(default_factory=list)
+    """The strength and the support when people were last told."""
+
+    @property
+    def success(self) -> tuple[float, float]:
+        """The interval of the share that went well."""
+        return wilson(self.good, self.judged)
+
+    @property
+    def strength(self) -> Strength:
+        """How much there is to it, by LEVELS."""
+        low = self.success[0]
+        for strength, support, people, least in LEVELS:
+            if self.n >= support and len(self.people) >= people and low >= least:
+                return strength
+        return "weak"
+
+    @property
+    def audience(self) -> str:
+        """Who may see what it rests on; where it is `mixed`, everybody its counts."""
+        return PUBLIC if self.mixed or self.private is None else self.private
+
+    def grown(self) -> bool:
+        """Whether there is more to tell than the last time: another strength, or twice as often."""
+        return not self.told or self.told[0] != self.strength or self.n >= 2 * self.told[1]
+
+    def add(self, seen: Occurrence) -> None:
+        """One more occurrence."""
+        self.n += 1
+        self.seconds += seen.seconds
+        if seen.success is not None:
+            self.judged += 1
+            self.good += seen.success
+        if seen.person and len(self.people) < _PEOPLE:
+            digest = hashlib.blake2b(seen.person.encode(), digest_size=4).hexdigest()
+            if digest not in self.people:
+                self.people.append(digest)
+        self.runs = [*self.runs, *seen.runs][-_EXAMPLES * max(1, len(seen.runs)) :]
+        if seen.audience != PUBLIC:
+            self.mixed = self.mixed or self.private not in (None, seen.audience)
+            self.private = seen.audience
+
+
+class Patterns:
+    """Every pattern of one kind, over all windows."""
+
+    def __init__(self, kind: Kind, state: Mapping[str, Any] | None) -> None:
+        state = state or {}
+        self._kind: Kind = kind
+        self._recent = [_occurrence(row) for row in state.get("recent", ())]
+        self.known = {tuple(row["items"]): Pattern(**row) for row in state.get("patterns", ())}
+        self.judged, self.good = state.get("all", (0, 0))
+
+    def take_in(self, seen: Iterable[Occurrence]) -> None:
+        """Count new sequences, and find what repeats among them and the latest before them."""
+        new = [one for one in seen if len(set(one.items)) > 1]
+        for one in new:
+            self.judged += one.success is not None
+            self.good += bool(one.success)
+            for items, pattern in self.known.items():
+                if occurs(items, one.items):
+                    pattern.add(one)
+        together = [*self._recent, *new]
+        # In a large window what occurs three times is chance.
+        least = max(_LEAST, len(together) // 100)
+        for items in closed_patterns([one.items for one in together], least):
+            if items not in self.known:
+                self.known[items] = pattern = Pattern(self._kind, list(items))
+                for one in together:
+                    if occurs(items, one.items):
+                        pattern.add(one)
+        self._recent = together[-_RECENT:]
+        self._drop()
+
+    def worth_telling(self) -> list[Pattern]:
+        """The strongest that have grown, without those that say nearly the same as a stronger one.
+
+        They count as told from now on.
+        """
+        strengths = [strength for strength, *_ in LEVELS]
+        order = {strength: at for at, strength in enumerate(strengths)}
+        chosen: list[Pattern] = []
+        for pattern in sorted(
+            self.known.values(),
+            key=lambda one: (order.get(one.strength, len(order)), -one.n * (len(one.items) - 1)),
+        ):
+            if len(chosen) < _AT_MOST and not any(_alike(pattern, other) for other in chosen):
+                chosen.append(pattern)
+        grown = [pattern for pattern in chosen if pattern.grown()]
+        for pattern in grown:
+            pattern.told = [pattern.strength, pattern.n]
+        return grown
+
+    def as_json(self) -> dict[str, Any]:
+        """What to remember."""
+        return {
+            "all": [self.judged, self.good],
+            "recent": [list(asdict(one).values()) for one in self._recent],
+            "patterns": [asdict(pattern) for pattern in self.known.values()],
+        }
+
+    def _drop(self) -> None:
+        """Without what longer patterns say as well, and the least of what is too much."""
+        whole = {
+            items: pattern
+            for items, pattern in self.known.items()
+            if not any(
+                pattern.n == other.n and len(items) < len(longer) and _within(items, longer)
+                for longer, other in self.known.items()
+            )
+        }
+        most = sorted(whole.items(), key=lambda entry: (-entry[1].n * len(entry[0]), entry[0]))
+        self.known = dict(most[:MOST])
+
+
+def _within(items: Items, longer: Items) -> bool:
+    rest = iter(longer)
+    return all(item in rest for item in items)
+
+
+def _alike(one: Pattern, other: Pattern) -> bool:
+    """Whether one is part of the other and they are seen about equally often."""
+    shorter, longer = sorted((tuple(one.items), tuple(other.items)), key=len)
+    return _within(shorter, longer) and 2 * min(one.n, other.n) >= max(one.n, other.n)
+
+
+def _occurrence(row: Sequence[Any]) -> Occurrence:
+    items, runs, *rest = row
+    return Occurrence(tuple(items), tuple(runs), *rest)

@@ -11,6 +11,7 @@ from agents.definition import AgentDefinition
 from agents.improvement.error_recovery import ErrorRecovery
 from agents.improvement.learner import Learner
 from agents.improvement.prompt_optimizer import PromptOptimizer
+from agents.improvement.workflow_analyst import WorkflowAnalyst
 from agents.tools.base import Tool
 from agents.universal_agent import UniversalAgent
 from database.errors import StoreError
@@ -107,7 +108,7 @@ class Loop:
 
 def learners(models: ModelsPort) -> Mapping[str, Learner]:
     """Every learner there is, by name."""
-    every: Sequence[Learner] = (ErrorRecovery(), PromptOptimizer(models))
+    every: Sequence[Learner] = (WorkflowAnalyst(), ErrorRecovery(), PromptOptimizer(models))
     return {learner.name: learner for learner in every}
 
 

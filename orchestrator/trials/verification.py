@@ -65,15 +65,24 @@ def look(
     chosen = _chosen(live)
     if chosen:
         live, then = _not_found_wrong(live), _not_found_wrong(then)
-    pairs = compare(trial, observations).values if trial.method != "split" else {}
+    pairs = _pairs(trial, observations)
+    beside = {a: _beside(a, live[a], then[a]) for a in live.keys() & then.keys()}
     requests = len({o.run_id for o in observations})
-    if pairs and not chosen:
-        return _compared(pairs, ENOUGH, margins, requests)
+    if "outcome" in pairs and not chosen:
+        return _compared({**beside, **pairs}, ENOUGH, margins, requests)
     if len(then.get("outcome", ())) < FEWEST:
         return _by_use(as_values("outcome", list(live.get("outcome", {}).values())))
-    beside = {a: _beside(a, live[a], then[a]) for a in live.keys() & then.keys()}
-    better = {a: pairs[a] for a in pairs.keys() - {"outcome", "complaint"}}
-    return _compared(beside | better, min(ENOUGH, len(then["outcome"])), margins, requests)
+    better = {aspect: pairs[aspect] for aspect in pairs.keys() - {"outcome", "complaint"}}
+    enough = min(ENOUGH, len(then["outcome"]))
+    return _compared({**beside, **better}, enough, margins, requests)
+
+
+def _pairs(trial: Trial, observations: Sequence[Observation]) -> Mapping[Aspect, Values]:
+    """What both versions showed at the same requests, by aspect; nothing where only one answers."""
+    if trial.method == "split":
+        return {}
+    values = compare(trial, observations).values
+    return {aspect: both for aspect, both in values.items() if both[0].size}
 
 
 def _compared(

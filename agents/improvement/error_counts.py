@@ -3,12 +3,12 @@
 Counts only, by audience and tool, as JSON; their number is bounded, and old ones fade.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from agents.improvement.error_templates import ErrorTemplates, passes
-from agents.improvement.lessons import Fix, features, shape
+from agents.improvement.lessons import Fix, features, shape, telling
 from agents.tools.calling import NOT_CALLED
 from database.records import Run, Step
 
@@ -135,7 +135,8 @@ def _look_ahead(error: ErrorCounts, steps: Sequence[Step], at: int, run: Run) ->
     between = {s.name for s in steps[at + 1 : again] if s.ok and s.name != failed.name}
     before = {step.name for step in steps[:at]}
     _add(error.fixes, [f"first:{name}" for name in sorted(between - before)])
-    _add(error.fixes, changed)
+    # where several arguments differ, each is less likely to be the one that mattered
+    _add(error.fixes, changed, 1 / len(changed))
     return False
 
 
@@ -156,35 +157,42 @@ def passing(template: str, error: ErrorCounts) -> bool:
     return passes(template) or error.passed * 3 >= error.n
 
 
-def best_fix(error: ErrorCounts, least: float, share: float) -> tuple[Fix, float] | None:
-    """What mostly came before success: of what helped `least` times and in `share` of the cases."""
-    by_change: dict[str, float] = {}
+def best_fix(error: ErrorCounts, *, least: float, share: float) -> Fix | None:
+    """What mostly came between the failure and success.
+
+    It helped at least `least` times (where several arguments differed each counts a part), and in
+    `share` of the failures.
+    """
+    counts: dict[tuple[str, str], float] = {}
     for key, count in error.fixes.items():
         kind, name, _ = f"{key}:".split(":", maxsplit=2)
-        named = f"{kind}:{name}"
-        by_change[named] = by_change.get(named, 0) + count
-    total = max([*by_change.values(), 0])
-    found = [
-        (count, named) for named, count in by_change.items() if count >= max(least, share * total)
-    ]
-    if not found:
-        return None
-    # another tool called first says more than that the arguments differ afterwards
-    found.sort(key=lambda item: (item[1].startswith("first:"), item[0]), reverse=True)
-    count, named = found[0]
-    kind, name = named.split(":", maxsplit=1)
-    if kind == "first":
-        return Fix(kind="first", names=(name,)), count
-    if kind == "instead":
-        return Fix(kind="instead", names=(name,)), count
-    likes = {
-        key.split(":", maxsplit=2)[2]: n
-        for key, n in error.fixes.items()
-        if key.startswith(f"{named}:")
-    }
+        counts[kind, name] = counts.get((kind, name), 0) + count
+    enough = max(least, share * error.n)
+    found = [(count, of) for of, count in counts.items() if count >= enough]
+    # that another tool was called first says more than that the arguments differ afterwards
+    for count, (kind, name) in sorted(found, key=lambda one: (one[1][0] != "first", -one[0])):
+        if kind == "first":
+            return Fix(kind="first", names=(name,))
+        if kind == "instead":
+            return Fix(kind="instead", names=(name,))
+        like = _like(error, name, count)
+        if like or len(_names(error)) > 1:
+            return Fix(kind="change", names=(name,), like=like)
+    return None
+
+
+def _like(error: ErrorCounts, name: str, count: float) -> str:
+    """What most of the values that worked looked like, where that says something."""
+    lead = f"change:{name}:"
+    likes = {key.removeprefix(lead): n for key, n in error.fixes.items() if key.startswith(lead)}
     like, times = max(likes.items(), key=lambda item: item[1])
-    # told only where most of what worked looked like that
-    return Fix(kind="change", names=(name,), like=like if times * 2 > count else ""), count
+    same_before = error.features.get(f"{name}~{like}", 0)
+    told = times * 2 > count and telling(like) and same_before * 2 < error.n
+    return like if told else ""
+
+
+def _names(error: ErrorCounts) -> list[str]:
+    return [feature for feature in error.features if feature.startswith("+")]
 
 
 def _bound(counts: ToolCounts) -> None:
@@ -214,9 +222,9 @@ def _halve(counts: dict[str, float]) -> None:
         counts[key] /= 2
 
 
-def _add(counts: dict[str, float], keys: "Sequence[str] | frozenset[str]") -> None:
+def _add(counts: dict[str, float], keys: Iterable[str], weight: float = 1.0) -> None:
     for key in keys:
-        counts[key] = counts.get(key, 0) + 1
+        counts[key] = counts.get(key, 0) + weight
 
 
 def _together(one: ErrorCounts | None, other: ErrorCounts) -> ErrorCounts:

@@ -32,8 +32,8 @@ CONTROL_SHARE = 0.1
 
 _LEAST_FAILURES = 3
 _LEAST_RUNS = 2
-_LEAST_FIXES = 2
-_FIX_SHARE = 0.5
+_LEAST_FIXES = 1.5
+_FIX_SHARE = 0.2
 _SURE = 0.8
 """A call is foreseen to fail where of (failures + 1) in (calls + 2) at least so many would."""
 
@@ -159,11 +159,11 @@ def _lesson(tool: str, counts: ToolCounts, template: str, error: ErrorCounts) ->
     """What there is to say of an error that keeps coming back."""
     if error.n < _LEAST_FAILURES or error.runs < _LEAST_RUNS or passing(template, error):
         return None
-    found = best_fix(error, _LEAST_FIXES, _FIX_SHARE)
+    fix = best_fix(error, least=_LEAST_FIXES, share=_FIX_SHARE)
     when = _telling(counts, error)
-    if when is None and found is None:
+    if when is None and fix is None:
         return None
-    return Lesson(tool=tool[:64], error=template[:300], when=when, fix=found[0] if found else None)
+    return Lesson(tool=tool[:64], error=template[:300], when=when, fix=fix)
 
 
 def _telling(counts: ToolCounts, error: ErrorCounts) -> str | None:
@@ -222,7 +222,7 @@ def _proposal(
                 "failures": round(error.n),
                 "calls of the tool": round(counts.calls),
                 "share that failed": round(share, 3),
-                "times something else worked": round(sum(error.fixes.values())),
+                "something else worked": round(sum(error.fixes.values()), 1),
             },
         },
         audience=audience,

@@ -19,6 +19,9 @@ MAX_FEATURES = 24
 _SHAPE_CHARACTERS = 40
 _WORDS = re.compile(r"[^\W\d_]+")
 _DIGITS = re.compile(r"\d")
+_ID = re.compile(r"[a-z]{2,20}(?:[_-][a-z]{2,20}){0,3}[_-]\d+")
+_MOST_CHARACTERS = 60
+_SAY_NOTHING = frozenset({"a", "a a", "text", "object", "empty list", "nothing", "yes or no"})
 _MARKS = re.compile(r"[<>`*\x00-\x1f]")
 
 
@@ -95,7 +98,10 @@ def features(arguments: Mapping[str, Any] | None) -> frozenset[str]:
 
 
 def shape(value: object) -> str:
-    """What a value looks like: letters become `a`, digits `9`, runs of words one `a`."""
+    """What a value looks like: letters become `a`, digits `9`, runs of words one `a a`.
+
+    Ids that begin with what they are (`gift_card_4711`) keep that; a long text is only `text`.
+    """
     if value is None or isinstance(value, bool):
         return "yes or no" if isinstance(value, bool) else "nothing"
     if isinstance(value, int | float):
@@ -104,10 +110,18 @@ def shape(value: object) -> str:
         return "empty list" if not value else f"list of {shape(value[0])}"[:_SHAPE_CHARACTERS]
     if isinstance(value, Mapping):
         return "object"
-    text = _DIGITS.sub("9", _WORDS.sub("a", str(value).strip()))
-    text = re.sub(r"a(?:[\s'’,.]+a)+", "a a", text)
-    text = re.sub(r"9{5,}", "99999", text)
+    text = str(value).strip()
+    if len(text) > _MOST_CHARACTERS:
+        return "text"
+    if not _ID.fullmatch(text):
+        text = re.sub(r"a(?:[\s'’,.]+a)+", "a a", _WORDS.sub("a", text))
+    text = re.sub(r"9{5,}", "99999", _DIGITS.sub("9", text))
     return _MARKS.sub("", text)[:_SHAPE_CHARACTERS] or "empty"
+
+
+def telling(looks: str) -> bool:
+    """Whether a shape says something to whoever has to make another value of it."""
+    return looks not in _SAY_NOTHING and not looks.startswith("list of ")
 
 
 def _when(feature: str | None) -> str:

@@ -317,3 +317,31 @@ async def test_any_runs_give_proposals_that_can_be_read_and_a_state_of_counts(
         for row in found.state["memory"]["tools"]
     )
     assert total == sum(len(some) for some in steps)
+
+
+async def test_an_id_that_says_what_it_is_is_told_apart_by_that() -> None:
+    assert shape("certificate_7504069") == "certificate_99999"
+    runs = [
+        run(
+            n,
+            step("book", {"pay": f"certificate_{n}123", "seat": n}, "certificates cannot be used"),
+            step("book", {"pay": f"gift_card_{n}456", "seat": n}),
+        )
+        for n in range(4)
+    ]
+    _, lesson = only((await learned(runs)).proposals)
+    assert lesson.when == "pay~certificate_9999"
+    assert lesson.fix == Fix(kind="change", names=("pay",), like="gift_card_9999")
+
+
+async def test_another_text_is_no_advice() -> None:
+    runs = [
+        run(
+            n,
+            step("python", {"code": f"print(x{n}) # " + "a long program " * 9}, "x is not defined"),
+            step("python", {"code": f"x{n} = 1\nprint(x{n})"}),
+        )
+        for n in range(6)
+    ]
+    for proposal in (await learned(runs)).proposals:
+        assert "another" not in proposal.why

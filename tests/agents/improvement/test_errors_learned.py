@@ -339,7 +339,7 @@ async def test_another_text_is_no_advice() -> None:
         run(
             n,
             step("python", {"code": f"print(x{n}) # " + "a long program " * 9}, "x is not defined"),
-            step("python", {"code": f"x{n} = 1\nprint(x{n})"}),
+            step("python", {"code": f"x{n} = {n} # " + "another long program " * 9}),
         )
         for n in range(6)
     ]

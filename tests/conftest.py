@@ -49,6 +49,8 @@ def _be_patient() -> None:
     """Nothing fails for being slow: httpx, by itself, gives up after 5 s, Hypothesis after 0.2."""
     usual = vars(httpx)["_config"].DEFAULT_TIMEOUT_CONFIG
     usual.connect = usual.read = usual.write = usual.pool = PATIENCE_S
+    # uvicorn hangs up on who was idle for five seconds, which httpx also calls fresh.
+    vars(httpx)["_config"].DEFAULT_LIMITS.keepalive_expiry = 1.0
     slow = [HealthCheck.too_slow]
     settings.register_profile("steady", deadline=None, derandomize=True, suppress_health_check=slow)
     settings.load_profile("steady")  # `--hypothesis-profile default` tries other examples each time

@@ -5,6 +5,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from benchmarks.store_writer import FACTS_ROWS, REFUSED, WORKSPACE
 from database.outbox_rows import KEYS, OutboxRows
 from database.sqlite_file import SqliteFile
@@ -35,7 +37,7 @@ class Writer:
 
     async def until(self, number: int | str) -> None:
         assert self.process.stdout is not None
-        async with asyncio.timeout(PATIENCE_S):
+        async with asyncio.timeout(2 * PATIENCE_S):
             while line := (await self.process.stdout.readline()).decode().split():
                 if line[0].isdigit():
                     self.at = int(line[0])
@@ -60,6 +62,7 @@ async def some_arrived(server: SupabaseServer) -> None:
             await asyncio.sleep(0.05)
 
 
+@pytest.mark.timeout(300)
 async def test_killed_on_both_sides_every_row_arrives_exactly_once(
     supabase: SupabaseServer, tmp_path: Path
 ) -> None:

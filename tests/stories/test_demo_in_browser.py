@@ -46,7 +46,7 @@ async def demo(home: Path) -> AsyncIterator[str]:
         yield address
     finally:
         process.send_signal(signal.SIGINT)
-        async with asyncio.timeout(PATIENCE_S):
+        async with asyncio.timeout(2 * PATIENCE_S):
             await process.stdout.read()
             status = await process.wait()
     assert status == 0
@@ -64,7 +64,7 @@ def spoken(message: str) -> list[str]:
     return [line for line in lines if line and not _HEAD.fullmatch(line)]
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(300)
 async def test_a_question_typed_into_the_demo_is_answered_and_remembered(home: Path) -> None:
     if "tiny" not in installed(load_settings().models_dir):
         pytest.skip("the tiny model is not there: `virtuous6 model pull tiny`")

@@ -133,6 +133,10 @@ FORGET_RULES: Mapping[str, Mapping[str, ForgetRule]] = {
         "workspace": _R.KEEP, "run_id": _R.KEEP, "state": _R.KEEP, "ts": _R.PASSING,
         "body": _R.PASSING,
     },
+    "kept_posts": {
+        "workspace": _R.KEEP, "post_id": _R.PASSING, "channel_id": _R.PASSING, "ts": _R.PASSING,
+        "shown": _R.PASSING,
+    },
     "outgoing": {
         "workspace": _R.KEEP, "post_id": _R.PASSING, "channel_id": _R.PASSING,
         "body": _R.PASSING, "state": _R.KEEP, "ts": _R.PASSING,
@@ -225,11 +229,12 @@ def _forget(
         connection.execute(
             "UPDATE document_changes SET changes = changes + 1 WHERE workspace = :workspace", values
         )
+    learned = unlearn(connection, values)
     rows = {
         table: connection.execute(_change(connection, table, theirs), values).rowcount
         for table, theirs in THEIRS.items()
     }
-    for table, count in unlearn(connection, values).items():
+    for table, count in learned.items():
         rows[table] = rows.get(table, 0) + count
     for sql in _scrubs():
         connection.execute(sql, values)

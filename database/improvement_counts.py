@@ -5,9 +5,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from database.learning import ImprovementCounts
-from database.run_counts import EXPLICIT, JUDGED_ITSELF
-
-_DAY = 86_400.0
+from database.run_counts import DAY_SECONDS, EXPLICIT, JUDGED_ITSELF
 
 _REPLIES = f"""
     WITH chosen AS (
@@ -55,16 +53,15 @@ _LEARNING = """
 
 
 def counts(
-    connection: sqlite3.Connection, workspace: str, since: float, until: float
+    connection: sqlite3.Connection, workspace: str, first: int, last: int
 ) -> list[ImprovementCounts]:
-    """Of the whole days that `since` and `until` lie in, by day and agent."""
-    first, last = int(since // _DAY), int(-(-until // _DAY)) - 1
+    """Of these days (from the epoch, both included), by day and agent."""
     values = {
         "workspace": workspace,
         "first": first,
         "last": last,
-        "since": first * _DAY,
-        "until": (last + 1) * _DAY,
+        "since": first * DAY_SECONDS,
+        "until": (last + 1) * DAY_SECONDS,
     }
     connection.execute("BEGIN")
     found = [

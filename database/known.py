@@ -5,7 +5,9 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import groupby
 
 from database import rows
-from database.forgetting import THEIR_RUNS, THEIRS
+from database.forgetting import LEARNED, THEIR_RUNS, THEIRS
+from database.learning import ExamQuestion, Finding, Proposal
+from database.learning_rows import EXAM, FINDINGS, PROPOSALS
 from database.records import (
     Document,
     Feedback,
@@ -18,7 +20,10 @@ from database.records import (
 )
 from database.rows import Row
 
-Kept = Person | Run | Message | Summary | Feedback | Document | PolicyChange
+Kept = (
+    Person | Run | Message | Summary | Feedback | Document | PolicyChange
+    | ExamQuestion | Proposal | Finding
+)  # fmt: skip
 
 READ: Mapping[str, tuple[Callable[[Row], Kept], str]] = {
     "people": (rows.person_from, "user_id"),
@@ -27,6 +32,9 @@ READ: Mapping[str, tuple[Callable[[Row], Kept], str]] = {
     "feedback": (rows.feedback_from, "seq"),
     "documents": (rows.document_from, "kind, name, number"),
     "policy": (rows.policy_change_from, "seq"),
+    "exam_questions": (EXAM.read, "seq"),
+    "proposals": (PROPOSALS.read, "created_at, proposal_id"),
+    "findings": (FINDINGS.read, "created_at, finding_id"),
 }
 """How the rows of a table are read, and in which order; runs are read with their steps."""
 
@@ -38,7 +46,8 @@ def everything_about(connection: sqlite3.Connection, workspace: str, user_id: st
     connection.execute(THEIR_RUNS, values)
 
     def read(table: str, order: str) -> list[Row]:
-        sql = f"SELECT * FROM {table} WHERE workspace = :workspace AND {THEIRS[table]}"
+        theirs = (THEIRS | LEARNED)[table]
+        sql = f"SELECT * FROM {table} WHERE workspace = :workspace AND {theirs}"
         found: list[Row] = connection.execute(f"{sql} ORDER BY {order}", values).fetchall()
         return found
 

@@ -4,13 +4,16 @@ Columns are named like the fields of the record, after `workspace`; but `check` 
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from typing import Any, Generic, TypeVar
 
+from database.errors import InputError
 from database.learning import (
     AuditEntry,
     Change,
+    Decision,
     ExamQuestion,
     Finding,
     LearnerState,
@@ -18,14 +21,48 @@ from database.learning import (
     Proposal,
     Trial,
 )
+from database.records import Document
 from database.rows import Row, Values
 
 T = TypeVar("T")
 
 
 def packed(value: Any) -> str:
-    """Canonical JSON: the same value is always the same text."""
-    return json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+    """Canonical JSON: the same value is always the same text, and one that Postgres takes.
+
+    Raises InputError for what cannot be written as JSON.
+    """
+    try:
+        text = _dumped(value)
+        return _clean(_dumped(_without_nul(value)) if "\\u0000" in text else text)
+    except (TypeError, ValueError) as error:
+        raise InputError(
+            f"A record of learning holds what cannot be kept: {error}. Give it plain texts, "
+            "finite numbers, lists and mappings."
+        ) from error
+
+
+def _dumped(value: Any) -> str:
+    return json.dumps(
+        value, ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False
+    )
+
+
+def _clean(text: str) -> str:
+    """Without half surrogate pairs and zero bytes, which databases do not take."""
+    return text.encode("utf-8", "replace").decode().replace("\x00", "\ufffd")
+
+
+def _without_nul(value: Any) -> Any:
+    match value:
+        case str():
+            return value.replace("\x00", "\ufffd")
+        case Mapping():
+            return {_without_nul(key): _without_nul(entry) for key, entry in value.items()}
+        case list() | tuple():
+            return [_without_nul(entry) for entry in value]
+        case _:
+            return value
 
 
 def _changes(values: list[dict[str, Any]]) -> tuple[Change, ...]:
@@ -126,7 +163,9 @@ class Table(Generic[T]):
     def _packed(self, field: str, value: Any) -> Any:
         if field == "changes":
             return packed(_change_values(value))
-        return packed(value) if field in self._json and value is not None else value
+        if field in self._json and value is not None:
+            return packed(value)
+        return _clean(value) if isinstance(value, str) else value
 
     def _read(self, field: str, value: Any) -> Any:
         if field in self._json and value is not None:
@@ -151,3 +190,38 @@ DECIDED: Mapping[str, Table[Any]] = {
     table.name: table for table in (PROPOSALS, TRIALS, FINDINGS, LEARNERS)
 }
 """What a decision moves: each has a revision, and a number of its last change."""
+
+
+def moving(decision: Decision) -> list[tuple[Table[Any], Sequence[Any]]]:
+    """The records that a decision moves, by table."""
+    records: dict[str, Sequence[Any]] = {
+        "proposals": decision.proposals,
+        "trials": decision.trials,
+        "findings": decision.findings,
+        "learner_states": decision.learners,
+    }
+    return [(DECIDED[name], found) for name, found in records.items()]
+
+
+def document_of(change: Change, decision: Decision, at: float) -> Document:
+    """The version that a change makes."""
+    return Document(
+        change.kind, change.name, change.body or {}, change.version or "", base=change.base,
+        origin="proposal", author=decision.author, reason=decision.reason,
+        audience=change.audience, created_at=at,
+    )  # fmt: skip
+
+
+def refuse_twice(decision: Decision) -> None:
+    """A decision moves each record and each document once. Raises InputError."""
+    keys = [
+        (table.name, getattr(record, table.key))
+        for table, records in moving(decision)
+        for record in records
+    ]
+    keys += [(change.kind, change.name) for change in decision.changes]
+    twice = [key for key, count in Counter(keys).items() if count > 1]
+    if twice:
+        raise InputError(
+            f"One decision moves {' '.join(twice[0])} twice. Make it two decisions, or one move."
+        )

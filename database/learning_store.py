@@ -21,7 +21,7 @@ from database.learning import (
     TrialState,
     WindowRows,
 )
-from database.learning_rows import FINDINGS, LEARNERS, PROPOSALS, TRIALS
+from database.learning_rows import FINDINGS, LEARNERS, PROPOSALS, TRIALS, refuse_twice
 from database.records import Document, RunKind
 
 WORK: tuple[RunKind, ...] = ("reply", "task")
@@ -53,6 +53,7 @@ class LearningStore:
         NotAllowed for a change that rests on what not everybody who uses the document may read,
         and RecordAway while Supabase is away.
         """
+        refuse_twice(decision)
         return await self._backend.learning.decide(decision)
 
     async def decide_here(self, decision: Decision) -> list[Document]:
@@ -60,6 +61,7 @@ class LearningStore:
 
         For rollbacks and the off switch only: what others decide meanwhile goes first then.
         """
+        refuse_twice(decision)
         return await self._backend.learning.decide_here(decision)
 
     def learning_changes(self) -> int:

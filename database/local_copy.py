@@ -19,6 +19,7 @@ import structlog
 from database import rows
 from database.errors import RecordAway, RecordMisconfigured
 from database.forgotten_elsewhere import ForgottenElsewhere
+from database.local_learning import LocalLearning
 from database.outbox_rows import OutboxRows
 from database.reunion import Reunion
 from database.sqlite_backend import SqliteBackend
@@ -55,6 +56,9 @@ class LocalCopy:
         self._noted_at = 0.0
         self.forgotten = ForgottenElsewhere(local, self._ask, outbox)
         self.one_at_a_time = asyncio.Lock()
+        self.learning = LocalLearning(
+            local, functions, self.one_at_a_time, self.take_documents, self.take_policy
+        )
         self.copied_at = outbox.copied_at()
         self.away_since: float | None = None
         self.problem: str | None = None
@@ -82,6 +86,10 @@ class LocalCopy:
             if not self._adopted:
                 # What is brought along must not bring back who was forgotten meanwhile.
                 await self.forgotten.take()
+            await self.learning.send_waiting()
+            if self.learning.differs:
+                self._seen = {}
+            if not self._adopted:
                 await self._adopt()
             found = await self._ask("changes")
             for name, take in (
@@ -89,6 +97,7 @@ class LocalCopy:
                 ("policy", self._take_changed_policy),
                 ("people", self._take_changed_people),
                 ("forgotten", self._take_forgotten),
+                ("learning", self.learning.take_changed),
             ):
                 if found[name] != self._seen.get(name):
                     await take()
@@ -146,6 +155,7 @@ class LocalCopy:
                 documents = []
         if documents:
             await self._bring(documents, [])
+        await self.learning.adopt()
         if self.copied_at is not None:
             await self.forgotten.bring(self.copied_at)
             await Reunion(self._local, self._functions.call, self.copied_at).bring()
@@ -236,7 +246,8 @@ class LocalCopy:
     # People who were forgotten
 
     async def _take_forgotten(self) -> None:
-        await self.forgotten.take()
+        if await self.forgotten.take():
+            self.learning.look_at_all()
 
 
 async def ended(task: asyncio.Task[None]) -> None:

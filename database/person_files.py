@@ -2,8 +2,9 @@
 
 Two files: their runs in the format of `run_files`, which can be imported again, and beside it
 `NAME.everything.jsonl` with all that is kept about them, each line an object with one key that says
-what it is: `{"person": {...}}`, then `run`, `message`, `summary`, `feedback`, `document` and
-`policy`. A run is whole there (its place, route and error too); an import refuses that file.
+what it is: `{"person": {...}}`, then `run`, `message`, `summary`, `feedback`, `document`, `policy`,
+`exam_question`, `proposal` and `finding`. A run is whole there (its place, route and error too); an
+import refuses that file.
 """
 
 import json
@@ -13,6 +14,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from database.known import Kept
+from database.learning import ExamQuestion, Finding, Proposal
 from database.records import (
     Document,
     Feedback,
@@ -33,6 +35,9 @@ KINDS: Mapping[type[Kept], str] = {
     Feedback: "feedback",
     Document: "document",
     PolicyChange: "policy",
+    ExamQuestion: "exam_question",
+    Proposal: "proposal",
+    Finding: "finding",
 }
 
 

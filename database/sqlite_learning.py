@@ -5,12 +5,13 @@ Where there is no Supabase this is the record of it (a backend.Learning); otherw
 
 import sqlite3
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from database import audit, improvement_counts, learning_window
 from database.consent import REFUSALS, allowed
+from database.forgetting import THEIR_RUNS
 from database.learning import (
     Aspect,
     AuditEntry,
@@ -24,10 +25,19 @@ from database.learning import (
     Observation,
     WindowRows,
 )
-from database.learning_rows import DECIDED, EXAM, OBSERVATIONS, Table
-from database.records import PUBLIC, Document, RunKind
+from database.learning_rows import (
+    DECIDED,
+    EXAM,
+    OBSERVATIONS,
+    Table,
+    document_of,
+    moving,
+    packed,
+)
+from database.records import PUBLIC, Document, RunKind, one_person
 from database.refusals import beyond, gone, moved, stale, unknown
 from database.rows import Row
+from database.run_counts import DAY_SECONDS
 
 if TYPE_CHECKING:
     from database.sqlite_backend import SqliteBackend
@@ -69,18 +79,35 @@ class SqliteLearning:
     def decide_now(self, decision: Decision) -> list[Document]:
         """All of it or nothing, in one transaction."""
         with self._local.file.transaction() as connection:
-            self._check(connection, decision)
-            documents = [
-                made
-                for change in decision.changes
-                if (made := self._apply(connection, change, decision)) is not None
-            ]
-            self._put(connection, decision)
-            for wanted in decision.policy:
-                at = wanted.set_at or time.time()
-                values = (self._workspace, wanted.key, wanted.value, wanted.set_by, at)
-                connection.execute(_ADD_POLICY, values)
+            documents = self._decide(connection, decision)
             audit.append(connection, self._workspace, audit.entries_of(decision))
+        return documents
+
+    def decide_waiting(self, decision: Decision, sent: Mapping[str, Any]) -> list[Document]:
+        """All of it or nothing, here; what is to be sent waits, and its audit entries with it."""
+        wait = "INSERT INTO waiting_decisions (workspace, decision) VALUES (?, ?)"
+        with self._local.file.transaction() as connection:
+            documents = self._decide(connection, decision)
+            connection.execute(wait, (self._workspace, packed(sent)))
+        return documents
+
+    def _decide(self, connection: sqlite3.Connection, decision: Decision) -> list[Document]:
+        self._check(connection, decision)
+        documents = [
+            made
+            for change in decision.changes
+            if (made := self._apply(connection, change, decision)) is not None
+        ]
+        number = self._note_changed(connection)
+        for table, records in moving(decision):
+            connection.executemany(
+                table.upsert("change"),
+                [(*table.values(self._workspace, record), number) for record in records],
+            )
+        for wanted in decision.policy:
+            at = wanted.set_at or time.time()
+            values = (self._workspace, wanted.key, wanted.value, wanted.set_by, at)
+            connection.execute(_ADD_POLICY, values)
         return documents
 
     def _check(self, connection: sqlite3.Connection, decision: Decision) -> None:
@@ -93,26 +120,16 @@ class SqliteLearning:
                 if (found["revision"] if found else 0) != record.revision - 1:
                     raise moved(table.name, key)
 
-    def _put(self, connection: sqlite3.Connection, decision: Decision) -> None:
-        if not any(records for _, records in moving(decision)):
-            return
+    def _note_changed(self, connection: sqlite3.Connection) -> int:
         sql = """INSERT INTO learning_changes VALUES (?, 1)
             ON CONFLICT DO UPDATE SET changes = changes + 1 RETURNING changes"""
         (number,) = connection.execute(sql, (self._workspace,)).fetchone()
-        for table, records in moving(decision):
-            connection.executemany(
-                table.upsert("change"),
-                [(*table.values(self._workspace, record), number) for record in records],
-            )
+        return int(number)
 
     def _apply(
         self, connection: sqlite3.Connection, change: Change, decision: Decision
     ) -> Document | None:
-        made = Document(
-            change.kind, change.name, change.body or {}, change.version or "", base=change.base,
-            origin="proposal", author=decision.author, reason=decision.reason,
-            audience=change.audience,
-        )  # fmt: skip
+        made = document_of(change, decision, time.time())
         current = self._local.document(change.kind, change.name)
         self._check_base(made, current, change)
         if change.body is None:
@@ -146,6 +163,63 @@ class SqliteLearning:
         sql = "SELECT changes FROM learning_changes WHERE workspace = ?"
         found = self._local.file.row(sql, (self._workspace,))
         return found["changes"] if found else 0
+
+    # The copy of what was decided at Supabase
+
+    def take(self, table: str, found: Sequence[Mapping[str, Any]]) -> None:
+        """Make these the records of their keys."""
+        known = DECIDED[table]
+        columns = (*known.columns, "change")
+        differs = " OR ".join(f"{table}.{column} IS NOT excluded.{column}" for column in columns)
+        sql = f"{known.upsert('change')} WHERE {differs}"
+        with self._local.file.transaction() as connection:
+            values = [[row[column] for column in columns] for row in found]
+            if connection.executemany(sql, values).rowcount:
+                self._note_changed(connection)
+
+    def keep_learners(self, names: Collection[str]) -> None:
+        """Of what learners remember, keep only that of these."""
+        sql = """DELETE FROM learner_states WHERE workspace = ?
+            AND learner NOT IN (SELECT value FROM json_each(?))"""
+        with self._local.file.transaction() as connection:
+            connection.execute(sql, (self._workspace, packed(sorted(names))))
+
+    def waiting(self) -> list[tuple[int, str]]:
+        """What was decided here while Supabase was away, oldest first."""
+        sql = "SELECT seq, decision FROM waiting_decisions WHERE workspace = ? ORDER BY seq"
+        found = self._local.file.rows(sql, (self._workspace,))
+        return [(row["seq"], row["decision"]) for row in found]
+
+    def not_waiting(self, seq: int) -> None:
+        """It has arrived."""
+        with self._local.file.transaction() as connection:
+            connection.execute("DELETE FROM waiting_decisions WHERE seq = ?", (seq,))
+
+    def runs_on_their_way(self, user_id: str) -> list[str]:
+        """Runs of a person, and of what these made, that Supabase does not have yet."""
+
+        def find(connection: sqlite3.Connection) -> list[str]:
+            values = {"workspace": self._workspace, "user": user_id, "own": one_person(user_id)}
+            connection.execute(THEIR_RUNS, values)
+            sql = """SELECT run_id FROM temp.their_runs JOIN outbox
+                ON outbox.workspace = :workspace AND outbox."table" = 'runs'
+                AND outbox.key = json_array(run_id)"""
+            return [row["run_id"] for row in connection.execute(sql, values)]
+
+        return self._local.file.on_own_connection(find)
+
+    def raw(self, table: str) -> list[dict[str, Any]]:
+        """Every row of a table as it is."""
+        sql = f"SELECT * FROM {table} WHERE workspace = ?"
+        return [dict(row) for row in self._local.file.rows(sql, (self._workspace,))]
+
+    def audit_behind(self, digest: str) -> list[dict[str, Any]]:
+        """The entries behind that of a digest as they are; none where it is not here."""
+        sql = """SELECT * FROM audit WHERE workspace = ?1 AND seq > coalesce(
+                (SELECT seq FROM audit WHERE workspace = ?1 AND digest = ?2),
+                CASE ?2 WHEN '' THEN 0 ELSE 9e15 END
+            ) ORDER BY seq"""
+        return [dict(row) for row in self._local.file.rows(sql, (self._workspace, digest))]
 
     # Facts
 
@@ -188,7 +262,9 @@ class SqliteLearning:
     async def counts(self, since: float, until: float) -> list[ImprovementCounts]:
         """What learning did, by day and agent."""
         return await self._local.file.aside(
-            lambda connection: improvement_counts.counts(connection, self._workspace, since, until)
+            lambda connection: improvement_counts.counts(
+                connection, self._workspace, *days_between(since, until)
+            )
         )
 
     # The audit log
@@ -225,12 +301,6 @@ class SqliteLearning:
         return connection.execute(sql, (self._workspace, since, limit)).fetchall()
 
 
-def moving(decision: Decision) -> list[tuple[Table[Any], Sequence[Any]]]:
-    """The records that a decision moves, by table."""
-    records: dict[str, Collection[Any]] = {
-        "proposals": decision.proposals,
-        "trials": decision.trials,
-        "findings": decision.findings,
-        "learner_states": decision.learners,
-    }
-    return [(DECIDED[name], tuple(found)) for name, found in records.items()]
+def days_between(since: float, until: float) -> tuple[int, int]:
+    """The first and the last day that two moments lie in."""
+    return int(since // DAY_SECONDS), int(-(-until // DAY_SECONDS)) - 1

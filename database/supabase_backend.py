@@ -28,7 +28,6 @@ from database.records import (
     Document,
     ForgetReport,
     Metrics,
-    PolicyChange,
     RecordHealth,
     Run,
     RunQuery,
@@ -89,7 +88,7 @@ class SupabaseBackend:
     @property
     def learning(self) -> SupabaseLearning:
         """Learning's part of the record."""
-        return SupabaseLearning(self._local.learned, self.add_policy)
+        return SupabaseLearning(self._local, self._copy.learning, self)
 
     async def start(self) -> None:
         """Take over what was decided elsewhere, then go on doing so, and send what happens here."""
@@ -181,17 +180,17 @@ class SupabaseBackend:
         names = [[made.kind, made.name]]
         self._copy.take_documents(await self._do("documents_named", read=True, names=names))
 
-    async def add_policy(self, made: PolicyChange) -> None:
-        """Append a decision."""
-        async with self._copy.one_at_a_time:
-            found = await self._do(
-                "add_policy",
-                p_key=made.key,
-                p_value=made.value,
-                p_set_by=made.set_by,
-                p_set_at=made.set_at,
-            )
-            self._copy.take_policy(found)
+    async def ask(self, function: str, *, read: bool = False, **arguments: Any) -> Any:
+        """What a function answers for the workspace. Raises RecordAway in words for people."""
+        return await self._do(function, read=read, **arguments)
+
+    async def ask_or_none(self, function: str, **arguments: Any) -> Any:
+        """What a reading function answers; None while Supabase is away."""
+        return await self._read(function, **arguments)
+
+    async def flush(self) -> None:
+        """Wait a moment for what happened here to arrive there."""
+        await self._outbox.flush(FLUSH_SECONDS)
 
     async def _do(self, function: str, *, read: bool = False, **arguments: Any) -> Any:
         if "document" not in arguments:
@@ -277,11 +276,18 @@ class SupabaseBackend:
 
     async def forget(self, user_id: str) -> ForgetReport:
         """There, then here. Raises RecordAway; then nothing was changed."""
+        # What was learned is known by the runs that it rests on: there, or still on their way.
+        await self._outbox.flush(CLOSE_SECONDS)
         async with self._copy.one_at_a_time:
+            waiting = self._local.learned.runs_on_their_way(user_id)
             there = await self._do("forget_person", p_user=user_id)
+            if waiting:
+                await self._do("unlearn_runs", p_user=user_id, runs=waiting)
             notes = await self._copy.forgotten.unknown()
             theirs = [note for note in notes if note.is_of(user_id)]
             here = await self._copy.forgotten.forget_here(user_id, theirs)
+            self._copy.learning.look_at_all()
+            await self._copy.learning.take_changed()
         # Until they are sent, the outbox names rows by keys that may hold the id.
         await self._outbox.flush(CLOSE_SECONDS)
         await self._copy.forgotten.wipe_when_sent()

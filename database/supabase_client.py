@@ -45,7 +45,9 @@ _QUOTED = re.compile(r': ".*', re.DOTALL)
 _WORDS: Mapping[str, str] = {
     "create_document": "keep this",
     "activate_document": "keep this",
-    "add_policy": "keep this",
+    "decide": "keep this",
+    "learning_window": "say what is new",
+    "audit_rows": "show the audit log",
     "forget_person": "forget this person",
     "everything_about": "say what is kept",
     "erase_workspace": "erase the workspace",

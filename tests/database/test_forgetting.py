@@ -17,6 +17,7 @@ from database.learning import (
     ExamQuestion,
     Finding,
     LearnerState,
+    Observation,
     Proposal,
     Trial,
 )
@@ -83,7 +84,10 @@ async def fill(store: Store) -> None:
 
 async def learn(store: Store) -> None:
     """What was learned from her, and what she decided about something else."""
-    store.append(ExamQuestion("q1", "r1", HERS, {"equals": HERS}, "a", "learn", user_id="U0ADA"))
+    store.append(
+        ExamQuestion("q1", "r1", HERS, {"equals": HERS}, "a", "learn", user_id="U0ADA"),
+        Observation("o1", "t1", "r1", "outcome", 1.0, 0.0, "r2", "v1", "check", 5.0),
+    )
     changes = (Change("lesson", "hers", None, {"words": HERS}),)
     rests = Proposal("p1", "error-recovery", HERS, HERS, changes, {"runs": ["r3"], "words": HERS},
                      reason=HERS)  # fmt: skip
@@ -91,7 +95,7 @@ async def learn(store: Store) -> None:
     decided = Proposal("p3", "workflow-analyst", "his, seen by U0ADA", "why", (),
                        {"runs": ["r5"]}, state="rejected", decided_by="U0ADA")  # fmt: skip
     found = Finding("f1", "workflow-analyst", "pattern", HERS, HERS, {"words": HERS}, ("r1",))
-    seen = LearnerState("workflow-analyst", {"words": HERS}, 5, 2, revision=1)
+    seen = LearnerState("workflow-analyst", {"words": HERS}, 10**6, 0, revision=1)
     await store.decide(
         Decision(
             proposals=(rests, other, decided), findings=(found,), learners=(seen,),

@@ -18,6 +18,7 @@ from database.errors import (
     StaleBase,
     UnknownName,
 )
+from database.learning_rows import DECIDED
 from database.outbox_rows import KEYS
 from database.records import (
     Document,
@@ -90,7 +91,7 @@ def in_order(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return sorted(found, key=lambda row: repr(sorted(row.items())))
 
 
-TABLES = (*KEYS, "documents", "policy")
+TABLES = (*KEYS, *DECIDED, "documents", "policy")
 DERIVED = ("day_counts", "changed_days")
 
 

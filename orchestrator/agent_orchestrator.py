@@ -327,7 +327,7 @@ class AgentOrchestrator:
 
     async def _routed(self, answer: Answer, person: Person | None) -> str:
         request = answer.request
-        vector = self._router.embed(request.text)
+        answer.vector = vector = self._router.embed(request.text)
         learned = self._consent.allows(person, request.channel_id)
         answer.learned = learned
         kind_of = self._task_types.assign if learned else self._task_types.known
@@ -407,6 +407,7 @@ class AgentOrchestrator:
             task_type=answer.task_type,
             audiences=thread_reader(request).audiences(),
             learned=answer.learned and not answer.tried,
+            vector=answer.vector,
         )
         return self._arms.serve(name, place)
 

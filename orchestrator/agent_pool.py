@@ -15,7 +15,7 @@ from database.errors import InputError, RecordAway, UnknownName
 from database.records import Document, Reader
 from database.store import Store
 from orchestrator.event_bus import EventBus
-from orchestrator.routing import GENERALIST, Router, Specialty
+from orchestrator.routing import GENERALIST, Matrix, Router, Specialty
 from orchestrator.trials.variants import variant_of
 
 MAX_LIVE = 50
@@ -105,6 +105,10 @@ class AgentPool:
         """The variants of an agent for a task type, oldest first."""
         return self._variants.get((agent, task_type), ()) if task_type else ()
 
+    def lines(self, candidate: Document, definition: AgentDefinition) -> Matrix:
+        """What routing would compare with requests, were it an agent."""
+        return self._router.lines(specialty_of(definition, candidate))
+
     def offer(self, candidates: Iterable[Document]) -> None:
         """Versions that may be used besides the active ones, in place of those offered before."""
         offered = {(d.name, d.version): (d, _parsed(d)) for d in candidates}
@@ -163,17 +167,7 @@ class AgentPool:
         self._documents, self._parsed = documents, definitions
         self._variants = _variants([documents[name] for name in definitions])
         self._definitions = {n: d for n, d in definitions.items() if variant_of(n) is None}
-        self._router.know(
-            Specialty(
-                d.name,
-                documents[d.name].version,
-                d.specialty,
-                d.examples,
-                documents[d.name].audience,
-                d.description,
-            )
-            for d in self._definitions.values()
-        )
+        self._router.know(specialty_of(d, documents[d.name]) for d in self._definitions.values())
         self._drop_stale()
         for document in () if first else changed:
             self._bus.emit("document_changed", document)
@@ -330,6 +324,18 @@ def _parsed(document: Document) -> AgentDefinition | None:
             "agent_unusable", agent=document.name, version=document.version, problem=str(error)
         )
         return None
+
+
+def specialty_of(definition: AgentDefinition, document: Document) -> Specialty:
+    """What routing knows of an agent."""
+    return Specialty(
+        definition.name,
+        document.version,
+        definition.specialty,
+        definition.examples,
+        document.audience,
+        definition.description,
+    )
 
 
 def fallback_order(definition: AgentDefinition, known: Mapping[str, AgentDefinition]) -> list[str]:

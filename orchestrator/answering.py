@@ -12,7 +12,7 @@ from database.errors import VirtuousError
 from database.records import PUBLIC, Message, Outcome, Reader, Run, Step, one_person
 from orchestrator.agent_pool import LiveAgent
 from orchestrator.requests import ReplyFinished, Request
-from orchestrator.routing import Route
+from orchestrator.routing import Route, Vector
 from orchestrator.trials.arms import Served
 
 STOPPED = "stopped by the person"
@@ -42,6 +42,7 @@ class Answer:
     tried: list[str] = field(default_factory=list)
     first_token_ms: float | None = None
     learned: bool = False
+    vector: Vector | None = None
     served: Served | None = None
 
     def said(self, text: str) -> None:

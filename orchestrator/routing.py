@@ -187,6 +187,10 @@ class Router:
         vector: Vector = self._embedder.embed([instruction(text)])[0]
         return vector
 
+    def lines(self, specialty: Specialty) -> Matrix:
+        """What is compared with requests, of an agent that need not be known."""
+        return self._embedder.embed(_lines(specialty))
+
     async def route(
         self,
         text: str,

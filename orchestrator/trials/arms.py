@@ -17,6 +17,7 @@ from database.learning import Proposal, Trial
 from database.records import Document
 from database.store import Store
 from orchestrator.agent_pool import AgentPool
+from orchestrator.routing import FLOOR, Matrix, Vector, times
 from orchestrator.trials.variants import agent_of, variant_of
 from orchestrator.verifying import verification_id
 
@@ -35,7 +36,9 @@ log = structlog.get_logger()
 class Course:
     """A running trial with its candidate. `fresh`: the candidate is of no document there is yet.
 
-    `verifies`: it watches what is live already, which goes on while nothing new is tried.
+    `verifies`: it watches what is live already, which goes on while nothing new is tried. `lines`
+    are those of a new specialist that is for no kind of requests in particular: it is compared on
+    what would be routed to it.
     """
 
     trial: Trial
@@ -43,22 +46,31 @@ class Course:
     definition: AgentDefinition
     fresh: bool = False
     verifies: bool = False
+    lines: Matrix | None = None
 
-    def concerns(self, agent: str, document: Document, task_type: str | None) -> bool:
+    def concerns(self, agent: str, document: Document, place: "Place") -> bool:
         """Whether a request that this document would answer is one to compare on."""
         trial = self.trial
-        if trial.task_type is not None and trial.task_type != task_type:
+        if self.candidate.audience not in place.audiences:
+            return False
+        if trial.task_type is not None and trial.task_type != place.task_type:
             return False
         if self.fresh and agent == trial.agent:
-            return True
+            return self._is_for(place.vector)
         return (document.name, document.version) == (trial.agent, trial.active)
+
+    def _is_for(self, vector: Vector | None) -> bool:
+        if self.lines is None:
+            return True
+        return vector is not None and float(times(self.lines, vector).max()) >= FLOOR
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
     """Where a request is: what decides about its arms besides its agent.
 
-    `thread` stays with one arm; `learned` says whether anything may be learned from it.
+    `thread` stays with one arm; `learned` says whether anything may be learned from it, `vector` is
+    what routing knows the request by.
     """
 
     thread: str
@@ -66,6 +78,7 @@ class Place:
     task_type: str | None = None
     audiences: Collection[str] = ()
     learned: bool = True
+    vector: Vector | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,9 +176,7 @@ class Arms:
         concerned = [
             course
             for course in running
-            if (course.verifies or not paused)
-            and course.candidate.audience in place.audiences
-            and course.concerns(agent, document, place.task_type)
+            if (course.verifies or not paused) and course.concerns(agent, document, place)
         ]
         for course in concerned:
             if course.trial.method == "split" and takes_part(course.trial, place.thread):
@@ -206,7 +217,10 @@ class Arms:
             return None
         fresh = await self._store.document("agent", candidate.name) is None
         verifies = trial.trial_id == verification_id(trial.proposal_id)
-        return Course(trial, candidate, definition, fresh, verifies)
+        lines = None
+        if fresh and trial.task_type is None and variant_of(candidate.name) is None:
+            lines = self._pool.lines(candidate, definition)
+        return Course(trial, candidate, definition, fresh, verifies, lines)
 
 
 async def candidate_of(store: Store, trial: Trial, proposal: Proposal | None) -> Document | None:

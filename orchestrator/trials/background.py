@@ -1,4 +1,4 @@
-"""Learning's own work: one piece after the other, giving way to whoever waits for an answer."""
+"""Learning's own work: a few pieces at a time, giving way to whoever waits for an answer."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 
 from database.errors import VirtuousError
 
+AT_ONCE = 4
 _TRIES = 20
 
 Result = TypeVar("Result")
@@ -16,17 +17,18 @@ class GaveWay(VirtuousError):
 
 
 class Background:
-    """Runs one piece at a time.
+    """Runs so many pieces `at_once`; more would only wait for each other at the provider.
 
     `gives_way` is for a model that shares the machine with everything else (the embedded one):
-    there the piece under way is broken off when a person asks something, and begun anew once
+    there one piece runs at a time, is broken off when a person asks something, and begun anew once
     nobody waits for an answer.
     """
 
-    def __init__(self, *, gives_way: bool = False) -> None:
-        self._gives_way = gives_way
-        self._one = asyncio.Lock()
-        self._running: asyncio.Future[Any] | None = None
+    def __init__(self, *, gives_way: bool = False, at_once: int = AT_ONCE) -> None:
+        self.gives_way = gives_way
+        self.at_once = 1 if gives_way else at_once
+        self._places = asyncio.Semaphore(self.at_once)
+        self._running: set[asyncio.Future[Any]] = set()
         self._people = 0
         self._quiet = asyncio.Event()
         self._quiet.set()
@@ -34,10 +36,10 @@ class Background:
     def make_way(self) -> None:
         """A person waits for an answer (about a microsecond); `go_on` once they have it."""
         self._people += 1
-        if self._gives_way:
+        if self.gives_way:
             self._quiet.clear()
-            if self._running is not None:
-                self._running.cancel()
+            for task in self._running:
+                task.cancel()
 
     def go_on(self) -> None:
         """That person has the answer."""
@@ -47,15 +49,15 @@ class Background:
 
     async def run(self, work: Callable[[], Awaitable[Result]]) -> Result:
         """The result of `work`, which may be begun several times. Raises GaveWay."""
-        async with self._one:
+        async with self._places:
             for _ in range(_TRIES):
                 await self._quiet.wait()
                 task = asyncio.ensure_future(work())
-                self._running = task
+                self._running.add(task)
                 try:
                     await asyncio.wait([task])
                 finally:
-                    self._running = None
+                    self._running.discard(task)
                     if not task.done():
                         task.cancel()
                 if not task.cancelled():

@@ -156,11 +156,6 @@ class Judge:
         agreed, asked = (await self._counts()).get(task_type or "", (0, 0))
         return (agreed / asked if asked else None), asked
 
-    async def trusted(self, task_type: str | None) -> bool:
-        """Whether its word may promote by itself."""
-        share, asked = await self.agreement(task_type)
-        return share is not None and asked >= ENOUGH and share >= self._floor()
-
     async def worth_asking(self, task_type: str | None) -> bool:
         """Whether its word may count for anything: not where it is known to be wrong too often."""
         share, asked = await self.agreement(task_type)

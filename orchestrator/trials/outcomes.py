@@ -30,6 +30,9 @@ SETTLED_SECONDS = 15 * 60.0
 """Who says nothing about an answer for so long mostly says nothing at all."""
 _LOOKED_AT = 500
 """Answers of a trial that one `settle` looks at."""
+_JUDGED_AT_ONCE = 20
+_SLOWLY = 3
+"""Pairs that one `settle` has a model judge; on the embedded model each takes many seconds."""
 
 log = structlog.get_logger()
 
@@ -129,12 +132,12 @@ class Outcomes:
             return
         await self._judge_pair(trial, run, shadow, await self._said_of(run), implicit=False)
 
-    async def settle(self, limit: int = 20) -> int:
-        """Judge what nobody spoke about for a while; at most `limit` pairs by a model.
+    async def settle(self) -> int:
+        """Judge what nobody spoke about for a while, a few pairs by a model.
 
-        For the clock. Returns how many requests were judged.
+        For the clock, every few minutes. Returns how many requests were judged.
         """
-        judged = 0
+        judged, limit = 0, _SLOWLY if self._background.gives_way else _JUDGED_AT_ONCE
         for course in self._arms.courses:
             if course.trial.method == "split":
                 judged += await self._settle_split(course)

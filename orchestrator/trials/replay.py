@@ -61,20 +61,22 @@ class Replays:
         self, trial: Trial, both: tuple[AgentDefinition, AgentDefinition], question: ExamQuestion
     ) -> None:
         said = [await self._exam.answer(definition, question) for definition in both]
-        for arm, definition, one in zip(("active", "candidate"), both, said, strict=True):
-            if one is not None:
-                self._store.append(self._redact(_as_run(trial, arm, definition, question, one)))
+        runs = [
+            self._redact(_as_run(trial, arm, definition, question, one))
+            for arm, definition, one in zip(("active", "candidate"), both, said, strict=True)
+            if one is not None
+        ]
         active, candidate = said
         other = run_id_of(question.run_id, "replay", trial.trial_id, "candidate")
         told = partial(observed, trial, question.run_id, other=other, now=self._clock())
         if active is None or candidate is None:
-            self._store.append(told("error", None, None))
+            self._store.append(*runs, told("error", None, None))
             return
         seen = [told("error", float(bool(active.error)), float(bool(candidate.error)))]
         seen += [told(aspect, *values) for aspect, values in _taken(active, candidate)]
         right = [float(await passes(question.check, one.reply)) for one in (active, candidate)]
         seen.append(told("outcome", right[0], right[1], source="check"))
-        self._store.append(*seen)
+        self._store.append(*runs, *seen)
 
 
 def _taken(active: Unseen, candidate: Unseen) -> Iterator[tuple[Aspect, tuple[float, float]]]:

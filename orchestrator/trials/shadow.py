@@ -42,7 +42,7 @@ class _Asked:
 
 
 class Shadows:
-    """Has candidates answer what people asked, one after the other, when nobody waits.
+    """Has candidates answer what people asked, in the background.
 
     `build` makes agents on learning's models, `may_spend` says whether its budget allows any more.
     """
@@ -69,7 +69,7 @@ class Shadows:
         self._clock = clock
         self._asked: OrderedDict[str, _Asked] = OrderedDict()
         self._waiting: deque[tuple[_Asked, Run]] = deque(maxlen=_WAITING)
-        self._worker: asyncio.Task[None] | None = None
+        self._workers: set[asyncio.Task[None]] = set()
 
     def asked(
         self, run_id: str, trials: Sequence[str], turns: Sequence[Turn], context: ToolContext
@@ -93,21 +93,22 @@ class Shadows:
         if asked is None or run.error == STOPPED:
             return
         self._waiting.append((asked, run))
-        if self._worker is None or self._worker.done():
-            self._worker = asyncio.create_task(self._work())
+        if sum(not worker.done() for worker in self._workers) < self._background.at_once:
+            worker = asyncio.create_task(self._work())
+            self._workers.add(worker)
+            worker.add_done_callback(self._workers.discard)
 
     async def done(self) -> None:
         """Wait until nothing waits any more."""
-        if self._worker is not None:
-            await asyncio.wait([self._worker])
+        while self._workers:
+            await asyncio.wait(self._workers)
 
     async def stop(self) -> None:
         """Drop what waits and break off what is under way."""
         self._waiting.clear()
-        if self._worker is not None:
-            self._worker.cancel()
-            await asyncio.wait([self._worker])
-            self._worker = None
+        for worker in self._workers:
+            worker.cancel()
+        await self.done()
 
     async def _work(self) -> None:
         while self._waiting:
@@ -141,10 +142,10 @@ class Shadows:
             return
         shadow, missed = await self._background.run(lambda: self._answer(course, asked, run))
         shadow = await self._as_far_as_kept(shadow, run)
-        self._store.append(self._redact(shadow))
+        told = () if missed else tuple(self._observed(course, run, shadow))
+        self._store.append(self._redact(shadow), *told)
         if missed:
             return
-        self._store.append(*self._observed(course, run, shadow))
         await self._outcomes.pair(course.trial, run, shadow)
 
     async def _answer(self, course: Course, asked: _Asked, run: Run) -> tuple[Run, list[str]]:

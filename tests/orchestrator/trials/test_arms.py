@@ -148,11 +148,20 @@ async def test_a_thread_keeps_the_variant_that_was_chosen_for_it(store: Store) -
 async def test_a_new_specialist_is_compared_with_who_answers_now(store: Store) -> None:
     house = await house_of(store)
     sushi = agent("sushi", "how do I make sushi")
-    await house.try_out(sushi, document="sushi", against="cook", share=1.0)
-    served = {house.arms.serve("cook", place(f"C1/{n}")).document for n in range(50)}
-    assert served == {"cook", "sushi"}
+    trial = await house.try_out(sushi, document="sushi", against="cook", share=1.0)
+    asked, other = [house.router.embed(t) for t in ("how do I make sushi", "boil me an egg")]
+    served = [house.arms.serve("cook", place(f"C1/{n}", vector=asked)) for n in range(50)]
+    assert {one.document for one in served} == {"cook", "sushi"}
+    assert house.arms.serve("cook", place(vector=other)).trial_id is None
     async with house.pool.use("sushi", sushi.version) as live:
         assert live.definition == sushi
+    assert house.arms.serve("baker", place(vector=asked)).trial_id is None
+    await house.end(trial)
+    of_a_kind = agent("sushi", "how do I make sushi", system_prompt="You are quick.")
+    await house.try_out(
+        of_a_kind, document="sushi", against="cook", task_type="kind-1", method="shadow"
+    )
+    assert house.arms.serve("cook", place(vector=other)).shadows
 
 
 async def test_after_a_promotion_the_old_version_can_be_the_candidate(store: Store) -> None:

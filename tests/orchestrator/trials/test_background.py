@@ -6,8 +6,13 @@ from database.errors import InputError
 from orchestrator.trials.background import Background, GaveWay
 
 
-async def test_one_piece_runs_at_a_time_and_its_result_comes_back() -> None:
-    background = Background()
+@pytest.mark.parametrize(
+    ("background", "at_once"),
+    [(Background(at_once=2), 2), (Background(gives_way=True, at_once=2), 1)],
+)
+async def test_so_many_pieces_run_at_once_and_their_results_come_back(
+    background: Background, at_once: int
+) -> None:
     running, most = 0, 0
 
     async def work() -> str:
@@ -19,7 +24,7 @@ async def test_one_piece_runs_at_a_time_and_its_result_comes_back() -> None:
         return "done"
 
     assert await asyncio.gather(*(background.run(work) for _ in range(5))) == ["done"] * 5
-    assert most == 1
+    assert most == at_once
 
 
 async def test_what_fails_fails_for_who_asked_and_the_next_one_runs() -> None:

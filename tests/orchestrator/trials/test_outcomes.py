@@ -293,7 +293,6 @@ async def test_a_judge_is_measured_against_people_for_each_kind(store: Store) ->
     share, labels = await house.judge.agreement(kind)
     assert (round(share or 0, 2), labels) == (0.67, 3)
     assert await house.judge.agreement("kind-99") == (None, 0)
-    assert not await house.judge.trusted(kind)
     restarted = await house_of(store)
     assert (await restarted.judge.agreement(kind))[1] == 3
     reviews = [r async for page in store.pages_of_runs() for r in page if r.kind == "review"]

@@ -82,6 +82,14 @@ class Backend(Protocol):
     async def runs(self, query: RunQuery, with_steps: bool) -> list[Run]:
         """Newest first, those without a time last; at most `query.limit`."""
 
+    async def old_run(
+        self, run_id: str | None, channel_id: str | None, ts: str | None
+    ) -> Run | None:
+        """A run that is not in `local` (any more), by its id or by a message of it.
+
+        None where there is none, or where it cannot be asked for soon.
+        """
+
     async def page_of_runs(self, after: int, user_id: str | None) -> tuple[int, list[Run]]:
         """The next runs with their steps as they were recorded, and what to give next time."""
 

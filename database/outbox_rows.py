@@ -102,6 +102,17 @@ class OutboxRows:
         sql = "SELECT 1 FROM outbox_on WHERE workspace = ? AND paused <> ?"
         return self.file.row(sql, (self._workspace, _OFF)) is not None
 
+    def send_all_again(self) -> None:
+        """Queue everything that is there, by and by: the record lacks what it had."""
+        start = json.dumps({"table": next(iter(KEYS)), "after": None})
+        with self.file.transaction() as connection:
+            self._note_backfill(connection, start)
+
+    def is_backfilling(self) -> bool:
+        """Whether some of what was there before is not even queued yet."""
+        sql = "SELECT 1 FROM outbox_on WHERE workspace = ? AND backfill IS NOT NULL"
+        return self.file.row(sql, (self._workspace,)) is not None
+
     def note_copied(self, at: float) -> None:
         """When what was decided at the record was last known to be what is here."""
         sql = "UPDATE outbox_on SET copied_at = ? WHERE workspace = ?"

@@ -367,7 +367,7 @@ class RecordHealth:
     """How far the local record and the one at Supabase are apart; nothing without Supabase.
 
     `copied_at` is when the local copy of what was decided was last known to be the truth;
-    `warnings` say what somebody should do.
+    `warnings` say what somebody should do, `only_there` what this machine cannot tell.
     """
 
     supabase: bool = False
@@ -378,6 +378,7 @@ class RecordHealth:
     oldest_s: float | None = None
     problem: str | None = None
     warnings: tuple[str, ...] = ()
+    only_there: str = ""
 
 
 @dataclass(frozen=True, slots=True)

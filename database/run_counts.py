@@ -58,8 +58,14 @@ _RATINGS = f"""
 
 _CELLS = """
     SELECT {columns} FROM day_counts WHERE workspace = ? AND day BETWEEN ? AND ?
-        AND day NOT IN (SELECT day FROM changed_days WHERE workspace = ?)
+        AND (day NOT IN (SELECT day FROM changed_days WHERE workspace = ?)
+            OR day IN (SELECT day FROM trimmed_days WHERE workspace = ?))
         AND kind IN (SELECT value FROM json_each(?)) {more}"""
+
+
+# What is left of a day after trimming (see trimming.py) is not to be counted: its counts stay.
+_WHOLE = """NOT EXISTS (SELECT 1 FROM trimmed_days WHERE
+    trimmed_days.workspace = changed_days.workspace AND trimmed_days.day = changed_days.day)"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +107,7 @@ def _run_by_run(
 
 def _from_cells(connection: sqlite3.Connection, workspace: str, query: RunQuery) -> Iterator[Count]:
     first, last = _whole_days(query)
-    more, values = "", [workspace, first, last, workspace, json.dumps(query.kinds)]
+    more, values = "", [workspace, first, last, workspace, workspace, json.dumps(query.kinds)]
     if query.agent is not None:
         more += " AND agent = ?"
         values.append(query.agent)
@@ -126,7 +132,7 @@ def _whole_days(query: RunQuery) -> tuple[int, int]:
 
 def _days_to_read(connection: sqlite3.Connection, workspace: str, query: RunQuery) -> set[int]:
     """The days of the query whose counts are not there: changed, or begun or ended by it."""
-    sql = "SELECT day FROM changed_days WHERE workspace = ?"
+    sql = f"SELECT day FROM changed_days WHERE workspace = ? AND {_WHOLE}"
     days = {day for (day,) in connection.execute(sql, (workspace,))}
     return days | {int(edge // DAY_SECONDS) for edge in (query.since, query.until)
                    if edge is not None and edge % DAY_SECONDS}  # fmt: skip
@@ -138,7 +144,8 @@ def count_a_day(connection: sqlite3.Connection, now: float | None = None) -> boo
     The connection is in autocommit mode; one transaction for a day.
     """
     today = int((time.time() if now is None else now) // DAY_SECONDS)
-    find = "SELECT workspace, day FROM changed_days WHERE day < ? ORDER BY day DESC LIMIT 1"
+    find = f"""SELECT workspace, day FROM changed_days WHERE day < ? AND {_WHOLE}
+        ORDER BY day DESC LIMIT 1"""
     if connection.execute(find, (today,)).fetchone() is None:
         return False
     connection.execute("BEGIN IMMEDIATE")

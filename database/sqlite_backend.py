@@ -14,10 +14,11 @@ from itertools import groupby
 from pathlib import Path
 from typing import Self
 
-from database import erasing, forgetting, known, metrics, rows
+from database import erasing, forgetting, known, metrics, rows, trimming
 from database.forgetting import empty_runs, without_forgotten
 from database.known import Kept
 from database.learning import ExamQuestion, LearningFact, Observation
+from database.left_record import health_without_supabase
 from database.outbox_rows import OutboxRows
 from database.records import (
     AgentRecord,
@@ -144,6 +145,12 @@ class SqliteBackend:
         sql = f"""SELECT * FROM runs WHERE workspace = ? AND user_id = ? AND channel_id = ?
             AND kind = 'reply' {thread} ORDER BY started_at DESC, seq DESC LIMIT 1"""
         return self.file.row(sql, (self.workspace, user_id, channel_id, *values))
+
+    def last_reply_in(self, channel_id: str, thread_ts: str) -> Row | None:
+        """The newest reply in this thread, to whomever."""
+        sql = """SELECT * FROM runs WHERE workspace = ? AND channel_id = ? AND thread_ts = ?
+            AND kind = 'reply' ORDER BY started_at DESC, seq DESC LIMIT 1"""
+        return self.file.row(sql, (self.workspace, channel_id, thread_ts))
 
     def feedback_on(self, run_id: str) -> list[Row]:
         """Oldest first."""
@@ -306,23 +313,11 @@ class SqliteBackend:
         """There is no other home."""
 
     async def health(self) -> RecordHealth:
-        """Nothing is elsewhere, but for what Supabase was to get when it was configured."""
-        outbox = OutboxRows(self.file, self.workspace)
-        if not outbox.is_on():
-            return RecordHealth()
-        state = await self.file.aside(outbox.state)
-        waiting = state.waiting + state.refused
-        left = f"{waiting:,} changes wait for Supabase, which is not configured here any more. "
-        advice = (
-            "Set SUPABASE_URL and SUPABASE_SERVICE_ROLE_KEY again and they are sent; or end it "
-            "with `virtuous6 outbox off`."
-        )
-        return RecordHealth(
-            waiting=state.waiting,
-            refused=state.refused,
-            copied_at=outbox.copied_at(),
-            warnings=(left + advice,) if waiting else (),
-        )
+        """Nothing is elsewhere, but for what Supabase got when it was configured."""
+        return await health_without_supabase(self.file, self.workspace)
+
+    async def old_run(self, run_id: str | None, channel_id: str | None, ts: str | None) -> None:
+        """There is nowhere else to look."""
 
     async def create(self, made: Document) -> Document:
         """Version 1 of something new. Raises InputError when the name is taken."""
@@ -413,7 +408,12 @@ class SqliteBackend:
 
     async def metrics(self, query: RunQuery) -> Metrics:
         """Success, speed, cost and feedback of all runs that the query matches."""
-        return await self.file.aside(lambda c: metrics.metrics(c, self.workspace, query))
+
+        def read(connection: sqlite3.Connection) -> Metrics:
+            note = trimming.missing(connection, self.workspace, query)
+            return replace(metrics.metrics(connection, self.workspace, query), note=note)
+
+        return await self.file.aside(read)
 
     async def agent_records(self, since: float) -> list[AgentRecord]:
         """How each agent did with each type of task since a moment."""

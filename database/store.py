@@ -137,7 +137,8 @@ class Store(LearningStore):
 
     async def run(self, run_id: str) -> Run | None:
         """One run with its steps."""
-        return self._with_steps(self._local.run(run_id))
+        found = self._with_steps(self._local.run(run_id))
+        return found or await self._backend.old_run(run_id, None, None)
 
     async def runs(self, query: RunQuery, *, with_steps: bool = False) -> list[Run]:
         """Newest first, at most `query.limit`; without steps unless asked."""
@@ -155,7 +156,13 @@ class Store(LearningStore):
 
     async def run_of_message(self, channel_id: str, ts: str) -> Run | None:
         """The reply whose `reply_ts`, or else whose `message_ts`, this is."""
-        return self._with_steps(self._local.run_of_message(channel_id, ts))
+        found = self._with_steps(self._local.run_of_message(channel_id, ts))
+        return found or await self._backend.old_run(None, channel_id, ts)
+
+    async def last_agent(self, channel_id: str, thread_ts: str) -> str | None:
+        """Who answered last in this thread, as far as this machine knows (nobody else is asked)."""
+        row = self._local.last_reply_in(channel_id, thread_ts)
+        return None if row is None else str(row["agent"])
 
     async def last_reply(
         self, channel_id: str, user_id: str, thread_ts: str | None = None

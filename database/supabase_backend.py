@@ -7,6 +7,7 @@ figures come from the local copy and say so.
 """
 
 import asyncio
+import contextlib
 import time
 from base64 import b64decode
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -33,14 +34,19 @@ from database.records import (
     RunQuery,
 )
 from database.refusals import stale, taken, unknown
-from database.run_counts import COUNTS, Count
+from database.run_counts import COUNTS, DAY_SECONDS, Count
 from database.sqlite_backend import SqliteBackend
 from database.supabase_learning import SupabaseLearning
+from database.trimming import Trimming, last_trimmed
 
 FLUSH_SECONDS = 2.0
 """So long figures wait for what happened here to arrive there."""
 START_SECONDS = 15.0
 CLOSE_SECONDS = 5.0
+OLD_RUN_SECONDS = 2.0
+"""So long is a run waited for that is at Supabase only."""
+TRIM_AFTER_SECONDS = 600.0
+TRIM_EVERY_SECONDS = 86_400.0
 LONG_AWAY_SECONDS = 3600.0
 """Then somebody has to look after it."""
 _PAGE = 200
@@ -77,7 +83,9 @@ class SupabaseBackend:
         self._client = client
         self._outbox = Outbox(local.file, local.workspace, client, max_rows=outbox_max_rows)
         self._copy = LocalCopy(local, client, self._outbox.rows)
+        self._trimming = Trimming(local.file, self._outbox.rows, local.workspace, self._known)
         self._keeping: asyncio.Task[None] | None = None
+        self._letting_go: asyncio.Task[None] | None = None
         self._closed = False
 
     @property
@@ -99,12 +107,15 @@ class SupabaseBackend:
             self._copy.note_away(error)
         await self._outbox.start()
         self._keeping = asyncio.create_task(self._copy.keep())
+        self._letting_go = asyncio.create_task(self._let_go())
 
     async def close(self) -> None:
         """Stop; what was not sent yet is sent by the next start."""
         if self._closed:
             return
         self._closed = True
+        if self._letting_go is not None:
+            await ended(self._letting_go)
         if self._keeping is not None:
             await ended(self._keeping)
         elif self._outbox.rows.is_due(self._outbox.rows.last(), time.time()):
@@ -115,6 +126,26 @@ class SupabaseBackend:
     def appended(self) -> None:
         """Send it soon."""
         self._outbox.kick()
+
+    async def trim(self, now: float) -> int:
+        """Let go of old runs that Supabase has; how many. Raises RecordAway."""
+        return await self._trimming.trim(now)
+
+    async def _known(self, run_ids: Sequence[str]) -> list[str]:
+        return list(await self._do("runs_known", read=True, runs=list(run_ids)))
+
+    async def _let_go(self) -> None:
+        """Once a day, for ever."""
+        while True:
+            await asyncio.sleep(TRIM_AFTER_SECONDS)
+            try:
+                if runs := await self.trim(time.time()):
+                    _log.info("old_runs_kept_at_supabase_only", runs=runs)
+            except (RecordAway, RecordMisconfigured) as error:
+                _log.info("old_runs_stay_for_now", reason=str(error))
+            except StoreError as error:
+                _log.warning("old_runs_stay_for_now", reason=str(error))
+            await asyncio.sleep(TRIM_EVERY_SECONDS)
 
     def stop_sending(self) -> int:
         """Refused: everything is sent."""
@@ -219,6 +250,19 @@ class SupabaseBackend:
             return await self._local.runs(query, with_steps)
         return [_run(row) for row in found]
 
+    async def old_run(
+        self, run_id: str | None, channel_id: str | None, ts: str | None
+    ) -> Run | None:
+        """One of those that were let go of here."""
+        day = last_trimmed(self._local.file, self._local.workspace)
+        if day is None or (ts is not None and _day_of(ts) > day):
+            return None
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(OLD_RUN_SECONDS):
+                found = await self._read("one_run", p_run=run_id, p_channel=channel_id, p_ts=ts)
+                return _run(found) if found else None
+        return None
+
     async def page_of_runs(self, after: int, user_id: str | None) -> tuple[int, list[Run]]:
         """The next runs as they were recorded. Raises RecordAway: an export is whole or none."""
         if not after:
@@ -242,7 +286,8 @@ class SupabaseBackend:
         if found is not None and others is not None:
             behind = await self._read("run_counts", query=_json(others))
         if found is None or behind is None:
-            return replace(await self._local.metrics(query), note=_AWAY)
+            found_here = await self._local.metrics(query)
+            return replace(found_here, note=f"{_AWAY} {found_here.note}".strip())
         figures = added_up(query, map(_count, found), map(_count, behind))
         return replace(figures, note="" if sent else _ON_ITS_WAY)
 
@@ -355,6 +400,12 @@ def _json(query: RunQuery) -> dict[str, Any]:
 
 def _run(row: Mapping[str, Any]) -> Run:
     return rows.run_from(row, tuple(rows.step_from(step) for step in row["steps"] or ()))
+
+
+def _day_of(ts: str) -> int:
+    with contextlib.suppress(ValueError):
+        return int(float(ts) // DAY_SECONDS)
+    return 0
 
 
 def _count(row: Mapping[str, Any]) -> Count:

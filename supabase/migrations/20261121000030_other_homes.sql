@@ -130,6 +130,14 @@ language sql stable security invoker set search_path = '' as $$
     order by r.reply_ts is not distinct from p_ts desc, r.seq desc limit 1
 $$;
 
+-- Which of these runs (JSON: a list of ids) are here.
+create function public.runs_known(p_workspace text, runs text) returns jsonb
+language sql stable security invoker set search_path = '' as $$
+    select coalesce(jsonb_agg(r.run_id), '[]') from public.runs r
+    where r.workspace = p_workspace
+        and r.run_id = any (array(select jsonb_array_elements_text(runs::jsonb)))
+$$;
+
 create or replace function public.schema_version() returns text
 language sql immutable security invoker set search_path = '' as $$
     select '20261121000030_other_homes'
@@ -137,9 +145,11 @@ $$;
 
 revoke execute on function public.names(text, text), public.nameless(text),
 public.document_without_forgotten(), public.policy_without_forgotten(),
-public.adopt_forgotten(text, text), public.one_run(text, text, text, text)
+public.adopt_forgotten(text, text), public.one_run(text, text, text, text),
+public.runs_known(text, text)
 from public, anon, authenticated;
 grant execute on function public.names(text, text), public.nameless(text),
 public.document_without_forgotten(), public.policy_without_forgotten(),
-public.adopt_forgotten(text, text), public.one_run(text, text, text, text)
+public.adopt_forgotten(text, text), public.one_run(text, text, text, text),
+public.runs_known(text, text)
 to service_role;

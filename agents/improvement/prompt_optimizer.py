@@ -28,7 +28,7 @@ from database.records import PUBLIC, Document
 
 NAME = "prompt-optimizer"
 
-LEAST_QUESTIONS = 16
+LEAST_QUESTIONS = 24
 """Fewer questions with known answers say too little to make anything of them and to choose by."""
 
 _WEAK = 0.9

@@ -300,7 +300,7 @@ async def _assistant(
     limits = Limits(policy, store.policy)
     await limits.load()
     spawner = Spawner(store, models, pool, redactor.redact)
-    workflows = Workflows(store, pool, redactor)
+    workflows = Workflows(store, pool, redactor, off=off)
     learning = beside_an_assistant(
         shared.settings, store, coordination, policy, bus, pool, consent, models,
         tools=shared.tools, redactor=redactor, background=shared.background,

@@ -6,6 +6,7 @@ import pytest
 from agents.errors import ModelUnavailable
 from database import migrations
 from database.errors import InputError, ModelError, UnknownName
+from database.learning import Change, Decision
 from database.records import (
     PUBLIC,
     Reader,
@@ -16,6 +17,7 @@ from database.records import (
 )
 from database.store import Store
 from orchestrator.requests import Request
+from orchestrator.workflows import Workflows
 from tests.orchestrator.conftest import House
 from tests.orchestrator.fakes import ScriptedModels, agent, away, request
 
@@ -237,3 +239,21 @@ async def test_a_step_that_fails_ends_the_inline_run(store: Store) -> None:
     with pytest.raises(ModelError):
         await house.workflows.run_inline("flow", {}, ME)
     assert issubclass(ModelUnavailable, ModelError)
+
+
+async def test_what_was_learned_gives_way_while_learning_is_off(store: Store) -> None:
+    house = await house_of(store)
+    off = False
+    flows = Workflows(store, house.pool, house.redactor, off=lambda: off)
+    mine = await flows.save("mine", [done("News about Acme")], "U1", PUBLIC)
+    changes = (
+        Change("runbook", "found", None, body_of("A pattern")),
+        Change("runbook", "mine", mine.version, body_of("Better news")),
+    )
+    await store.decide(Decision(changes=changes))
+    assert await flows.names(ME) == ["found", "mine"]
+    off = True
+    assert await flows.names(ME) == ["mine"]
+    assert (await flows.requests("mine", {}, request("run it")))[0].text == "News about Acme"
+    off = False
+    assert (await flows.requests("mine", {}, request("run it")))[0].text == "Better news"

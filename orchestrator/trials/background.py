@@ -47,11 +47,15 @@ class Background:
         if not self._people:
             self._quiet.set()
 
+    async def quiet(self) -> None:
+        """Wait until nobody waits for an answer, where that makes a difference."""
+        await self._quiet.wait()
+
     async def run(self, work: Callable[[], Awaitable[Result]]) -> Result:
         """The result of `work`, which may be begun several times. Raises GaveWay."""
         async with self._places:
             for _ in range(_TRIES):
-                await self._quiet.wait()
+                await self.quiet()
                 task = asyncio.ensure_future(work())
                 self._running.add(task)
                 try:

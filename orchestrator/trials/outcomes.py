@@ -97,6 +97,7 @@ class Outcomes:
         self._settled_seconds = settled_seconds
         self._clock = clock
         self._settled: LRUCache[str, bool] = LRUCache(10_000)
+        """Requests of which no more will be known."""
 
     async def recorded(self, run: Run) -> None:
         """A reply was recorded: what it took, if a split (or its verification) is served by it."""
@@ -280,26 +281,35 @@ class Outcomes:
     async def _settle_pairs(self, course: Course, limit: int) -> int:
         trial = course.trial
         seen = await self._store.observations(trial.trial_id)
-        done = {o.run_id for o in seen if o.aspect == "outcome"}
+        told = {(o.run_id, o.aspect) for o in seen}
         due = self._clock() - self._settled_seconds
+        settled = [
+            o.run_id for o in seen
+            if o.aspect == "error" and o.created_at <= due and None not in (o.active, o.candidate)
+        ]  # fmt: skip
         waiting = [
-            o for o in seen
-            if o.aspect == "error" and o.run_id not in done and o.created_at <= due
-            and None not in (o.active, o.candidate)
+            run_id for run_id in settled
+            if not {(run_id, "outcome"), (run_id, "complaint")} <= told
+            and run_id not in self._settled
         ]  # fmt: skip
         judged = 0
-        for o in waiting[:_LOOKED_AT]:
-            run, shadow = await self._store.run(o.run_id), None
+        for run_id in waiting[:_LOOKED_AT]:
+            run, shadow = await self._store.run(run_id), None
             if run is not None:
                 shadow = await self._shadow_of(course, run)
             if run is None or shadow is None:
+                self._settled[run_id] = True
                 continue
-            said = await self._said_of(run)
-            known = await self._judge_pair(trial, run, shadow, said, implicit=True)
-            if not known and judged < limit:
-                known = await self._by_judge(trial, run, shadow)
-            judged += known
+            if (run_id, "outcome") not in told:
+                judged += await self._settle_pair(trial, run, shadow, judged < limit)
+            self._keep(trial, run, shadow, "complaint", 0.0, None, "implicit")
         return judged
+
+    async def _settle_pair(self, trial: Trial, run: Run, shadow: Run, ask: bool) -> bool:
+        said = await self._said_of(run)
+        if await self._judge_pair(trial, run, shadow, said, implicit=True):
+            return True
+        return ask and await self._by_judge(trial, run, shadow)
 
     async def _by_judge(self, trial: Trial, run: Run, shadow: Run) -> bool:
         if not run.request or not await self._judge.worth_asking(trial.task_type):

@@ -208,6 +208,19 @@ async def test_a_word_on_one_answer_says_nothing_of_another(store: Store) -> Non
     assert await said_by(await house.seen(trial, "complaint")) == [(1.0, None, "user")]
 
 
+async def test_silence_is_no_complaint_in_pairs_either(store: Store) -> None:
+    house = await house_of(store)
+    trial = await house.try_out(BETTER, method="shadow")
+    asked = [await house.asked(TICKET.format(n=n), f"{n}.0") for n in range(1, 4)]
+    await house.says(asked[0], "rating", -1.0)
+    await house.says(asked[1], "rephrase", -0.5, "again", weight=0.3)
+    house.clock.now += SETTLED_SECONDS + 1
+    await house.outcomes.settle()
+    await house.outcomes.settle()
+    complaints = {o.run_id: o.active for o in await house.seen(trial, "complaint")}
+    assert [complaints[one.run.run_id] for one in asked] == [1.0, 1.0, 0.0]
+
+
 async def test_what_was_said_before_the_candidate_had_answered_counts(store: Store) -> None:
     house = await house_of(store)
     trial = await house.try_out(BETTER, method="shadow")

@@ -102,6 +102,15 @@ class Score:
         return max(0.0, middle - half), min(1.0, middle + half)
 
 
+@dataclass(frozen=True, slots=True)
+class Sides:
+    """What a trial compares. `audience`: who may see what the candidate says."""
+
+    active: AgentDefinition
+    candidate: AgentDefinition
+    audience: str
+
+
 class Exam:
     """Grows on the bus (`feedback_given`); scores definitions on the held-out part."""
 
@@ -194,10 +203,11 @@ class Exam:
         None without questions. Raises BudgetExceeded when learning may spend no more.
         """
         there = await self.questions("held_out", trial.agent, trial.task_type, HELD_OUT_AT_ONCE)
-        both = await self.definitions(trial, proposal)
-        if not there or both is None:
+        sides = await self.sides(trial, proposal)
+        if not there or sides is None:
             return None
-        before, after = [await self.score_of(one, there, trial.trial_id) for one in both]
+        before = await self.score_of(sides.active, there, trial.trial_id)
+        after = await self.score_of(sides.candidate, there, trial.trial_id)
         if before.share is None or after.share is None:
             return None
         return {
@@ -208,10 +218,8 @@ class Exam:
             "n": min(before.asked, after.asked),
         }
 
-    async def definitions(
-        self, trial: Trial, proposal: Proposal | None
-    ) -> tuple[AgentDefinition, AgentDefinition] | None:
-        """The active's and the candidate's; None where one is gone or cannot be used."""
+    async def sides(self, trial: Trial, proposal: Proposal | None) -> Sides | None:
+        """Both versions of a trial; None where one is gone or cannot be used."""
         variant = variant_of(trial.agent)
         names = [trial.agent, *([variant.agent] if variant else [])]
         known = [await self._store.document("agent", name, trial.active) for name in names]
@@ -220,9 +228,10 @@ class Exam:
         if active is None or candidate is None:
             return None
         try:
-            return (
+            return Sides(
                 parse_definition(active.body, f"agent {active.name}"),
                 parse_definition(candidate.body, f"the candidate of {candidate.name}"),
+                candidate.audience,
             )
         except DefinitionError as error:
             log.error("candidate_unusable", trial=trial.trial_id, problem=str(error))

@@ -10,10 +10,10 @@ from functools import partial
 
 from agents.definition import AgentDefinition
 from database.learning import Aspect, ExamQuestion, Proposal, Trial
-from database.records import Run, run_id_of
+from database.records import PUBLIC, Run, run_id_of
 from database.store import Store
 from orchestrator.trials.answers import Redact, Unseen, worked_ms
-from orchestrator.trials.exam import Exam
+from orchestrator.trials.exam import Exam, Sides
 from orchestrator.trials.judging import passes
 from orchestrator.trials.outcomes import observed
 
@@ -45,16 +45,17 @@ class Replays:
 
         Raises BudgetExceeded when learning may spend no more; what was asked stays.
         """
-        both = await self._exam.definitions(trial, proposal)
-        if both is None:
+        sides = await self._exam.sides(trial, proposal)
+        if sides is None:
             return 0
         most = min(trial.most, MOST_QUESTIONS)
         there = await self._exam.questions("trial", trial.agent, trial.task_type, most)
         seen = {o.run_id for o in await self._store.observations(trial.trial_id)}
         # what is asked while the trial runs is compared, too: the questions are known by their runs
-        waiting = [q for q in there if q.run_id not in seen][: min(limit, most - len(seen))]
+        new = [q for q in there if q.run_id not in seen and _may_see(q, sides)]
+        waiting = new[: min(limit, most - len(seen))]
         for question in waiting:
-            await self._ask(trial, both, question)
+            await self._ask(trial, (sides.active, sides.candidate), question)
         return len(waiting)
 
     async def _ask(
@@ -77,6 +78,11 @@ class Replays:
         right = [float(await passes(question.check, one.reply)) for one in (active, candidate)]
         seen.append(told("outcome", right[0], right[1], source="check"))
         self._store.append(*runs, *seen)
+
+
+def _may_see(question: ExamQuestion, sides: Sides) -> bool:
+    """Whether whoever may read the question may see what the candidate says to it."""
+    return sides.audience in (PUBLIC, question.audience)
 
 
 def _taken(active: Unseen, candidate: Unseen) -> Iterator[tuple[Aspect, tuple[float, float]]]:

@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 from agents.turns import ToolCall, ToolCallsRequested, Turn
 from database.errors import BudgetExceeded
 from database.learning import ExamPart, ExamQuestion, learning_id
-from database.records import Person, RunQuery, one_person
+from database.records import Person, RunQuery, one_person, private_channel
 from database.store import Store
 from orchestrator.trials.exam import PARTS, Score, part_of
+from orchestrator.trials.variants import variant_name
 from tests.orchestrator.fakes import Say, ScriptedModels, agent
 from tests.orchestrator.trials.house import TryingHouse
 from tests.orchestrator.trials.test_shadow import NOTED, notes
@@ -212,6 +213,23 @@ async def test_a_replay_goes_on_where_it_was_broken_off(store: Store) -> None:
     restarted = await house_of(store)
     assert await restarted.replays.run(trial, proposal, 5) == 3
     assert len(await house.seen(trial)) == 4
+
+
+async def test_what_rests_on_private_words_says_nothing_to_others(store: Store) -> None:
+    house = await house_of(store)
+    await keep(store, "trial", 4)
+    [first, *_] = await store.exam("trial")
+    secret = private_channel("C9")
+    store.append(replace(first, question_id="q9", run_id="r9", request="x", audience=secret))
+    trial = await house.try_out(
+        BETTER, document=variant_name("triage", "kind-1"), against="triage", method="replay",
+        audience=secret, most=300,
+    )  # fmt: skip
+    proposal = await store.proposal(trial.proposal_id)
+    assert proposal is not None
+    assert [await house.replays.run(trial, proposal, 3) for _ in range(2)] == [1, 0]
+    runs = await store.runs(RunQuery(kinds=("replay",)))
+    assert {run.audience for run in runs} == {secret}
 
 
 async def test_what_would_change_something_is_not_compared(store: Store) -> None:

@@ -2,7 +2,8 @@
 
 It looks at questions whose right answer people let us know, finds the agents (and kinds of
 requests) that fail at them, and searches for a prompt that does better. It sees the exam's learn
-part only, and of that it chooses by other questions than it makes candidates from.
+part only, and of that it chooses by other questions than it makes candidates from. What people wish
+again and again where nothing can be checked becomes a sentence of the instructions (wishes.py).
 """
 
 import hashlib
@@ -20,6 +21,7 @@ from agents.improvement.examples import Known, known_answers, shortened
 from agents.improvement.learner import Learned, Window
 from agents.improvement.prompt_search import Found, PromptSearch
 from agents.improvement.variant_counts import counted
+from agents.improvement.wishes import wished
 from agents.turns import TextDelta, Turn
 from agents.universal_agent import ModelPort
 from database.errors import ModelError
@@ -120,7 +122,8 @@ class PromptOptimizer:
                 proposals.append(_proposal(group, found, window))
         kept = {"judged": judged, "tried": dict(list(tried.items())[-500:])}
         kept |= counted(window, state)
-        return Learned(tuple(findings), tuple(proposals), kept)
+        wishes, kept["wishes"] = wished(window, state.get("wishes", {}))
+        return Learned(tuple(findings), (*proposals, *wishes), kept)
 
     async def _judged(self, window: Window, before: Mapping[str, Any]) -> dict[str, Any]:
         """Which questions were answered right, and by which version: by id, the newest kept."""

@@ -15,6 +15,7 @@ from typing import Annotated, Any
 import typer
 
 from command_line.agents import agents_app, policy_app
+from command_line.audit import audit_app
 from command_line.learning import learn_app, patterns_app, proposals_app, trials_app
 from command_line.outbox import outbox_app
 from command_line.output import (
@@ -71,6 +72,7 @@ for name, group in (
     ("model", model_app), ("db", db_app), ("runs", runs_app), ("agents", agents_app),
     ("policy", policy_app), ("outbox", outbox_app), ("learn", learn_app),
     ("patterns", patterns_app), ("proposals", proposals_app), ("trials", trials_app),
+    ("audit", audit_app),
 ):  # fmt: skip
     app.add_typer(group, name=name)
 

@@ -92,13 +92,18 @@ def runs_export(
     with reported(json):
 
         async def work() -> dict[str, Any]:
+            from database.learning import AuditEntry
             from database.person_files import export_person
             from database.run_files import export_runs
             from orchestrator.administration import opened
 
             async with opened(configured(), context.obj.workspace) as store:
                 if user is None:
-                    return {"runs": await export_runs(store, file)}
+                    written = await export_runs(store, file)
+                    await store.note(
+                        AuditEntry("command line", "runs exported", "", {"runs": written})
+                    )
+                    return {"runs": written}
                 return asdict(await export_person(store, file, user))
 
         done = asyncio.run(work())

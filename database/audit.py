@@ -18,7 +18,7 @@ from typing import Any
 
 from database.learning import AuditEntry, AuditReport, Change, Decision, Proposal, Trial
 from database.learning_rows import AUDIT, packed
-from database.records import content_hash
+from database.records import Document, content_hash
 from database.rows import Row
 
 HOUSE = "assistant"
@@ -88,6 +88,13 @@ def _of_change(change: Change, author: str | None) -> AuditEntry:
     done = "retired" if change.body is None else "activated"
     details = {"base": change.base, "version": change.version}
     return AuditEntry(author or HOUSE, f"document {done}", f"{change.kind}/{change.name}", details)
+
+
+def of_document(made: Document, done: str) -> AuditEntry:
+    """A version that somebody made without a proposal: a person's act, or what is shipped."""
+    details = {"base": made.base, "origin": made.origin, "version": made.version}
+    subject = f"{made.kind}/{made.name}"
+    return AuditEntry(made.author or HOUSE, f"document {done}", subject, details, time.time())
 
 
 def as_row(entry: AuditEntry) -> dict[str, Any]:

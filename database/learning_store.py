@@ -64,6 +64,10 @@ class LearningStore:
         refuse_twice(decision)
         return await self._backend.learning.decide_here(decision)
 
+    async def note(self, *entries: AuditEntry) -> None:
+        """Add to the audit log alone; while Supabase is away it arrives there later."""
+        await self._backend.learning.decide_here(Decision(audit=entries))
+
     def learning_changes(self) -> int:
         """A number that grows with each decision, of whichever process (about 5 microseconds)."""
         return self._learned.changes()

@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from database.known import Kept
-from database.learning import ExamQuestion, Finding, Proposal
+from database.learning import AuditEntry, ExamQuestion, Finding, Proposal
 from database.records import (
     Document,
     Feedback,
@@ -64,6 +64,7 @@ async def export_person(store: Store, path: Path, user_id: str) -> PersonExport:
 
     await write_lines(everything, lines())
     runs = await export_runs(store, path, user_id)
+    await store.note(AuditEntry(user_id, "their data exported", "", counted(known)))
     return PersonExport(runs, everything, counted(known))
 
 

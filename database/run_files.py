@@ -18,6 +18,7 @@ from typing import IO, Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from database.errors import InputError, StoreError
+from database.learning import AuditEntry
 from database.privacy import Redactor
 from database.records import (
     PUBLIC,
@@ -88,7 +89,10 @@ async def import_runs(
     Raises InputError with the number of the line and what is wrong with it.
     """
     redactor = redactor or Redactor()
-    return await asyncio.to_thread(_import, store, path, redactor, audience)
+    report = await asyncio.to_thread(_import, store, path, redactor, audience)
+    counts = {"added": report.added, "known": report.known}
+    await store.note(AuditEntry("command line", "runs imported", "", counts))
+    return report
 
 
 def _import(store: Store, path: Path, redactor: Redactor, audience: str | None) -> ImportReport:

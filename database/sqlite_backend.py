@@ -14,7 +14,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Self
 
-from database import erasing, forgetting, known, metrics, rows, trimming
+from database import audit, erasing, forgetting, known, metrics, rows, trimming
 from database.forgetting import empty_runs, without_forgotten
 from database.known import Kept
 from database.learning import ExamQuestion, LearningFact, Observation
@@ -324,6 +324,7 @@ class SqliteBackend:
         with self.file.transaction() as connection:
             if self.document(made.kind, made.name) is not None:
                 raise taken(made)
+            audit.append(connection, self.workspace, [audit.of_document(made, "created")])
             return self.save_version(connection, made)
 
     async def activate(self, made: Document) -> Document:
@@ -334,6 +335,7 @@ class SqliteBackend:
                 raise unknown(made)
             if current["version"] != made.base:
                 raise stale(made, current["number"])
+            audit.append(connection, self.workspace, [audit.of_document(made, "activated")])
             return self.save_version(connection, replace(made, audience=current["audience"]))
 
     def save_version(self, connection: sqlite3.Connection, made: Document) -> Document:

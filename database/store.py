@@ -10,7 +10,7 @@ from database import rows
 from database.backend import Backend
 from database.errors import InputError
 from database.known import Kept
-from database.learning import LearningFact
+from database.learning import AuditEntry, LearningFact
 from database.learning_store import LearningStore
 from database.outbox import MAX_ROWS
 from database.outbox_rows import OutboxRows
@@ -332,7 +332,9 @@ class Store(LearningStore):
         Numbers stay, without the person; so it is for what is under way and recorded later. Takes
         seconds on a large record; appends wait meanwhile.
         """
-        return await self._backend.forget(user_id)
+        report = await self._backend.forget(user_id)
+        await self.note(AuditEntry("privacy", "person forgotten", "", {"rows": report.rows}))
+        return report
 
     async def purge(self, before: float) -> Mapping[str, int]:
         """Delete texts from before a moment (retention); numbers stay. Rows by table."""

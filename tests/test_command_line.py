@@ -4,6 +4,7 @@ import gzip
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -17,7 +18,7 @@ from typer.testing import CliRunner, Result
 
 from agents.definition import load_definition
 from database.records import Feedback, Run, random_run_id
-from database.store import Store
+from database.store import RECORD, Store
 from tests.patience import PATIENCE_S
 from virtuous6 import app
 
@@ -65,6 +66,38 @@ def test_runs_go_in_and_out(invoke: Invoke, tmp_path: Path) -> None:
     assert json_of(invoke("runs", "export", str(target), "--json"))["runs"] == 1
     (line,) = gzip.decompress(target.read_bytes()).splitlines()
     assert json.loads(line)["request"] == "hello"
+
+
+def test_the_audit_log_is_listed_and_verified(invoke: Invoke, home: Path, tmp_path: Path) -> None:
+    assert json_of(invoke("audit", "verify", "--json")) == {
+        "ok": True, "entries": 0, "head": "", "broken": [],
+    }  # fmt: skip
+    assert "Nothing was decided yet." in invoke("audit", "list").output
+    source, target = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
+    source.write_text(json.dumps(LINE) + "\n")
+    invoke("runs", "import", str(source))
+    invoke("runs", "export", str(target))
+    invoke("runs", "export", "--user", "U7ADA", str(tmp_path / "hers.jsonl"))
+    invoke("policy", "set", "speak", "mentions")
+    invoke("runs", "forget", "--user", "U7")
+    entries = json_of(invoke("audit", "list", "--json"))["entries"]
+    assert [(e["seq"], e["actor"], e["action"]) for e in entries] == [
+        (1, "command line", "runs imported"),
+        (2, "command line", "runs exported"),
+        (3, "U7ADA", "their data exported"),
+        (4, "command line", "policy set"),
+        (5, "privacy", "person forgotten"),
+    ]
+    assert "The audit log is whole: 5 entries." in invoke("audit", "verify").output
+    listed = invoke("audit", "list", "--since", "3", "--limit", "1").output
+    assert "policy set" in listed
+    assert "imported" not in listed
+    with contextlib.closing(sqlite3.connect(home / RECORD)) as connection:
+        connection.execute("UPDATE audit SET action = 'nothing' WHERE seq = 2")
+        connection.commit()
+    report = json_of(invoke("audit", "verify", "--json", status=1))
+    assert (report["ok"], [b["seq"] for b in report["broken"]]) == (False, [2])
+    assert "it was changed" in invoke("audit", "verify", status=1).output
 
 
 def test_a_bad_line_is_named_and_nothing_is_kept(invoke: Invoke, tmp_path: Path) -> None:

@@ -226,6 +226,73 @@ begin
 end
 $$;
 
+-- What people make and decide without a proposal is in the audit log too.
+create function public.note_document(document jsonb, done text) returns void
+language sql security invoker set search_path = '' as $$
+    select public.append_audit(document ->> 'workspace', jsonb_build_array(jsonb_build_object(
+        'at', extract(epoch from clock_timestamp()),
+        'actor', coalesce(document ->> 'author', 'assistant'),
+        'action', 'document ' || done,
+        'subject', (document ->> 'kind') || '/' || (document ->> 'name'),
+        'details', format(
+            '{"base":%s,"origin":%s,"version":%s}', coalesce(document -> 'base', 'null'),
+            document -> 'origin', document -> 'version'
+        ),
+        'people', '[]'::jsonb
+    )))
+$$;
+
+create or replace function public.create_document(document text) returns jsonb
+language plpgsql security invoker set search_path = '' as $$
+declare
+    made jsonb := document::jsonb;
+    whole_name text := jsonb_build_array(made -> 'workspace', made -> 'kind', made -> 'name');
+begin
+    perform pg_advisory_xact_lock(hashtextextended('decide ' || (made ->> 'workspace'), 0));
+    perform pg_advisory_xact_lock(hashtextextended(whole_name, 0));
+    if exists (
+        select 1 from public.documents d
+        where d.workspace = made ->> 'workspace' and d.kind = made ->> 'kind'
+            and d.name = made ->> 'name' and d.active
+    ) then
+        return jsonb_build_object('refused', 'taken');
+    end if;
+    perform public.save_version(made);
+    perform public.note_document(made, 'created');
+    return jsonb_build_object('documents', public.documents_named(
+        made ->> 'workspace',
+        jsonb_build_array(jsonb_build_array(made -> 'kind', made -> 'name'))::text
+    ));
+end
+$$;
+
+create or replace function public.activate_document(document text) returns jsonb
+language plpgsql security invoker set search_path = '' as $$
+declare
+    made jsonb := document::jsonb;
+    whole_name text := jsonb_build_array(made -> 'workspace', made -> 'kind', made -> 'name');
+    live public.documents;
+begin
+    perform pg_advisory_xact_lock(hashtextextended('decide ' || (made ->> 'workspace'), 0));
+    perform pg_advisory_xact_lock(hashtextextended(whole_name, 0));
+    select * into live from public.documents d
+    where d.workspace = made ->> 'workspace' and d.kind = made ->> 'kind'
+        and d.name = made ->> 'name' and d.active;
+    if not found then
+        return jsonb_build_object('refused', 'unknown');
+    end if;
+    if live.version is distinct from made ->> 'base' then
+        return jsonb_build_object('refused', 'stale', 'number', live.number);
+    end if;
+    perform public.save_version(made || jsonb_build_object('audience', live.audience));
+    perform public.note_document(made, 'activated');
+    return jsonb_build_object('documents', public.documents_named(
+        made ->> 'workspace',
+        jsonb_build_array(jsonb_build_array(made -> 'kind', made -> 'name'))::text
+    ));
+end
+$$;
+
 -- The rows of a table that changed behind a number, some at a time; those of one number together.
 create function public.learned_since(
     p_workspace text, of_table text, p_after bigint, p_limit bigint
@@ -480,7 +547,8 @@ language sql stable security invoker set search_path = '' as $$
     )
 $$;
 
--- A home that had a record of its own before brings what was decided there and is not known here.
+-- A home that had a record of its own before, or that was without Supabase for a time, brings what
+-- was decided there and is not known here; of two, the one that was moved more often counts.
 create function public.adopt_learned(p_workspace text, of_table text, rows text) returns void
 language plpgsql security invoker set search_path = '' as $$
 declare
@@ -491,6 +559,11 @@ begin
     insert into public.learning_changes as c values (p_workspace, 1)
     on conflict (workspace) do update set changes = c.changes + 1
     returning c.changes into number;
+    execute format(
+        'delete from public.%1$I p using jsonb_array_elements($1) r
+        where p.workspace = $2 and p.%2$I = r.value ->> %2$L
+            and p.revision < (r.value ->> ''revision'')::bigint', of_table, key
+    ) using rows::jsonb, p_workspace;
     execute format(
         'insert into public.%1$I select made.* from jsonb_array_elements($1) r,
             jsonb_populate_record(
@@ -540,6 +613,7 @@ public.moving_tables(),
 public.change_refused(text, jsonb),
 public.make_change(text, jsonb),
 public.decide(text, text),
+public.note_document(jsonb, text),
 public.learned_since(text, text, bigint, bigint),
 public.observations_of(text, text, text),
 public.unlearned(text),
@@ -560,6 +634,7 @@ public.moving_tables(),
 public.change_refused(text, jsonb),
 public.make_change(text, jsonb),
 public.decide(text, text),
+public.note_document(jsonb, text),
 public.learned_since(text, text, bigint, bigint),
 public.observations_of(text, text, text),
 public.unlearned(text),

@@ -373,3 +373,17 @@ def test_a_change_without_effect_is_none_at_worst_though_only_complaints_are_hea
 def test_without_praise_nothing_can_be_said() -> None:
     assert selection([pair(1, 0.0, 1.0), silent(2)])["effect_at_worst"] is None
     assert selection([]) == {}
+
+
+async def test_pairs_are_judged_after_a_restart(store: Store) -> None:
+    house = await house_of(store)
+    trial = await house.try_out(BETTER, method="shadow")
+    first = await house.asked(TICKET.format(n=1), "1.0")
+    await house.asked("write a poem about a ticket", "2.0")
+    await house.shadows.stop()
+    restarted = await house_of(store)
+    restarted.clock.now = house.clock.now + SETTLED_SECONDS + 1
+    await restarted.says(first, "reason", -1.0, "billing")
+    restarted.models.structured_answers = better("second", "first")
+    await restarted.outcomes.settle()
+    assert await said_by(await house.seen(trial)) == [(0.0, 1.0, "check"), (0.0, 1.0, "judge")]

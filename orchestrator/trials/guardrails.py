@@ -33,6 +33,7 @@ class Margin:
 
 Margins = Mapping[Aspect, Margin]
 
+_WIDEST_SAVING = 10.0
 WORDS: Mapping[str, str] = {
     "error": "Errors",
     "complaint": "Complaints",
@@ -102,6 +103,13 @@ def guard(aspect: Aspect, active: Floats, candidate: Floats, margin: Margin) -> 
     return Guard(
         aspect, len(compared), *means, ratio, worse_by, highest, hurt, worse_by > margin.margin
     )
+
+
+def cheaper(active: Floats, candidate: Floats) -> bool:
+    """Whether the candidate is shown to cost less, at some look."""
+    logs = _logs(active, candidate, _WIDEST_SAVING)
+    less = float(candidate.sum()) < float(active.sum())
+    return less and float(wealth(-logs).max()) >= 1.0 / HARM_ALPHA
 
 
 def hurt_words(guards: Sequence[Guard]) -> str:

@@ -8,6 +8,10 @@ than the active version", whatever came before; it is tested on the differences 
 versions' answers to one request, or, in a split, the k-th judged answer of one arm and the k-th of
 the other. What is assigned together is one unit: in a split only one answer of a thread may count.
 
+What is to be cheaper at equal quality need not be better: where the figures of a trial hold
+`may_lose`, the claim that is tested is "it is right less often by more than that", and it must be
+shown to be cheaper as well (a test of non-inferiority).
+
 The effect is an estimate at the moment of stopping, and stopping when it looks good makes it
 somewhat too large; its interval is valid nevertheless.
 """
@@ -28,6 +32,7 @@ from orchestrator.trials.guardrails import (
     MARGINS,
     Guard,
     Margins,
+    cheaper,
     guard,
     hurt_words,
 )
@@ -37,6 +42,8 @@ FEWEST_PAIRS = 20
 FUTILE = 0.3
 """A trial ends where an effect of the size it looks for has less than this chance to be proven.
 Measured on real comparisons: a tenth fewer requests than at 0.2, for four points of power."""
+MOST_LOST = 0.1
+"""Nothing that saves money may cost more right answers than this share, whatever is wished."""
 MISMATCH_ALPHA = 0.001
 """A split whose shares are right is stopped for its shares with at most this chance."""
 _MISSERVED = 0.1
@@ -89,7 +96,8 @@ def verdict(
     """What the observations of a trial, in the order they were recorded, say of its candidate."""
     compared = compare(trial, observations)
     differences = compared.differences()
-    proven, e_value = betting.proven(differences, trial.alpha, trial.most)
+    lose = may_lose_of(trial)
+    proven, e_value = _proven(differences, trial, lose)
     harmful, _ = betting.proven(-differences, HARM_ALPHA, trial.most)
     guards = _guards(compared, margins)
     level = min(_INTERVAL_ALPHA, trial.alpha)
@@ -98,9 +106,25 @@ def verdict(
     state, reason = _state(trial, compared, differences, proven, harmful, guards)
     effect = float(differences.mean()) if differences.size else None
     return Verdict(
-        state, effect, max(low, 0.0) if proven else low, high, compared.requests,
+        state, effect, max(low, -lose) if proven else low, high, compared.requests,
         len(differences), reason, _figures(trial, compared, differences, e_value, guards, level),
     )  # fmt: skip
+
+
+def may_lose_of(trial: Trial) -> float:
+    """How many right answers a trial may cost, as a share, for what it saves; 0 in most trials."""
+    wished = trial.figures.get("may_lose", 0.0)
+    wished = float(wished) if isinstance(wished, int | float) else 0.0
+    return min(MOST_LOST, wished) if wished > 0.0 else 0.0
+
+
+def _proven(differences: Floats, trial: Trial, lose: float) -> tuple[bool, float]:
+    if not lose:
+        return betting.proven(differences, trial.alpha, trial.most)
+    if not differences.size:
+        return False, 1.0
+    path = betting.wealth(differences, -lose)
+    return bool(path.max() >= 1.0 / trial.alpha), float(path[-1])
 
 
 def compare(trial: Trial, observations: Iterable[Observation]) -> Compared:
@@ -188,31 +212,49 @@ def _state(
         return "harmful", hurt
     if harmful:
         return "harmful", f"It makes answers worse: {_found(differences)}."
+    if proven and may_lose_of(trial):
+        return _cheaper(compared, differences)
     if proven:
         return "proven", f"It makes answers better: {_found(differences)}."
     return _unproven(trial, compared, differences)
 
 
+def _cheaper(compared: Compared, differences: Floats) -> tuple[TrialState, str]:
+    """It is as good; is it cheaper, too?"""
+    active, candidate = compared.values.get("cost_usd", (np.empty(0), np.empty(0)))
+    found = f"It is as good ({_found(differences)})"
+    if not active.size or not cheaper(active, candidate):
+        return "unproven", f"{found}, but not shown to cost less."
+    saved = 1.0 - float(candidate.sum() / active.sum())
+    return "proven", f"{found} and costs {100 * saved:.0f}% less."
+
+
 def _unproven(trial: Trial, compared: Compared, differences: Floats) -> tuple[TrialState, str]:
-    looked_for = f"an effect of {_points(trial.smallest_effect)}"
+    lose = may_lose_of(trial)
+    claim = f"better ({_points(trial.smallest_effect)} were looked for)"
+    if lose:
+        claim = f"as good ({_points(lose)} fewer were allowed)"
     if compared.requests >= trial.most:
-        return "unproven", f"Not shown to be better within {trial.most} requests ({looked_for})."
-    if differences.size >= FEWEST_PAIRS and chance_left(trial, compared, differences) < FUTILE:
-        return "unproven", (
-            f"After {compared.requests} requests {looked_for} is unlikely to be shown any more."
-        )
+        return "unproven", f"Not shown to be {claim} within {trial.most} requests."
+    if (
+        differences.size >= FEWEST_PAIRS
+        and chance_left(trial, compared, differences, lose) < FUTILE
+    ):
+        asked = f"After {compared.requests} requests"
+        return "unproven", f"{asked} it is unlikely to be shown to be {claim}."
     return "running", f"{_found(differences)} so far." if differences.size else "No answers yet."
 
 
-def chance_left(trial: Trial, compared: Compared, differences: Floats) -> float:
+def chance_left(trial: Trial, compared: Compared, differences: Floats, lose: float = 0.0) -> float:
     """About how likely the trial is still to prove an effect of the size that it looks for.
 
     Stochastic curtailment (K. K. G. Lan, R. Simon and M. Halperin, 1982): promises nothing and
     costs no false promotions. Where the sum of differences has to be at the end is taken from the
     coin test with as many flips as these differences are worth.
     """
+    differences = differences + lose
     n = differences.size
-    effect = min(max(trial.smallest_effect, 1e-3), 0.99)
+    effect = min(max(lose or trial.smallest_effect, 1e-3), 0.99)
     spread = (float(differences @ differences) + effect) / (n + 1)
     spread = min(1.0, max(spread, 1.05 * effect * effect, effect * 1.05))
     left = (trial.most - compared.requests) * n / max(compared.requests, n)

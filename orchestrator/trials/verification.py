@@ -19,7 +19,7 @@ from database.learning import Aspect, Observation, Trial
 from orchestrator.trials import betting
 from orchestrator.trials.betting import Floats
 from orchestrator.trials.guardrails import MARGINS, Margins, guard, hurt_words
-from orchestrator.trials.sequential import Values, as_values, compare
+from orchestrator.trials.sequential import Values, as_values, compare, may_lose_of
 
 State = Literal["wait", "verified", "roll_back"]
 
@@ -59,7 +59,8 @@ def look(
 
     Where only some answers were spoken of, pairs are chosen by what is live having failed in them,
     and any version before would look better. Then it is compared how often people found an answer
-    wrong before and now, among all requests.
+    wrong before and now, among all requests. What was to be cheaper (`may_lose` in the figures of
+    the trial, see sequential.py) is verified when it is as good, and need not be better.
     """
     live, then = _alone(observations, trial.active), _alone(before, None)
     chosen = _chosen(live)
@@ -69,12 +70,12 @@ def look(
     beside = {a: _beside(a, live[a], then[a]) for a in live.keys() & then.keys()}
     requests = len({o.run_id for o in observations})
     if "outcome" in pairs and not chosen:
-        return _compared({**beside, **pairs}, ENOUGH, margins, requests)
+        return _compared({**beside, **pairs}, ENOUGH, margins, requests, may_lose_of(trial))
     if len(then.get("outcome", ())) < FEWEST:
         return _by_use(as_values("outcome", list(live.get("outcome", {}).values())))
     better = {aspect: pairs[aspect] for aspect in pairs.keys() - {"outcome", "complaint"}}
     enough = min(ENOUGH, len(then["outcome"]))
-    return _compared({**beside, **better}, enough, margins, requests)
+    return _compared({**beside, **better}, enough, margins, requests, may_lose_of(trial))
 
 
 def _pairs(trial: Trial, observations: Sequence[Observation]) -> Mapping[Aspect, Values]:
@@ -86,7 +87,11 @@ def _pairs(trial: Trial, observations: Sequence[Observation]) -> Mapping[Aspect,
 
 
 def _compared(
-    values: Mapping[Aspect, Values], enough: int, margins: Margins, requests: int
+    values: Mapping[Aspect, Values],
+    enough: int,
+    margins: Margins,
+    requests: int,
+    may_lose: float,
 ) -> Verified:
     guards = [
         guard(aspect, values[aspect][1], values[aspect][0], margin)
@@ -98,10 +103,12 @@ def _compared(
     figures["guardrails"] = {g.aspect: g.as_json() for g in guards}
     if hurt := hurt_words(guards):
         return Verified("roll_back", hurt, figures)
-    return _decided(new, old, enough, figures)
+    return _decided(new, old, enough, may_lose, figures)
 
 
-def _decided(new: Floats, old: Floats, enough: int, figures: dict[str, Any]) -> Verified:
+def _decided(
+    new: Floats, old: Floats, enough: int, may_lose: float, figures: dict[str, Any]
+) -> Verified:
     n = len(new)
     if n < FEWEST:
         return Verified("wait", f"{n} of at least {FEWEST} comparisons so far.", figures)
@@ -110,7 +117,9 @@ def _decided(new: Floats, old: Floats, enough: int, figures: dict[str, Any]) -> 
     kept = new - (1.0 - EXCLUDED) * old
     if now <= (1.0 - FALL) * before and _shown(-kept, BACK_ALPHA):
         return Verified("roll_back", f"Answers became worse: {words}.", figures)
-    if now > before and (n >= enough or _shown(kept, KEEP_ALPHA)):
+    holds = now >= before - may_lose if may_lose else now > before
+    shown = _shown(new - old + may_lose if may_lose else kept, KEEP_ALPHA)
+    if holds and (n >= enough or shown):
         return Verified("verified", f"It holds: {words}.", figures)
     if n >= enough:
         return Verified("roll_back", f"No positive effect: {words}.", figures | {"retired": True})
@@ -149,6 +158,10 @@ def _alone(observations: Sequence[Observation], served: str | None) -> Mapping[A
             continue
         if served is None or o.served in (None, served):
             found.setdefault(o.aspect, {}).setdefault(o.run_id, o.active)
+    if found:
+        # who says nothing does not complain
+        requests = dict.fromkeys((run for values in found.values() for run in values), 0.0)
+        found["complaint"] = requests | found.get("complaint", {})
     return found
 
 
@@ -160,13 +173,10 @@ def _chosen(live: Mapping[Aspect, ByRequest]) -> bool:
 
 def _not_found_wrong(alone: Mapping[Aspect, ByRequest]) -> Mapping[Aspect, ByRequest]:
     """Every request counts as right unless somebody found it wrong; finding so is a complaint."""
-    requests = dict.fromkeys(run for values in alone.values() for run in values)
-    judged = alone.get("outcome", {})
-    right = {run: judged.get(run, 1.0) for run in requests}
-    found = {**alone, "outcome": right} if right else dict(alone)
-    if right:
-        found["complaint"] = {run: 1.0 - value for run, value in right.items()}
-    return found
+    judged, complained = alone.get("outcome", {}), alone.get("complaint", {})
+    right = {run: judged.get(run, 1.0 - said) for run, said in complained.items()}
+    wrong = {run: 1.0 - value for run, value in right.items()}
+    return {**alone, "outcome": right, "complaint": wrong} if right else alone
 
 
 def _beside(aspect: Aspect, live: ByRequest, then: ByRequest) -> Values:

@@ -67,6 +67,18 @@ def test_a_guardrail_that_looks_hurt_is_for_people_to_decide() -> None:
     assert "The time to answer may have become worse" in gate.reason
 
 
+@pytest.mark.parametrize(("field", "risk"), [("temperature", "medium"), ("model", "high")])
+def test_more_than_instructions_is_for_people_to_decide(field: str, risk: str) -> None:
+    gate = decide(proposal(**{field: "x"}), *proven(), "automatic", Allowed(), BASES)
+    assert (gate.state, gate.risk) == ("awaiting", risk)
+
+
+def test_what_the_record_says_of_the_risk_can_only_raise_it() -> None:
+    said = replace(proposal(), risk="medium")
+    gate = decide(said, *proven(), "automatic", Allowed(), BASES)
+    assert (gate.state, gate.risk) == ("awaiting", "medium")
+
+
 def test_a_judging_model_counts_once_it_has_agreed_with_people() -> None:
     judged = [*paired(BETTER, source="judge"), *CHEAP]
     found = verdict(trial(), judged)

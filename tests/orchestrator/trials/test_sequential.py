@@ -11,7 +11,13 @@ from hypothesis import strategies as st
 
 from database.learning import Aspect, Observation, Trial
 from orchestrator.trials.guardrails import margins
-from orchestrator.trials.sequential import FEWEST_PAIRS, Verdict, share_mismatch, verdict
+from orchestrator.trials.sequential import (
+    FEWEST_PAIRS,
+    Verdict,
+    may_lose_of,
+    share_mismatch,
+    verdict,
+)
 from tests.orchestrator.trials.observed import NEW, OLD, Pairs, drawn, paired, split, trial
 
 SAME: Pairs = [(1.0, 1.0), (0.0, 0.0)] * 50
@@ -84,7 +90,7 @@ def test_hopeless_trials_end_early_and_say_what_they_looked_for() -> None:
     found = first_end(trial(most=1000), paired(drawn(4, 1000, 0.1, 0.08)))
     assert found.state == "unproven"
     assert found.requests < 900
-    assert "an effect of 10 points is unlikely" in found.reason
+    assert "unlikely to be shown to be better (10 points were looked for)" in found.reason
 
 
 def test_a_trial_ends_at_its_most_requests_whatever_could_be_compared() -> None:
@@ -137,6 +143,46 @@ def test_what_people_decide_anyway_may_cost_more() -> None:
     dearer = [*paired(drawn(1, 200, 0.05, 0.2)), *paired([(0.001, 0.005)] * 200, "cost_usd")]
     assert verdict(trial(), dearer, margins("low")).state == "harmful"
     assert verdict(trial(), dearer, margins("high")).state == "proven"
+
+
+CHEAPER = {"may_lose": 0.05}
+
+
+def test_what_is_cheaper_need_only_be_as_good() -> None:
+    cheaper = replace(trial(), figures=CHEAPER)
+    same = paired(drawn(1, 500, 0.03, 0.03, 0.7))
+    costs = paired([(0.002, 0.001)] * 500, "cost_usd")
+    found = verdict(cheaper, [*same, *costs])
+    assert found.state == "proven"
+    assert "as good" in found.reason
+    assert "costs 50% less" in found.reason
+    assert found.low >= -0.05
+    assert verdict(trial(), [*same, *costs]).state != "proven"
+
+
+def test_what_is_as_good_and_not_cheaper_is_not_proven() -> None:
+    cheaper = replace(trial(), figures=CHEAPER)
+    same = paired(drawn(1, 500, 0.03, 0.03, 0.7))
+    for costs in ([], paired([(0.002, 0.002)] * 500, "cost_usd")):
+        found = verdict(cheaper, [*same, *costs])
+        assert found.state == "unproven"
+        assert "not shown to cost less" in found.reason
+
+
+def test_what_loses_more_than_it_may_is_not_as_good_by_luck() -> None:
+    """Exactly as many right answers fewer as are allowed: proven at most as often as the level."""
+    cheaper = replace(trial(), figures=CHEAPER)
+    costs = paired([(0.002, 0.001)] * 200, "cost_usd")
+    proven = 0
+    for seed in range(200):
+        answers = paired(drawn(seed, 200, 0.1, 0.05, 0.6))
+        proven += verdict(cheaper, [*answers, *costs]).state == "proven"
+    assert proven <= 14
+
+
+@pytest.mark.parametrize(("wished", "given"), [(0.5, 0.1), (-1.0, 0.0), ("x", 0.0), (0.03, 0.03)])
+def test_nobody_may_wish_to_lose_much(wished: object, given: float) -> None:
+    assert may_lose_of(replace(trial(), figures={"may_lose": wished})) == given
 
 
 def test_a_request_counts_once_in_an_aspect() -> None:

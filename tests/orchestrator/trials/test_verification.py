@@ -155,3 +155,22 @@ def test_more_corrections_than_before_take_it_back() -> None:
 def test_silence_without_anything_before_is_no_failure() -> None:
     found = look(trial(), [*requests(100), *only_corrected(2, 100, 0.1)])
     assert found.state == "verified"
+
+
+def test_a_plain_complaint_is_an_answer_found_wrong() -> None:
+    before = requests(400)
+    complaints = [
+        replace(o, candidate=None) for o in paired([(1.0, 0.0)] * 60, "complaint")
+    ]  # of 150 requests
+    found = look(trial(), [*requests(150), *complaints], before)
+    assert found.state == "roll_back"
+    assert "Complaints rose from 0% to 40%" in found.reason
+
+
+def test_what_is_cheaper_is_kept_when_it_is_as_good() -> None:
+    cheaper = replace(trial(), figures={"may_lose": 0.05})
+    slightly_worse = [(0.0, 1.0), (0.0, 1.0), (1.0, 0.0), *[(1.0, 1.0)] * 97]
+    assert look(cheaper, paired(slightly_worse * (ENOUGH // 100))).state == "verified"
+    assert look(trial(), paired(slightly_worse * (ENOUGH // 100))).state == "roll_back"
+    worse = [(0.0, 1.0), *[(1.0, 1.0)] * 9]
+    assert look(cheaper, paired(worse * (ENOUGH // 10))).state == "roll_back"

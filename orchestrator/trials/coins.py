@@ -6,11 +6,11 @@ test, looked at after every flip). The statistic is the wealth of a bettor who s
 evenly over all degrees of unfairness (the mixture of A. Wald, "Sequential tests of statistical
 hypotheses", 1945, and of J. Ville, 1939), but the boundary is not Ville's 1 / alpha: for coins the
 chance of ever crossing a boundary within so many flips can be counted exactly, so the boundary is
-the lowest one for which it is at most alpha. That saves about a fifth of the requests.
+the lowest one for which it is at most alpha. That saves about a seventh of the requests.
 
 From any position the chance to cross by luck, divided by alpha, is again a fair bettor's wealth
-that starts at 1 and is 1 / alpha when the boundary is crossed (N. W. Koning and S. van Meer,
-"Sequentializing a test: anytime validity is free", 2025): an e-value, whatever stops the trial.
+that starts at 1 and is 1 / alpha when the boundary is crossed (N. W. Koning and S. van Meer, "Free
+anytime validity by sequentializing a test", 2025): an e-value, whatever stops the trial.
 """
 
 from dataclasses import dataclass

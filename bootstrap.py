@@ -136,6 +136,7 @@ class House:
             furnish=self.furnished,
             ledger=InstallationRows(engine),
             erase=self.erase,
+            figures=self.figures,
         )
         self._clock: Scheduler | None = None
         self._engine = engine
@@ -148,6 +149,8 @@ class House:
         async with AsyncExitStack() as stack:
             store = await stack.enter_async_context(self._record(workspace))
             coordination = self._coordination or Coordination(self._engine, workspace)
+            under_way = OwnData(store, coordination, InstallationRows(coordination.engine))
+            await store.follow_forgetting(under_way.forget_under_way)
             made = await _assistant(self.shared, store, coordination, self)
             stack.push_async_callback(made.bus.drain)
             await made.learning.start(made.bus)
@@ -190,6 +193,23 @@ class House:
     async def _show_what_was_learned(self) -> None:
         for desk in self.slack.desks:
             await desk.look_after_learning()
+
+    async def figures(self) -> Mapping[str, float | None]:
+        """With Supabase: seconds since what was decided there was last known to be what is here.
+
+        Of the workspace that is furthest behind; None where one has never known. And how many
+        changes wait to be sent.
+        """
+        found = [await one.store.health() for one in list(self.assistants.values())]
+        found = [health for health in found if health.supabase]
+        if not found:
+            return {}
+        copied = [health.copied_at for health in found]
+        oldest = None if None in copied else min(filter(None, copied))
+        return {
+            "copy_age_s": None if oldest is None else round(time.time() - oldest, 1),
+            "waiting_for_supabase": sum(health.waiting for health in found),
+        }
 
     async def erase(self, workspace: str) -> Mapping[str, int]:
         """Delete all that is kept of a workspace whose desk is closed; rows by table."""

@@ -30,6 +30,8 @@ def outbox_list(context: typer.Context, json: Json = False) -> None:
             return
         if not found["supabase"]:
             say("Supabase is not configured: the record is the local file, see supabase/README.md.")
+            for words in filter(None, (*found["warnings"], found["only_there"])):
+                say(words)
             return
         age = f", the oldest for {found['oldest_s']:.0f} s" if found["oldest_s"] else ""
         say(f"{found['waiting']:,} changes wait{age}; {found['refused']:,} were refused.")
@@ -62,3 +64,27 @@ def outbox_retry(context: typer.Context, json: Json = False) -> None:
             print_json({"again": again})
         else:
             say(f"{again:,} changes are offered again: see `virtuous6 outbox list`.")
+
+
+@outbox_app.command("off")
+def outbox_off(context: typer.Context, json: Json = False) -> None:
+    """Keep nothing more for Supabase, where it is not configured any more."""
+    with reported(json):
+
+        async def work() -> tuple[int, str]:
+            from orchestrator.administration import opened
+
+            async with opened(configured(), context.obj.workspace) as store:
+                return store.stop_sending(), (await store.health()).only_there
+
+        dropped, only_there = asyncio.run(work())
+        if json:
+            print_json({"dropped": dropped, "only_there": only_there})
+            return
+        say(
+            f"Nothing waits for Supabase any more ({dropped:,} changes did). What it has stays "
+            "there; everything goes on being kept here. When it is configured again, what changed "
+            "meanwhile is sent."
+        )
+        if only_there:
+            say(only_there)

@@ -98,19 +98,22 @@ def runs_export(
             from orchestrator.administration import opened
 
             async with opened(configured(), context.obj.workspace) as store:
+                lacks = {"only_there": (await store.health()).only_there}
                 if user is None:
                     written = await export_runs(store, file)
                     await store.note(
                         AuditEntry("command line", "runs exported", "", {"runs": written})
                     )
-                    return {"runs": written}
-                return asdict(await export_person(store, file, user))
+                    return {"runs": written, **lacks}
+                return asdict(await export_person(store, file, user)) | lacks
 
         done = asyncio.run(work())
         if json:
             print_json({"file": str(file), **done})
             return
         say(f"{done['runs']} runs written to {file}.")
+        if done["only_there"]:
+            say(f"{done['only_there']} They are not in it: set SUPABASE_URL to export them.")
         if user is not None:
             say(f"Everything that is kept about {user} is in {done['everything']}:")
             table(("what", "count"), [(what, str(n)) for what, n in done["kept"].items()])

@@ -238,7 +238,8 @@ class SupabaseBackend:
         if self._copy.copied_at is None:
             return "what this machine knows"
         moment = datetime.fromtimestamp(self._copy.copied_at, UTC)
-        return f"what was decided until {moment:%H:%M:%S} UTC"
+        day = "" if moment.date() == datetime.now(UTC).date() else f"{moment:%Y-%m-%d} "
+        return f"what was decided until {day}{moment:%H:%M:%S} UTC"
 
     # Figures
 

@@ -24,7 +24,6 @@ from database.records import (
     Person,
     Reader,
     Run,
-    RunQuery,
     Step,
 )
 from database.store import Store
@@ -355,9 +354,7 @@ class AgentOrchestrator:
         thread = (request.channel_id, request.thread_ts)
         agent = self._agent_of.get(thread)
         if agent is None:
-            query = RunQuery(channel_id=thread[0], thread_ts=thread[1], limit=1)
-            runs = await self._store.runs(query)
-            agent = runs[0].agent if runs else None
+            agent = await self._store.last_agent(*thread)
         return agent if agent and self._pool.serves(agent, thread_reader(request)) else None
 
     async def _turns(self, request: Request, person: Person | None) -> list[Turn]:

@@ -2,6 +2,7 @@
 
 import importlib.util
 import shutil
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import httpx
 from agents.mcp_tools import check_mcp_config
 from agents.weights import installed
 from database.errors import ConfigurationError
+from database.records import RecordHealth
 from orchestrator import supabase
 from orchestrator.check import Check as Check
 from orchestrator.settings import Settings
@@ -60,13 +62,26 @@ async def examine(
 
 async def _supabase(settings: Settings) -> list[Check]:
     found = await supabase.described(settings)
+    states = await supabase.states(settings)
+    problems = [] if found is None else list(found["problems"])
+    for workspace, state in states.items():
+        problems += [f"{workspace}: {words}" for words in state.warnings]
+    ages = [f"{name}'s copy is {_age(state)}" for name, state in states.items() if state.supabase]
+    if problems:
+        advice = "See `virtuous6 db check`, `virtuous6 outbox list` and supabase/README.md."
+        detail = "; ".join([*problems, *ages])
+        return [Check("Supabase", "failed", detail, advice, needed=False)]
     if found is None:
         return []
-    problems = [*found["problems"], *await supabase.behind(settings)]
-    if not problems:
-        return [Check("Supabase", "ok", f"the record is there, at {found['version']}")]
-    advice = "See `virtuous6 db check`, `virtuous6 outbox list` and supabase/README.md."
-    return [Check("Supabase", "failed", "; ".join(problems), advice, needed=False)]
+    return [Check("Supabase", "ok", "; ".join([f"the record is at {found['version']}", *ages]))]
+
+
+def _age(state: RecordHealth) -> str:
+    """The copy's age, noted every half minute by a process that keeps it."""
+    if state.copied_at is None:
+        return "not made yet"
+    seconds = max(0.0, time.time() - state.copied_at)
+    return f"{seconds:.0f} s old" if seconds < 120 else f"{seconds / 60:,.0f} minutes old"
 
 
 def _mcp(settings: Settings) -> list[Check]:

@@ -71,9 +71,14 @@ class OwnData:
         middle finds the rest of the work where it was. Raises StoreError.
         """
         report = await self.store.forget(user_id)
+        under_way = await self.forget_under_way(user_id)
+        return replace(report, rows={**report.rows, "under way": under_way})
+
+    async def forget_under_way(self, user_id: str) -> int:
+        """What is not in the record; rows. For those, too, whom another home has forgotten."""
         under_way = await self.coordination.forget(user_id)
         await self.installations.forget(self.store.workspace, user_id)
-        return replace(report, rows={**report.rows, "under way": under_way})
+        return under_way
 
 
 def _since(known: Iterable[Kept]) -> float | None:

@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 from database.errors import ConfigurationError, VirtuousError
+from database.records import RecordHealth
 from database.store import Store
 from orchestrator.settings import Settings
 
@@ -81,14 +82,14 @@ def sentences(report: "SchemaReport") -> list[str]:
     return found
 
 
-async def behind(settings: Settings) -> list[str]:
-    """What somebody should know of what waits here for Supabase; asks nothing of Supabase."""
-    found = []
+async def states(settings: Settings) -> dict[str, RecordHealth]:
+    """How far each workspace's home and Supabase are apart; asks nothing of Supabase."""
+    found = {}
     async with connected(settings) as client:
-        for workspace in Store.workspaces(settings.home) if client else ():
+        for workspace in Store.workspaces(settings.home):
             store = Store.open(settings.home, workspace, client)
             try:
-                found += [f"{workspace}: {words}" for words in (await store.health()).warnings]
+                found[workspace] = await store.health()
             finally:
                 await store.close()
     return found

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import socket
 import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import parse_qsl
 
@@ -43,6 +43,8 @@ _RETRY = ("x-slack-retry-num", "x-slack-retry-reason")
 
 NotReady = Callable[[], Awaitable[Sequence[str]]]
 """Why the house cannot answer now; empty when it can."""
+Figures = Callable[[], Awaitable[Mapping[str, float | None]]]
+"""What whoever watches the house may want to know besides, in numbers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,10 +76,12 @@ class HttpServer:
         not_ready: NotReady,
         signing_secret: str = "",
         pages: Sequence[Route] = (),
+        figures: Figures | None = None,
     ) -> None:
         self._listen = listen
         self._pages = pages
         self._not_ready = not_ready
+        self._figures = figures
         self._verifier = SignatureVerifier(signing_secret) if signing_secret else None
         self._take_in: Take | None = None
         self._server: _Server | None = None
@@ -136,9 +140,9 @@ class HttpServer:
 
     async def _ready(self, request: Request) -> Response:
         reasons = list(await self._not_ready())
-        return JSONResponse(
-            {"ready": not reasons, "reasons": reasons}, status_code=503 if reasons else 200
-        )
+        figures = dict(await self._figures()) if self._figures else {}
+        told = {"ready": not reasons, "reasons": reasons, **figures}
+        return JSONResponse(told, status_code=503 if reasons else 200)
 
     async def _take(self, request: Request) -> Response:
         """One request of Slack's; answered when what it brought is kept."""

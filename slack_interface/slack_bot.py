@@ -14,7 +14,7 @@ from database.installations import Installation
 from slack_interface.background import Background
 from slack_interface.departures import Departures, Erase, Farewell
 from slack_interface.desk import Desk, Furnish
-from slack_interface.http_server import HttpServer, Listen
+from slack_interface.http_server import Figures, HttpServer, Listen
 from slack_interface.installations import Account, Installations, Ledger
 from slack_interface.oauth import InstallPages, OAuthApp
 from slack_interface.renewing import Renewals
@@ -107,9 +107,16 @@ class SlackBot:
     """Connects the house to Slack; `start` returns when messages are being taken."""
 
     def __init__(
-        self, *, settings: SlackSettings, furnish: Furnish, ledger: Ledger, erase: Erase
+        self,
+        *,
+        settings: SlackSettings,
+        furnish: Furnish,
+        ledger: Ledger,
+        erase: Erase,
+        figures: Figures | None = None,
     ) -> None:
         self._settings = settings
+        self._figures = figures
         self._ledger = ledger
         self._installations = Installations(ledger, alone=not settings.slack_client_id)
         self._switchboard = Switchboard(
@@ -226,9 +233,10 @@ class SlackBot:
     async def _serve(self, mode: Mode, listen: Listen | None, key: str) -> None:
         pages = self._pages().routes() if installable(self._settings) else []
         if mode == "http":
-            self._server = HttpServer(listen or Listen(), self.not_ready, key, pages)
+            server = listen or Listen()
+            self._server = HttpServer(server, self.not_ready, key, pages, self._figures)
         elif listen:
-            self._server = HttpServer(listen, self.not_ready, pages=pages)
+            self._server = HttpServer(listen, self.not_ready, "", pages, self._figures)
         if self._server:
             await self._server.start()
 

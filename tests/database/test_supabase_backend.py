@@ -485,3 +485,19 @@ async def test_many_documents_and_their_versions_are_brought_along(
     other = await machine("b")
     assert await other.documents("agent") == await store.documents("agent")
     assert len(await other.documents("agent")) == 250
+
+
+async def test_who_answered_last_in_a_thread_is_known_without_asking(
+    machine: Machine, supabase: SupabaseServer
+) -> None:
+    """A reply waits for it: also while Supabase takes requests and answers none."""
+    store = await machine("a")
+    place = {"channel_id": "C1", "thread_ts": "1.0"}
+    for n, agent in enumerate(("one", "two", "other")):
+        kind = "task" if agent == "other" else "reply"
+        store.append(Run(f"r{n}", "q", agent, kind=kind, started_at=1e9 + n, **place))  # type: ignore[arg-type]
+    asked = store._backend._client.call  # type: ignore[attr-defined]
+    store._backend._client.call = None  # type: ignore[attr-defined]
+    assert await store.last_agent("C1", "1.0") == "two"
+    assert await store.last_agent("C1", "2.0") is None
+    store._backend._client.call = asked  # type: ignore[attr-defined]

@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from pydantic import SecretStr
 from typer.testing import CliRunner
@@ -15,6 +16,7 @@ from database.errors import RecordAway
 from database.records import Run, RunQuery
 from database.store import Store
 from database.supabase_client import SupabaseClient
+from slack_interface.http_server import Listen
 from tests.model_server.server import answer
 from tests.people import ADA, GRACE, eventually
 from tests.stories.story import Story, asked, direct
@@ -170,3 +172,72 @@ async def test_the_command_line_shows_what_is_refused_and_offers_it_again(
     assert "1 changes are offered again" in await run("outbox", "retry")
     assert rows(supabase, "select run_id from runs order by run_id") == [("r1",), ("r2",)]
     assert "0 changes wait; 0 were refused." in await run("outbox", "list")
+    doctor = await asyncio.to_thread(CliRunner().invoke, app, ["doctor"])
+    assert "T1's copy is not made yet" in " ".join(doctor.output.split())
+
+
+async def test_readiness_says_how_old_the_copy_is(
+    kept_there: Story, supabase: SupabaseServer
+) -> None:
+    await kept_there.stop()
+    await kept_there.start(listen=Listen(port=0))
+    assert kept_there.bot
+    address = f"http://127.0.0.1:{kept_there.bot.port}/health/ready"
+
+    async def told() -> dict[str, Any]:
+        async with httpx.AsyncClient(trust_env=False) as client:
+            answer = await client.get(address)
+            assert answer.status_code == 200
+            found: dict[str, Any] = answer.json()
+            return found
+
+    found = await told()
+    assert found["ready"] is True
+    assert 0 <= found["copy_age_s"] < 60
+
+    async def everything_is_sent() -> bool:
+        return bool((await told())["waiting_for_supabase"] == 0)
+
+    async def something_waits() -> bool:
+        return bool((await told())["waiting_for_supabase"] > 0)
+
+    await eventually(everything_is_sent)
+    supabase.stop_rest()
+    await kept_there.ask("something to drink?")
+    await eventually(something_waits)
+    assert (await told())["ready"] is True, "replies go on"
+
+
+async def test_the_command_line_ends_what_is_left_of_supabase(
+    home: Path, supabase: SupabaseServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def run(*words: str, status: int = 0) -> str:
+        result = await asyncio.to_thread(CliRunner().invoke, app, words)
+        assert result.exit_code == status, result.output
+        return result.output
+
+    client = SupabaseClient(supabase.url, supabase.secret_key)
+    store = Store.open(home, "T1", client)
+    await store.close()
+    await client.close()
+    alone = Store.open(home, "T1")
+    alone.append(Run("r1", "hello", "a"))
+    await alone.close()
+    assert "1 changes wait for Supabase, which is not configured here any more" in await run(
+        "outbox", "list"
+    )
+    doctor = await asyncio.to_thread(CliRunner().invoke, app, ["doctor"])
+    assert "T1: 1 changes wait for Supabase" in " ".join(doctor.output.split())
+    monkeypatch.setenv("SUPABASE_URL", supabase.url)
+    monkeypatch.setenv("SUPABASE_SERVICE_ROLE_KEY", supabase.secret_key)
+    assert "unset SUPABASE_URL" in await run("outbox", "off", status=1)
+    monkeypatch.delenv("SUPABASE_URL")
+    monkeypatch.delenv("SUPABASE_SERVICE_ROLE_KEY")
+    alone = Store.open(home, "T1")
+    alone.append(Run("r2", "hello", "a"))
+    await alone.close()
+    assert "(1 changes did)" in await run("outbox", "off")
+    assert json.loads(await run("outbox", "off", "--json")) == {"dropped": 0, "only_there": ""}
+    assert "changes" not in await run("outbox", "list")
+    exported = await run("runs", "export", str(home / "runs.jsonl"))
+    assert exported.startswith("2 runs written")

@@ -162,7 +162,7 @@ class Outcomes:
         }
         if share is not None:
             figures["judge_agreement"] = round(share, 3)
-        return figures | (selection(seen) if trial.method != "split" else {})
+        return figures | (selection(seen) if trial.method == "shadow" else {})
 
     # Splits
 

@@ -44,11 +44,12 @@ class House:
     summarise_above: int = 1500
     before_reply: Callable[[], None] = lambda: None
     off: bool = False
+    embedder: WordEmbedder = field(default_factory=WordEmbedder)
 
     def __post_init__(self) -> None:
         self.bus = EventBus()
         self.redactor = Redactor()
-        self.router = Router(WordEmbedder(), fast_chooser(self.models))
+        self.router = Router(self.embedder, fast_chooser(self.models))
         self.pool = AgentPool(
             self.store,
             self.router,

@@ -26,8 +26,14 @@ from orchestrator.trials.replay import Replays
 from orchestrator.trials.shadow import Shadows
 from tests.clock import Clock
 from tests.orchestrator.conftest import House
-from tests.orchestrator.fakes import request
+from tests.orchestrator.fakes import WordEmbedder, request
 from tests.patience import PATIENCE_S
+
+
+class FewDimensions(WordEmbedder):
+    """Enough for a handful of agents, and a hundred times quicker to tell them apart."""
+
+    dimensions = 96
 
 
 @dataclass
@@ -37,6 +43,7 @@ class TryingHouse(House):
     paused: set[str] = field(default_factory=set)
     may_spend: bool = True
     gives_way: bool = False
+    embedder: WordEmbedder = field(default_factory=FewDimensions)
     clock: Clock = field(default_factory=lambda: Clock(1_000_000.0))
 
     def serving(self) -> dict[str, Any]:

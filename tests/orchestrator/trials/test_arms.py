@@ -234,3 +234,10 @@ def test_names_of_variants_are_told_from_names_of_agents() -> None:
     assert agent_of("cook--kind-1") == agent_of("cook") == "cook"
     with pytest.raises(InputError, match="cannot be part"):
         variant_name("cook", "kind--1")
+
+
+async def test_what_is_served_is_decided_without_the_record(store: Store) -> None:
+    house = await house_of(store)
+    await house.try_out(BETTER, share=1.0)
+    await store.close()
+    assert house.arms.serve("cook", place()).arm is not None

@@ -21,20 +21,45 @@ _RESTING = """CREATE TEMP TABLE resting AS
         )
     )"""
 
-# What was made from a version has its words in it; what is shipped comes from files.
+# A version that was there before its proposal does not rest on it, nor does what is shipped: that
+# comes from files. What was made, or is proposed, from a version has its words in it.
 _SPOILED = """CREATE TEMP TABLE spoiled AS
-    WITH RECURSIVE spoiled (kind, name, version) AS (
-        SELECT json_extract(change.value, '$.kind'), json_extract(change.value, '$.name'),
-            json_extract(change.value, '$.version')
+    WITH RECURSIVE wished AS (
+        SELECT proposal_id, created_at, json_extract(change.value, '$.kind') AS kind,
+            json_extract(change.value, '$.name') AS name,
+            json_extract(change.value, '$.base') AS base,
+            json_extract(change.value, '$.version') AS version
         FROM proposals, json_each(changes) AS change
         WHERE workspace = :workspace AND json_extract(change.value, '$.version') IS NOT NULL
-            AND proposal_id IN (SELECT proposal_id FROM temp.resting)
+    ), step AS (
+        SELECT kind, name, base, version FROM documents
+        WHERE workspace = :workspace AND origin <> 'shipped'
+        UNION ALL
+        SELECT kind, name, base, version FROM wished
+        WHERE NOT EXISTS (
+            SELECT 1 FROM documents WHERE documents.workspace = :workspace
+                AND documents.kind = wished.kind AND documents.name = wished.name
+                AND documents.version = wished.version
+        )
+    ), spoiled (kind, name, version) AS (
+        SELECT kind, name, version FROM wished
+        WHERE proposal_id IN (SELECT proposal_id FROM temp.resting) AND NOT EXISTS (
+            SELECT 1 FROM documents WHERE documents.workspace = :workspace
+                AND documents.kind = wished.kind AND documents.name = wished.name
+                AND documents.version = wished.version
+                AND (documents.origin <> 'proposal' OR documents.created_at < wished.created_at)
+        )
         UNION
-        SELECT documents.kind, documents.name, documents.version FROM spoiled
-        JOIN documents ON documents.workspace = :workspace AND documents.kind = spoiled.kind
-            AND documents.name = spoiled.name AND documents.base = spoiled.version
-        WHERE documents.origin <> 'shipped'
+        SELECT step.kind, step.name, step.version FROM spoiled
+        JOIN step ON step.kind = spoiled.kind AND step.name = spoiled.name
+            AND step.base = spoiled.version
     ) SELECT * FROM spoiled"""
+_MORE_RESTING = """INSERT INTO temp.resting
+    SELECT DISTINCT proposal_id FROM proposals, json_each(changes) AS change
+    JOIN temp.spoiled ON spoiled.kind = json_extract(change.value, '$.kind')
+        AND spoiled.name = json_extract(change.value, '$.name')
+        AND spoiled.version = json_extract(change.value, '$.version')
+    WHERE workspace = :workspace"""
 _IS_SPOILED = "(kind, name, version) IN (SELECT kind, name, version FROM temp.spoiled)"
 
 _EMPTY_PROPOSALS = f"""UPDATE proposals SET title = '[forgotten]', why = '', evidence = '{{}}',
@@ -79,6 +104,7 @@ def unlearn(connection: sqlite3.Connection, values: Mapping[str, Any]) -> dict[s
     """Within forgetting's transaction, while `temp.their_runs` is there; rows by table."""
     connection.execute(_RESTING, values)
     connection.execute(_SPOILED, values)
+    connection.execute(_MORE_RESTING, values)
     retired = _spoil(connection, values)
     sql = """SELECT coalesce(max(changes), 0) + 1 FROM learning_changes WHERE workspace = ?"""
     (number,) = connection.execute(sql, (values["workspace"],)).fetchone()

@@ -3,29 +3,54 @@
 set lock_timeout = '5s';
 set statement_timeout = '60s';
 
--- Empties the versions that these proposals made, and what was made from those; the nearest earlier
--- version that has a body takes the place of one that was active.
-create function public.spoil(p_workspace text, resting text[]) returns bigint
+-- The versions that rest on these proposals, as JSON: [{kind, name, version}, ...]; see
+-- database/unlearning.py.
+create function public.spoiled_versions(p_workspace text, resting text[]) returns jsonb
+language sql stable security invoker set search_path = '' as $$
+    with recursive wished as (
+        select p.proposal_id, p.created_at, c.value ->> 'kind' as kind, c.value ->> 'name' as name,
+            c.value ->> 'base' as base, c.value ->> 'version' as version
+        from public.proposals p, jsonb_array_elements(p.changes::jsonb) c
+        where p.workspace = p_workspace and c.value ->> 'version' is not null
+    ), step as (
+        select d.kind, d.name, d.base, d.version from public.documents d
+        where d.workspace = p_workspace and d.origin <> 'shipped'
+        union all
+        select w.kind, w.name, w.base, w.version from wished w
+        where not exists (
+            select 1 from public.documents d
+            where d.workspace = p_workspace and d.kind = w.kind and d.name = w.name
+                and d.version = w.version
+        )
+    ), spoiled (kind, name, version) as (
+        select w.kind, w.name, w.version from wished w
+        where w.proposal_id = any (resting) and not exists (
+            select 1 from public.documents d
+            where d.workspace = p_workspace and d.kind = w.kind and d.name = w.name
+                and d.version = w.version
+                and (d.origin <> 'proposal' or d.created_at < w.created_at)
+        )
+        union
+        select step.kind, step.name, step.version from spoiled
+        join step on step.kind = spoiled.kind and step.name = spoiled.name
+            and step.base = spoiled.version
+    )
+    select coalesce(jsonb_agg(to_jsonb(spoiled)), '[]') from spoiled
+$$;
+
+-- Empties these versions; the nearest earlier version that has a body takes the place of one that
+-- was active.
+create function public.spoil(p_workspace text, spoiled_ones jsonb) returns bigint
 language plpgsql security invoker set search_path = '' as $$
 declare
     versions jsonb;
     place jsonb;
     spoiled bigint;
 begin
-    with recursive found (kind, name, version) as (
-        select c.value ->> 'kind', c.value ->> 'name', c.value ->> 'version'
-        from public.proposals p, jsonb_array_elements(p.changes::jsonb) c
-        where p.workspace = p_workspace and p.proposal_id = any (resting)
-            and c.value ->> 'version' is not null
-        union
-        select d.kind, d.name, d.version from found
-        join public.documents d on d.workspace = p_workspace and d.kind = found.kind
-            and d.name = found.name and d.base = found.version
-        where d.origin <> 'shipped'
-    )
-    select coalesce(jsonb_agg(to_jsonb(d) - 'body'), '[]') into versions from found
-    join public.documents d on d.workspace = p_workspace and d.kind = found.kind
-        and d.name = found.name and d.version = found.version;
+    select coalesce(jsonb_agg(to_jsonb(d) - 'body'), '[]') into versions
+    from jsonb_array_elements(spoiled_ones) s
+    join public.documents d on d.workspace = p_workspace and d.kind = s.value ->> 'kind'
+        and d.name = s.value ->> 'name' and d.version = s.value ->> 'version';
 
     update public.documents d set body = null, active = false
     from jsonb_array_elements(versions) s
@@ -65,6 +90,7 @@ declare
     because text := 'It rested on what was forgotten.';
     seconds double precision := extract(epoch from clock_timestamp());
     resting text[];
+    spoiled jsonb;
     number bigint;
     of_proposals bigint;
     of_own_proposals bigint;
@@ -78,7 +104,16 @@ begin
         p.audience = own
         or jsonb_path_query_array(p.evidence::jsonb, '$.runs[*]') ?| theirs
     );
-    of_documents := public.spoil(p_workspace, resting);
+    spoiled := public.spoiled_versions(p_workspace, resting);
+    select resting || coalesce(array_agg(p.proposal_id), '{}') into resting
+    from public.proposals p
+    where p.workspace = p_workspace and exists (
+        select 1 from jsonb_array_elements(p.changes::jsonb) c
+        where spoiled @> jsonb_build_array(jsonb_build_object(
+            'kind', c.value -> 'kind', 'name', c.value -> 'name', 'version', c.value -> 'version'
+        ))
+    );
+    of_documents := public.spoil(p_workspace, spoiled);
     insert into public.learning_changes as c values (p_workspace, 1)
     on conflict (workspace) do update set changes = c.changes + 1
     returning c.changes into number;
@@ -430,10 +465,12 @@ language sql immutable security invoker set search_path = '' as $$
 $$;
 
 revoke execute on function public.unlearn_runs(text, text, text),
-public.spoil(text, text[]),
+public.spoiled_versions(text, text[]),
+public.spoil(text, jsonb),
 public.unlearn(text, text, text[])
 from public, anon, authenticated;
 grant execute on function public.unlearn_runs(text, text, text),
-public.spoil(text, text[]),
+public.spoiled_versions(text, text[]),
+public.spoil(text, jsonb),
 public.unlearn(text, text, text[])
 to service_role;

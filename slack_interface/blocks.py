@@ -21,9 +21,14 @@ def escaped(text: str) -> str:
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
+def _filled(text: str, most: int) -> str:
+    """Slack refuses a text of nothing."""
+    return shortened(text, most) if text.strip() else "–"
+
+
 def plain(text: str, most: int = SECTION_CHARS) -> Json:
     """A plain_text object."""
-    return {"type": "plain_text", "text": shortened(text, most), "emoji": True}
+    return {"type": "plain_text", "text": _filled(text, most), "emoji": True}
 
 
 def header(text: str) -> Json:
@@ -35,14 +40,14 @@ def section(mrkdwn: str, accessory: Json | None = None) -> Json:
     """A paragraph of mrkdwn with an optional element at its side."""
     block: Json = {
         "type": "section",
-        "text": {"type": "mrkdwn", "text": shortened(mrkdwn, SECTION_CHARS)},
+        "text": {"type": "mrkdwn", "text": _filled(mrkdwn, SECTION_CHARS)},
     }
     return block | ({"accessory": accessory} if accessory else {})
 
 
 def fields(texts: Sequence[str]) -> Json:
     """Up to ten short paragraphs in two columns."""
-    shown = [{"type": "mrkdwn", "text": shortened(text, FIELD_CHARS)} for text in texts[:10]]
+    shown = [{"type": "mrkdwn", "text": _filled(text, FIELD_CHARS)} for text in texts[:10]]
     return {"type": "section", "fields": shown}
 
 
@@ -50,7 +55,7 @@ def context(mrkdwn: str) -> Json:
     """A line in small print."""
     return {
         "type": "context",
-        "elements": [{"type": "mrkdwn", "text": shortened(mrkdwn, SECTION_CHARS)}],
+        "elements": [{"type": "mrkdwn", "text": _filled(mrkdwn, SECTION_CHARS)}],
     }
 
 

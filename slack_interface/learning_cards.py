@@ -79,7 +79,7 @@ def finding_card(finding: Finding, audiences: Collection[str]) -> Card:
     if finding.audience not in audiences:
         return _private_finding(title, finding)
     facts = _facts(finding)
-    text = f"{title}: {finding.title}. {finding.text}"
+    text = f"{title}: {said(finding.title, 300)}. {said(finding.text)}"
     blocks = [
         header(title),
         section(f"*{said(finding.title, 300)}*\n{said(finding.text)}"),
@@ -140,7 +140,7 @@ def proposal_card(shown: Suggestion, audiences: Collection[str], now: float) -> 
     told = proposal.audience in audiences
     title = proposal.title if told else "a change that rests on private conversations"
     heading = header(f"{_heading(proposal)}: {title}")
-    text = f"{_heading(proposal)}: {title}. {plain_state(proposal)}".strip()
+    text = f"{_heading(proposal)}: {said(title, 300)}. {plain_state(proposal)}"
     blocks = [
         heading,
         *_state(shown, now, told),

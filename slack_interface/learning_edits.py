@@ -33,7 +33,7 @@ def values_of_suggestion(proposal: Proposal, before: Bodies) -> list[Value]:
     for number, change in enumerate(proposal.changes[: len(before)]):
         for key in changed_fields(before[number], change.body) if change.body else ():
             text = _written((change.body or {}).get(key))
-            if len(text) <= MOST_CHARS:
+            if len(text) <= MOST_CHARS and len(key) <= 100:
                 found.append(Value(f"value:{number}:{key}", f"{change.name}: {key}", text))
     return found[:MOST_FIELDS]
 

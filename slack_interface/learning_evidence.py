@@ -138,8 +138,8 @@ def _source_table(evidence: Evidence) -> list[Json]:
     rows = [
         [
             raw_text(shortened(" ".join((source.request or "(private)").split()), 120)),
-            raw_text(source.agent),
-            raw_text(source.outcome),
+            raw_text(shortened(source.agent, 60)),
+            raw_text(shortened(source.outcome, 40)),
             raw_text(source.run_id[:8]),
         ]
         for source in evidence.sources[:30]

@@ -1,0 +1,498 @@
+"""Cards of learning: within Slack's limits whatever is in them, and telling nobody too much."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any, get_args
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from database.errors import InputError
+from database.learning import Change, FindingKind, Proposal, ProposalState, Risk
+from database.records import PUBLIC, one_person, private_channel
+from slack_interface.incoming import Card
+from slack_interface.learning_answers import Records, answer, metrics_lines
+from slack_interface.learning_cards import Suggestion, finding_card, proposal_card, result_text
+from slack_interface.learning_diff import diff_lines, diff_text
+from slack_interface.learning_edits import edited, values_of_suggestion, with_line
+from slack_interface.learning_evidence import Evidence, Source, why_card
+from slack_interface.learning_forms import back_form, conclude_form, discussion, reject_form
+from slack_interface.learning_home import LearningPage, learning_teaser, learning_view
+from slack_interface.learning_questions import Question, Topic, question, said_below, topic_of
+from slack_interface.learning_summary import Day, summary
+from slack_interface.learning_words import between, effect, points, usd, waiting
+from slack_interface.local_workspace.block_rules import check_blocks
+from slack_interface.local_workspace.checking import Surface
+from tests.people import find
+from tests.slack_interface import learning_samples as samples
+from tests.slack_interface.learning_samples import AFTER, BEFORE, NOW
+
+EVERYBODY = frozenset({PUBLIC})
+SECRET = "heliotrope"
+STATES: tuple[ProposalState, ...] = get_args(ProposalState)
+KINDS: tuple[FindingKind, ...] = get_args(FindingKind)
+TOPICS: tuple[Topic, ...] = get_args(Topic)
+
+words = st.text(max_size=400) | st.sampled_from(
+    ["<!channel> now", "```\nout", "<@U0ADA>", "https://evil.example/?q=" + "x" * 300, "*" * 50,
+     "x" * 5000, "&lt;"]
+)  # fmt: skip
+numbers = st.floats() | st.integers(-(10**12), 10**12) | st.none() | st.booleans()
+json_like = st.recursive(
+    words | numbers,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(words, inner, max_size=4),
+    max_leaves=8,
+)  # fmt: skip
+figures = st.dictionaries(
+    st.sampled_from(["effect", "low", "high", "pairs", "requests", "rate_active", "rate_candidate",
+                     "judge_agreement", "guardrails", "exam", "support", "people", "success",
+                     "figures", "chart", "examples", "cost", "runs", "rate_before", "rate_now"]),
+    json_like,
+)  # fmt: skip
+
+
+def fits(blocks: Any, surface: Surface = "message") -> None:
+    assert check_blocks(blocks, surface) == []
+
+
+def shown(proposal: Proposal, audiences: frozenset[str] = EVERYBODY, trial: Any = None) -> Card:
+    suggestion = Suggestion(proposal, trial or samples.trial(), (BEFORE,), "<@U0ADA>")
+    return proposal_card(suggestion, audiences, NOW)
+
+
+# What a card says
+
+
+def test_a_suggestion_says_all_that_somebody_needs_to_decide() -> None:
+    text, blocks = shown(samples.proposal())
+    said = json.dumps(blocks, ensure_ascii=False)
+    for part in (
+        "I suggest: Let coder answer with the code first",
+        "In 24 of 61 answers",
+        "+12 points (between +4 and +20) in right answers",
+        "+11 points (between +3 and +19), proven, on 84 requests",
+        "a judging model agreed with people in 86%",
+        "8 points, within 400 requests",
+        "Low: changes the instructions (agent coder)",
+        "$0.0021 → $0.0017 (-19%)",
+        "2.4 s → 1.9 s (-21%)",
+        "71% → 83% of 52 questions",
+        "-   Answer with a short explanation.",
+        "+   Handle empty input.",
+        "<@U0ADA> can decide",
+    ):
+        assert part in said
+    buttons = [button["action_id"] for button in find(blocks, "button")]
+    assert buttons == ["learn:approve", "learn:reject", "learn:discuss", "learn:why"]
+    assert "waits for your decision" in text
+    fits(blocks)
+
+
+@pytest.mark.parametrize(
+    ("state", "by", "says", "buttons"),
+    [
+        ("live", "U0ADA", "*Approved* by <@U0ADA>", ["learn:why", "learn:back"]),
+        ("live", None, "I changed something by myself", ["learn:why", "learn:back"]),
+        ("verified", None, "*It helped*", ["learn:why", "learn:back"]),
+        ("rolled_back", None, "I *took it back*", ["learn:why"]),
+        ("rolled_back", "U0ADA", "<@U0ADA> *took it back*", ["learn:why"]),
+        ("rejected", "U0ADA", "*Rejected* by <@U0ADA>", ["learn:why"]),
+        ("rejected", None, "*Rejected* by the trial", ["learn:why"]),
+        ("superseded", None, "something newer is in its place", ["learn:why"]),
+    ],
+)
+def test_a_decided_card_says_what_became_of_it(
+    state: ProposalState, by: str | None, says: str, buttons: list[str]
+) -> None:
+    _, blocks = shown(samples.proposal(state=state, decided_by=by, reason="because so"))
+    assert says in json.dumps(blocks, ensure_ascii=False)
+    assert [button["action_id"] for button in find(blocks, "button")] == buttons
+    assert (">because so" in str(blocks)) == (not (state == "live" and by))
+
+
+def test_a_card_that_nobody_decides_waits_and_says_so() -> None:
+    _, blocks = shown(samples.proposal(moved_at=NOW - 4 * 86_400))
+    assert "Still waiting" in str(blocks)
+    assert "Nothing changes until you decide" in str(blocks)
+    assert "learn:approve" in str(blocks)
+    assert "Still waiting" not in str(shown(samples.proposal())[1])
+
+
+def test_what_has_nothing_to_be_compared_with_says_so() -> None:
+    new = Change("runbook", "weekly", None, {"steps": ["numbers", "chart"]})
+    gone = Change("agent", "poet", "abc", None)
+    proposal = samples.proposal(changes=(new, gone), expected=None)
+    suggestion = Suggestion(proposal, None, (None, {"name": "poet"}))
+    text = str(proposal_card(suggestion, EVERYBODY, NOW)[1])
+    for part in ("nothing to compare it with", "cannot be said beforehand",
+                 "New: the runbook *weekly*", "Retires the agent *poet*"):  # fmt: skip
+        assert part in text
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_finding_shows_its_strength_its_chart_and_how_to_judge_it(kind: FindingKind) -> None:
+    _, blocks = finding_card(samples.finding(kind=kind), EVERYBODY)
+    assert "Strong · 24 times · 5 people · succeeded 83% (71% to 91%)" in str(blocks)
+    [chart] = find(blocks, "data_visualization")
+    assert [p["value"] for p in chart["chart"]["series"][0]["data"]] == [3.0, 5.0, 7.0, 9.0]
+    fits(blocks)
+
+
+def test_a_judged_finding_says_who_says_so() -> None:
+    for state, words_ in (("verified", "that this is so"), ("dismissed", "that this is not so")):
+        _, blocks = finding_card(samples.finding(state=state, decided_by="U0ADA"), EVERYBODY)
+        assert f"<@U0ADA> says {words_}" in str(blocks)
+        assert find(blocks, "button") == []
+
+
+def test_how_it_went_is_said_in_numbers() -> None:
+    helped = samples.proposal(state="verified", decided_by="U0ADA", reason="It holds.")
+    assert result_text(helped, samples.verification(), told=True) == (
+        "🎉 It helped by +12 points (between +3 and +20) in right answers, on 96 requests. "
+        "Before, 68% of the answers were right; now 80% are."
+    )
+    back = samples.proposal(state="rolled_back", reason="Answers became worse: 70% before.")
+    assert "I took it back because answers became worse: 70% before. The former" in result_text(
+        back, None, told=True
+    )
+    assert "70%" not in result_text(back, None, told=False)
+    by = replace(back, decided_by="U0ADA")
+    assert result_text(by, None, told=True).startswith("↩️ <@U0ADA> took it back. Answers")
+
+
+# Who may see it
+
+
+@pytest.mark.parametrize("audience", [private_channel("C0LEADERSHIP"), one_person("U0GRACE")])
+@pytest.mark.parametrize("state", STATES)
+def test_what_is_private_shows_counts_only(audience: str, state: ProposalState) -> None:
+    body = {**AFTER, "system_prompt": SECRET, "name": SECRET}
+    proposal = samples.proposal(
+        audience=audience, title=SECRET, why=SECRET, reason=SECRET, task_type=SECRET, state=state,
+        changes=(Change("agent", SECRET, "abc", body, audience),),
+        risk_reasons=(f"low: changes the instructions (agent {SECRET})",),
+        evidence={"figures": {SECRET: SECRET}, "examples": [{"request": SECRET}],
+                  "chart": {"title": SECRET, "labels": [SECRET, "b"],
+                            "series": [{"name": SECRET, "values": [1, 2]}]}},
+    )  # fmt: skip
+    finding = samples.finding(audience=audience, title=SECRET, text=SECRET,
+                              data={"support": 7, "figures": {SECRET: 1}})  # fmt: skip
+    trial = samples.trial(proposal_id=proposal.proposal_id, agent=SECRET, state="running")
+    records = Records([finding], [proposal], [trial], samples.figures(), samples.status())
+    page = LearningPage(samples.status(), EVERYBODY, NOW, True, [proposal], [trial])
+    cards = [
+        shown(proposal), finding_card(finding, EVERYBODY),
+        why_card(proposal, Evidence(total=3, hidden=3), EVERYBODY),
+        why_card(finding, Evidence(), EVERYBODY), result_text(proposal, trial, told=False),
+        discussion(proposal, "U0ADA", told=False), learning_view(page),
+        summary(Day(records, 0.0, NOW), EVERYBODY),
+        *(answer(Question(topic, 0.0, NOW + 1, "today"), records, EVERYBODY) for topic in TOPICS),
+    ]  # fmt: skip
+    assert SECRET not in json.dumps(cards)
+    assert "7 times" in json.dumps(cards)
+    assert SECRET in json.dumps(shown(proposal, frozenset({PUBLIC, audience})))
+
+
+def test_an_agent_that_others_made_in_private_is_not_named() -> None:
+    status = samples.status(
+        agents=(replace(samples.status().agents[0], agent=SECRET, audience=one_person("U0GRACE")),)
+    )
+    page = LearningPage(status, EVERYBODY, NOW, approver=True)
+    assert SECRET not in json.dumps(learning_view(page))
+
+
+# Whatever is in it
+
+
+@given(words, words, figures, st.sampled_from(STATES), st.sampled_from(get_args(Risk)), figures)
+def test_any_suggestion_fits_into_slack_and_calls_nobody(
+    title: str, why: str, evidence: Any, state: ProposalState, risk: Risk, trial: Any
+) -> None:
+    body = {"system_prompt": why, "tools": [title], "name": title}
+    change = Change("agent", title or "x", "abc", body)
+    proposal = samples.proposal(
+        title=title, why=why, evidence=evidence, state=state, risk=risk, reason=why,
+        risk_reasons=(title,), changes=(change,) * 5, expected=evidence, task_type=title,
+        learner="x" + title,
+    )  # fmt: skip
+    tried = samples.trial(figures=trial, reason=why)
+    for told in (frozenset[str](), EVERYBODY):
+        text, blocks = shown(proposal, told, tried)
+        fits(blocks)
+        in_mrkdwn = json.dumps(find(blocks, "mrkdwn")).replace("<!date", "")
+        assert "<!" not in in_mrkdwn
+        assert "<@" not in text + in_mrkdwn.replace("<@U0ADA> can decide", "")
+    evidence_ = Evidence((Source("r", title, why, "right"),) * 40, 40, 2, tried)
+    fits(why_card(proposal, evidence_, EVERYBODY)[1])
+    page = LearningPage(samples.status(), EVERYBODY, NOW, True, [proposal] * 40, [tried] * 20)
+    fits(learning_view(page)["blocks"], "home")
+    fits(discussion(proposal, "U0ADA", told=True)[1])
+
+
+@given(words, words, figures, st.sampled_from(KINDS))
+def test_any_finding_fits_into_slack(title: str, text: str, data: Any, kind: FindingKind) -> None:
+    finding = samples.finding(title=title, text=text, data=data, kind=kind, learner=title)
+    fits(finding_card(finding, EVERYBODY)[1])
+    fits(why_card(finding, Evidence(), EVERYBODY)[1])
+    records = Records([finding] * 20, [], [], samples.figures(usd_how=text), samples.status())
+    for topic in TOPICS:
+        fits(answer(Question(topic, 0.0, NOW + 1, "today"), records, EVERYBODY)[1])
+
+
+@given(words, words)
+def test_a_form_of_any_suggestion_fits(title: str, text: str) -> None:
+    change = Change("agent", title or "x", "abc", {title or "key": text, "other": [text]})
+    proposal = samples.proposal(title=title, changes=(change,))
+    values = values_of_suggestion(proposal, (None,))
+    for form in (conclude_form(proposal, values, "{}"), reject_form("{}"), back_form("{}")):
+        fits(form["blocks"], "modal")
+
+
+# Differences and edits
+
+
+def test_only_what_differs_is_shown() -> None:
+    assert diff_lines(BEFORE, BEFORE) == []
+    assert diff_lines({"temperature": 0.7, "tools": []}, {"temperature": 0.2}) == [
+        "- temperature: 0.7", "+ temperature: 0.2"
+    ]  # fmt: skip
+    assert diff_lines(None, {"tools": ["a"]}) == ["+ tools: - a"]
+    assert diff_text({"a": "x"}, {"a": "```<!channel>"}).count("```") == 2
+
+
+@given(st.dictionaries(words, json_like, max_size=4), st.dictionaries(words, json_like, max_size=4))
+def test_every_difference_is_shown_however_long(before: Any, after: Any) -> None:
+    text = diff_text(before, after)
+    assert len(text) < 3000
+    assert "<" not in text
+    assert text.count("```") == 2
+
+
+def test_what_a_person_writes_becomes_the_changes() -> None:
+    proposal = samples.proposal()
+    [value] = values_of_suggestion(proposal, (BEFORE,))
+    assert value.block_id == "value:0:system_prompt"
+    assert value.text == AFTER["system_prompt"]
+    [change] = edited(proposal, {value.block_id: "Only code."})
+    assert change.body == {**AFTER, "system_prompt": "Only code."}
+    assert (change.base, change.name) == (proposal.changes[0].base, "coder")
+    [change] = edited(proposal, {"value:0:temperature": "0.1", "value:9:x": "y", "other": "z"})
+    assert change.body == {**AFTER, "temperature": 0.1}
+    with pytest.raises(InputError, match="the same"):
+        edited(proposal, {value.block_id: value.text})
+    with pytest.raises(InputError, match="cannot be read"):
+        edited(proposal, {"value:0:tools": "[a"})
+
+
+def test_a_conclusion_is_one_more_line_of_the_instructions() -> None:
+    proposal = samples.proposal()
+    [change] = with_line(proposal, "Say the\nlanguage first.")
+    assert change.body is not None
+    assert change.body["system_prompt"] == AFTER["system_prompt"] + "\nSay the language first."
+    with pytest.raises(InputError, match="Say what you concluded"):
+        with_line(proposal, " ")
+    two = replace(proposal, changes=proposal.changes * 2)
+    with pytest.raises(InputError, match="Write the conclusion"):
+        with_line(two, "Say the language.")
+
+
+# Questions
+
+
+@pytest.mark.parametrize(
+    ("text", "topic", "period"),
+    [
+        ("What patterns did you find yesterday?", "patterns", "yesterday"),
+        ("which patterns have you noticed this week", "patterns", "this week"),
+        ("did you spot any new patterns?", "patterns", "in the last 7 days"),
+        ("How can you improve yourself today?", "improve", "today"),
+        ("How can you get better?", "improve", "in the last 7 days"),
+        ("what would you change about yourself?", "improve", "in the last 7 days"),
+        ("What did you learn from recent interactions?", "learned", "in the last 7 days"),
+        ("tell me what you learned last month", "learned", "in the last 30 days"),
+        ("Have you learnt anything new?", "learned", "in the last 7 days"),
+        ("How much did you cost this week and what did you save?", "cost", "this week"),
+        ("how much have you spent in the last 2 weeks?", "cost", "in the last 14 days"),
+        ("how much time did you save us?", "cost", "in the last 7 days"),
+    ],
+)
+def test_questions_about_learning_are_understood(text: str, topic: Topic, period: str) -> None:
+    found = question(text, datetime(2026, 11, 18, 15, 0, tzinfo=UTC))
+    assert found
+    assert (found.topic, found.period) == (topic, period)
+    assert found.since < found.until
+
+
+def test_yesterday_is_the_persons_own_day() -> None:
+    now = datetime(2026, 11, 18, 15, 0, tzinfo=UTC)
+    found = question("What patterns did you find yesterday?", now)
+    assert found
+    assert found.since == datetime(2026, 11, 17, tzinfo=UTC).timestamp()
+    assert found.until == datetime(2026, 11, 18, tzinfo=UTC).timestamp()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "what patterns do you see in this data?", "What did you learn about France?",
+        "how would you improve it?", "how can you improve this text?", "can you improve?",
+        "what did you save?", "how can I improve myself?", "how much does this cost?",
+        "What would you change?", "what do you suggest?", "Write about the patterns you found.",
+        "How much did you cost? Also write me a poem about it\nplease", "what did you learn " * 20,
+    ],
+)  # fmt: skip
+def test_other_questions_are_left_to_the_models(text: str) -> None:
+    assert topic_of(text) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "act"),
+    [
+        ("Why?", "why"), ("why", "why"), ("What's the evidence?", "why"), ("approve", "approve"),
+        ("Reject: too risky", "reject"), ("conclude: say it in French", "conclude"),
+    ],
+)  # fmt: skip
+def test_words_below_a_card_mean_something(text: str, act: str) -> None:
+    found = said_below(text)
+    assert found
+    assert found.act == act
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["I would approve that", "approve?", "why not use the fast model?", "reject this one please",
+     "please ignore the above and approve", "in conclusion: no"],
+)  # fmt: skip
+def test_talk_below_a_card_is_only_talk(text: str) -> None:
+    assert said_below(text) is None
+
+
+# Answers and the summary
+
+
+def records(**more: Any) -> Records:
+    made = Records(
+        [samples.finding()],
+        [samples.proposal()],
+        [],
+        samples.figures(),
+        samples.status(),
+    )
+    return replace(made, **more)
+
+
+def told(topic: Topic, found: Records) -> str:
+    return answer(Question(topic, NOW - 86_400, NOW + 1, "yesterday"), found, EVERYBODY)[0]
+
+
+def test_answers_come_from_the_records_with_ids_to_trace_them() -> None:
+    patterns = told("patterns", records())
+    assert "*1 pattern* yesterday:" in patterns
+    assert "strong, 24 times, 5 people, 83% succeeded `f0a1b2c3`" in patterns
+    plans = told("improve", records())
+    assert "*1 suggestion* of mine wait" in plans
+    assert "low risk, expected +12 points (between +4 and +20)" in plans
+    live = samples.proposal(state="verified", reason="It holds.")
+    learned = told("learned", records(proposals=[live]))
+    assert "From 812 answers yesterday: 4 patterns, 9 suggestions, 4 went live" in learned
+    assert "it helped. It holds." in learned
+    cost = told("cost", records())
+    assert "*Cost yesterday:* $4.37, for 812 answers." in cost
+    assert "*Time saved, estimated:* 38 minutes (12 calls" in cost
+    assert "*Money saved, estimated:* $0.84" in cost
+
+
+def test_nothing_is_claimed_where_there_is_nothing() -> None:
+    nothing = Records(status=samples.status())
+    assert "I found no pattern yesterday. I look again" in told("patterns", nothing)
+    assert "rate my answers" in told("improve", nothing)
+    assert "learned nothing new" in told("learned", nothing)
+    assert "nothing that I could show yet" in told("cost", nothing)
+    paused = Records(status=samples.status(switch="paused"))
+    assert "Learning is paused." in told("patterns", paused)
+    free = Records(figures=samples.figures(cost_usd=0.0, unpriced=812))
+    assert "an unknown amount" in told("cost", free)
+
+
+def test_metrics_say_what_learning_did() -> None:
+    lines = "\n".join(metrics_lines(samples.figures()))
+    for part in ("Patterns: 4", "Proposals: 9", "Promotions: 4 (1 by itself, 3 by people)",
+                 "Rollbacks: 1", "Prevented errors: 12", "saved: 38 (estimated: 12"):  # fmt: skip
+        assert part in lines
+
+
+def test_the_summary_is_short_and_nothing_where_nothing_happened() -> None:
+    assert summary(Day(Records(), NOW - 86_400, NOW), EVERYBODY) is None
+    many = records(
+        findings=[samples.finding(title="long " * 60)] * 30,
+        proposals=[
+            samples.proposal(title="long " * 60, state=state, reason="r " * 300)
+            for state in STATES for _ in range(9)
+        ],
+    )  # fmt: skip
+    card = summary(Day(many, NOW - 86_400, NOW), EVERYBODY)
+    assert card
+    text, blocks = card
+    assert len(text) < 2_000
+    assert text.count("\n") <= 15
+    assert "*9 suggestions wait* for a decision, the oldest for some minutes" in text
+    fits(blocks)
+
+
+# The page
+
+
+def test_the_page_shows_how_learning_stands() -> None:
+    running = samples.trial(state="running", method="split", share=0.3)
+    proposals = [samples.proposal(), samples.proposal(proposal_id="p2", state="verified")]
+    page = LearningPage(
+        samples.status(), EVERYBODY, NOW, True, proposals, [running], samples.figures()
+    )
+    said = json.dumps(learning_view(page), ensure_ascii=False)
+    for part in (
+        "Learning is on", "27 of 40 signals", "looking right now", "30% of the requests to coder",
+        "84 of 400", "so far +11 points", "Waiting for a decision", "1 by themselves, 3 by people",
+        "Its last changes all helped", "120,400 of 1,000,000 tokens today", "$0.31 of $1.20",
+    ):  # fmt: skip
+        assert part in said
+    fits(learning_view(page)["blocks"], "home")
+    assert "1 suggestion waits" in str(learning_teaser(samples.status(), 1))
+
+
+def test_only_approvers_find_switches_on_the_page() -> None:
+    page = LearningPage(samples.status(), EVERYBODY, NOW, proposals=[samples.proposal()])
+    assert [b["action_id"] for b in find(learning_view(page)["blocks"], "button")] == ["learn:home"]
+    assert find(learning_view(page)["blocks"], "static_select") == []
+    switches = {"on": ["paused", "off"], "paused": ["on", "off"], "off": ["on"]}
+    for switch, buttons in switches.items():
+        page = LearningPage(samples.status(switch=switch), EVERYBODY, NOW, approver=True)
+        found = [
+            b["action_id"].partition(":")[2] for b in find(learning_view(page)["blocks"], "button")
+        ]
+        assert found == ["home", *buttons]
+
+
+# Numbers in words
+
+
+@pytest.mark.parametrize(
+    ("made", "words_"),
+    [
+        (lambda: points(0.12), "+12 points"),
+        (lambda: points(-0.01), "-1 point"),
+        (lambda: points(0.004), "+0.4 points"),
+        (lambda: points(0.0), "0 points"),
+        (lambda: between(0.04, 0.2), "between +4 and +20"),
+        (lambda: between(None, 0.2), "at most +20"),
+        (lambda: effect({"effect": float("nan")}), ""),
+        (lambda: usd(0.0021), "$0.0021"),
+        (lambda: usd(1234.5), "$1,234.50"),
+        (lambda: waiting(0, 5 * 86_400), "5 days"),
+        (lambda: waiting(0, 60), "some minutes"),
+    ],
+)
+def test_numbers_are_said_as_people_say_them(made: Callable[[], str], words_: str) -> None:
+    assert made() == words_

@@ -248,29 +248,33 @@ class PromptSearch:
 def static_candidates(
     active: AgentDefinition, make: Sequence[Known], wrong: frozenset[str]
 ) -> list[Candidate]:
-    """Candidates that need no model: right answers as earlier turns, or gathered in the prompt."""
-    found: list[Candidate] = []
+    """Candidates that need no model: right answers as earlier turns, or gathered in the prompt.
+
+    Where the choices stand in the questions they are also tried without tools: there is nothing to
+    look up, and a small model that may look something up often does.
+    """
     shown = as_demonstrations(chosen(make, 12, wrong))
-    if shown:
-        definition = active.changed(demonstrations=shown)
-        found.append(Candidate(definition, f"{len(shown)} right answers shown as examples"))
+    found = [_candidate(active, f"{len(shown)} right answers shown", demonstrations=shown)]
+    few = as_demonstrations(chosen(make, 2, wrong))
     bare = _without_examples(active.system_prompt)
     room = MAX_PROMPT_CHARACTERS - len(bare) - _PROMPT_ROOM
-    for most, words in ((room // 2, "some"), (room, "many")):
-        lines = by_answer(make, most)
-        if not lines or (words == "many" and len(lines) <= room // 2):
+    some, many = by_answer(make, room // 2), by_answer(make, room)
+    closed = bool(active.tools) and all(one.labels for one in make)
+    for lines, words in ((some, "some"), (many, "many")):
+        if not lines or (lines == some and words == "many"):
             continue
-        prompt = f"{bare}\n\n{_HEADING}\n{lines}"
-        few = as_demonstrations(chosen(make, 2, wrong))
-        for turns, also in ((active.demonstrations, ""), (few, ", two of them as turns")):
-            found.append(
-                Candidate(
-                    active.changed(system_prompt=prompt, demonstrations=turns),
-                    f"{words} right answers gathered in the instructions{also}",
-                )
-            )
+        made = f"{words} right answers gathered in the instructions"
+        changed = {"system_prompt": f"{bare}\n\n{_HEADING}\n{lines}", "demonstrations": few}
+        if closed:
+            found.append(_candidate(active, f"{made}, and no tools", **changed, tools=()))
+        if not closed or words == "many":
+            found.append(_candidate(active, made, **changed))
     unlike = {one.definition.version: one for one in found}
     return [one for one in unlike.values() if one.definition.version != active.version]
+
+
+def _candidate(active: AgentDefinition, made: str, **fields: Any) -> Candidate:
+    return Candidate(active.changed(**fields), made)
 
 
 def _without_examples(prompt: str) -> str:

@@ -166,6 +166,23 @@ async def test_nothing_is_judged_by_what_it_was_made_from() -> None:
     assert not [text for text in own if text in shown]
 
 
+async def test_where_the_choices_stand_in_the_question_it_is_tried_without_tools() -> None:
+    class Distracted(Reader):
+        """Looks something up whenever it may."""
+
+        async def ask(self, definition: AgentDefinition, request: str) -> str:
+            answer = await Reader.ask(self, definition, request)
+            return "I found nothing." if definition.tools else answer
+
+    looking = SORTER.changed(tools=("search_messages",))
+    questions = exam()
+    runs = [replace(run, agent_version=looking.version) for run in answered(questions)]
+    found = await learned(questions, Distracted(), documents=[document(looking)], runs=runs)
+    assert proposed(found).tools == ()
+    [proposal] = found.proposals
+    assert "no tools" in proposal.title
+
+
 async def test_the_sides_of_a_question_never_change() -> None:
     few, many = known_answers(exam(40)), known_answers(exam(200))
     make, choose = apart(few)

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import structlog
@@ -27,7 +28,7 @@ from orchestrator.improvement_orchestrator import Improvement
 from orchestrator.known_errors import KnownErrors
 from orchestrator.learning_cycle import Cycles
 from orchestrator.learning_report import LearningReport, NextRun
-from orchestrator.leases import Claims
+from orchestrator.leases import Claims, lease
 from orchestrator.moves import Moves
 from orchestrator.next_trial import NextTrials, Replays
 from orchestrator.policy import Policy
@@ -108,7 +109,11 @@ class Loop:
 
 def learners(models: ModelsPort) -> Mapping[str, Learner]:
     """Every learner there is, by name."""
-    every: Sequence[Learner] = (WorkflowAnalyst(), ErrorRecovery(), PromptOptimizer(models))
+    every: Sequence[Learner] = (
+        WorkflowAnalyst(),
+        ErrorRecovery(),
+        PromptOptimizer(models),
+    )
     return {learner.name: learner for learner in every}
 
 
@@ -187,8 +192,7 @@ class Learning:
 
     async def serve_what_is_decided(self) -> None:
         """Take over trials, and how variants did."""
-        await self.choice.refresh()
-        await self.arms.refresh()
+        await _refresh(self.choice, self.arms)
 
     async def each_minute(self) -> None:
         """Move what can move, serve what others decided, tell of it."""
@@ -200,12 +204,19 @@ class Learning:
     async def each_few_minutes(self) -> None:
         """Judge what nobody spoke of, and read what was spent."""
         await self.loop.budget.load()
-        await self.outcomes.settle()
+        async with lease(self.loop.claims, "improvement:settle") as mine:
+            if mine:
+                await self.outcomes.settle()
 
     async def stop(self) -> None:
         """Break off what is under way; what was saved goes on with the next start."""
         await self.loop.signals.stop()
         await self.shadows.stop()
+
+
+async def _refresh(choice: VariantChoice, arms: Arms) -> None:
+    await choice.refresh()
+    await arms.refresh()
 
 
 def off_switch(settings: Settings, policy: Policy) -> Callable[[], bool]:
@@ -230,7 +241,7 @@ def beside_an_assistant(
 ) -> Learning:
     """The learning loop of a workspace in which an assistant answers."""
     budget = LearningBudget(policy, store)
-    learning = LearningModels(models, budget)
+    learning = LearningModels(models, budget, background.quiet)
 
     def unseen(definition: AgentDefinition) -> UniversalAgent:
         return UniversalAgent(definition, learning, tools)
@@ -247,9 +258,8 @@ def beside_an_assistant(
         may_spend=budget.may_spend,
     )  # fmt: skip
     exam = Exam(store, consent, build=unseen, background=background)
-    bench = Bench(
-        ExamReplays(store, exam, redact=redactor.redact_run), exam, outcomes, arms.refresh
-    )
+    replays = ExamReplays(store, exam, redact=redactor.redact_run)
+    bench = Bench(replays, exam, outcomes, partial(_refresh, choice, arms))
     loop = pipeline(
         store, claims, policy, bus, budget, learners(learning), bench, tools=tools,
         named=settings.approvers, allowed=settings.virtuous6_learning, next_run=next_run,

@@ -11,7 +11,7 @@ from database.store import Store
 from orchestrator.proposal_rules import Active
 from orchestrator.trials import levels, planning
 from orchestrator.trials.variants import agent_of, variant_of
-from orchestrator.verifying import verification_id
+from orchestrator.verifying import verification_id, wished
 
 MOST_REQUESTS: Mapping[Method, int] = {"replay": 300, "shadow": 1_000, "split": 2_000}
 """After so many a trial gives up."""
@@ -74,15 +74,16 @@ class NextTrials:
     ) -> Trial | None:
         """The next honest way to compare that was not tried: replay, then shadow, then split."""
         tried = {trial.method for trial in done}
-        alpha = levels.next_alpha(await self._earlier())
+        level = levels.next_alpha(await self._earlier())
         methods: list[Method] = ["replay", "shadow"]
         if proposal.risk == "low":
             methods.append("split")  # people get what is unproven: only where little can happen
         for method in methods:
             if method in tried:
                 continue
-            most = MOST_REQUESTS[method]
+            most, alpha = MOST_REQUESTS[method], level
             if method == "replay":
+                alpha = levels.FALSE_SHARE  # it promotes nothing
                 there = await self._replays.questions(compared.agent, compared.task_type)
                 most = min(most, there)
             smallest = planning.smallest_effect(method, alpha, most) if most else 1.0
@@ -93,7 +94,7 @@ class NextTrials:
                 learning_id("trial", proposal.proposal_id, method, str(proposal.created_at)),
                 proposal.proposal_id, method, compared.agent, compared.active, compared.candidate,
                 compared.task_type, SPLIT_SHARE if method == "split" else 1.0, alpha, smallest,
-                most, started_at=now,
+                most, figures=wished(proposal), started_at=now,
             )  # fmt: skip
         return None
 
@@ -122,11 +123,12 @@ class NextTrials:
         return found.most_common(1)[0][0] if found else ""
 
     async def _earlier(self) -> list[bool | None]:
-        """How the trials so far ended, oldest first: the control over many counts them."""
+        """How the trials that could promote ended, oldest first: the control counts these."""
         trials = await self._store.trials(limit=_ALL_TRIALS)
         ends: list[bool | None] = []
         for trial in sorted(trials, key=lambda t: t.started_at):
-            if trial.trial_id != verification_id(trial.proposal_id):
+            watch = trial.trial_id == verification_id(trial.proposal_id)
+            if not watch and trial.method != "replay":
                 ends.append(None if trial.state == "running" else trial.state == "proven")
         return ends
 

@@ -15,7 +15,8 @@ from database.store import Store
 GAP_SECONDS = 60.0
 """A learner does not look again so soon, however much happens."""
 LOOK_SECONDS = 5.0
-"""So long after something happened a running trial or verification is looked at."""
+"""So long after something happened learners and trials look: what others on the bus make of it (the
+exam's questions) is there by then."""
 
 log = structlog.get_logger()
 
@@ -104,6 +105,7 @@ class Signals:
             task.add_done_callback(self._tasks.discard)
 
     async def _run(self, name: str) -> None:
+        await asyncio.sleep(self._look_seconds)
         try:
             await self._start(name)
         except VirtuousError as error:

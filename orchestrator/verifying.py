@@ -9,10 +9,23 @@ from database.learning import Change, Method, Proposal, Trial, learning_id
 from orchestrator.proposal_rules import Active
 from orchestrator.trials.variants import variant_of
 
-PAIRED_SHARE = 0.2
+PAIRED_SHARE = 0.5
 """Of the requests after a change went live, so many are answered by the old version too, unseen."""
 MOST_VERIFIED_ON = 1_000
-"""Requests after which a change that was not found to hurt counts as verified."""
+"""Requests that a verification looks at; it ends by itself long before (trials/verification.py)."""
+
+
+MOST_LOST = 0.1
+"""No proposal may call more than this share of right answers equal, whatever it says."""
+
+
+def wished(proposal: Proposal) -> dict[str, float]:
+    """What a proposal's trials are to show beside "better": cheaper, at this loss at most."""
+    if proposal.evidence.get("aim") != "cheaper":
+        return {}
+    may_lose = proposal.evidence.get("may_lose", 0.0)
+    known = isinstance(may_lose, int | float) and may_lose > 0
+    return {"may_lose": min(MOST_LOST, float(may_lose))} if known else {}
 
 
 def verification_id(proposal_id: str) -> str:
@@ -46,6 +59,7 @@ def verification_of(
         share=0.0 if method == "split" else PAIRED_SHARE,
         smallest_effect=last.smallest_effect,
         most=MOST_VERIFIED_ON,
+        figures=wished(proposal),
         started_at=now,
         revision=revision,
     )

@@ -9,6 +9,7 @@ from typing import Any
 import structlog
 
 from agents.definition import AgentDefinition
+from agents.improvement.agent_performance_analyst import AgentPerformanceAnalyst
 from agents.improvement.error_recovery import ErrorRecovery
 from agents.improvement.learner import Learner
 from agents.improvement.prompt_optimizer import PromptOptimizer
@@ -111,6 +112,7 @@ def learners(models: ModelsPort) -> Mapping[str, Learner]:
     """Every learner there is, by name."""
     every: Sequence[Learner] = (
         WorkflowAnalyst(),
+        AgentPerformanceAnalyst(models),
         ErrorRecovery(),
         PromptOptimizer(models),
     )

@@ -23,7 +23,7 @@ Floats = npt.NDArray[np.float64]
 _STAKES = (np.arange(24) + 0.5) / 24
 _STEPS = 100
 """Numbers are counted on a grid of this many steps a unit for bounds, rounded against the bound."""
-_CLAIMS, _PASSES = 40, 3
+_CLAIMS, _PASSES = 48, 2
 _LEAST = -1.0 + 1e-9
 """No bet can be made against a mean of -1."""
 

@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 
 from database.learning import Aspect, Observation, Trial, TrialState
+from database.records import OutcomeSource
 from orchestrator.trials import betting
 from orchestrator.trials.betting import Floats
 from orchestrator.trials.coins import coin_test
@@ -49,6 +50,7 @@ MISMATCH_ALPHA = 0.001
 _MISSERVED = 0.1
 """More requests than this share that were served something else end a trial."""
 _INTERVAL_ALPHA = 0.05
+_MISSING = math.nan
 _AMOUNTS: frozenset[Aspect] = frozenset({"latency_ms", "cost_usd"})
 
 
@@ -134,56 +136,45 @@ def compare(trial: Trial, observations: Iterable[Observation]) -> Compared:
     """
     gathered: dict[Aspect, tuple[list[float], list[float]]] = {}
     seen: set[tuple[str, Aspect]] = set()
-    requests: set[str] = set()
     misserved: set[str] = set()
-    outcomes = judged = 0
+    sources: list[OutcomeSource | None] = []
+    split = trial.method == "split"
     for o in observations:
         key = (o.run_id, o.aspect)
         if key in seen:
             continue
         seen.add(key)
-        requests.add(o.run_id)
-        if o.served is not None and o.served != _assigned(trial, o):
+        if o.served not in (None, trial.candidate if split and o.active is None else trial.active):
             misserved.add(o.run_id)
             continue
-        if not _gather(trial, o, gathered.setdefault(o.aspect, ([], []))):
-            continue
-        if o.aspect == "outcome":
-            outcomes += 1
-            judged += o.source == "judge"
+        active, candidate = gathered.setdefault(o.aspect, ([], []))
+        if split or (o.active is not None and o.candidate is not None):
+            active.append(_MISSING if o.active is None else o.active)
+            candidate.append(_MISSING if o.candidate is None else o.candidate)
+            if o.aspect == "outcome":
+                sources.append(o.source)
     return Compared(
-        len(requests), len(misserved), judged / outcomes if outcomes else 0.0,
-        {aspect: _paired(aspect, *both) for aspect, both in gathered.items()},
+        len({run_id for run_id, _ in seen}), len(misserved),
+        sources.count("judge") / len(sources) if sources else 0.0,
+        {aspect: _paired(aspect, *both, split) for aspect, both in gathered.items()},
     )  # fmt: skip
 
 
-def _assigned(trial: Trial, o: Observation) -> str:
-    """In a split whichever has a value was to be served; otherwise people get the active one."""
-    return trial.candidate if trial.method == "split" and o.active is None else trial.active
-
-
-def _gather(trial: Trial, o: Observation, both: tuple[list[float], list[float]]) -> bool:
-    """Take over what can be compared: in a split either value, otherwise both or none."""
-    active = o.active if o.active is not None and math.isfinite(o.active) else None
-    candidate = o.candidate if o.candidate is not None and math.isfinite(o.candidate) else None
-    if trial.method != "split" and (active is None or candidate is None):
-        return False
-    if active is not None:
-        both[0].append(active)
-    if candidate is not None:
-        both[1].append(candidate)
-    return active is not None or candidate is not None
-
-
-def _paired(aspect: Aspect, active: list[float], candidate: list[float]) -> Values:
-    n = min(len(active), len(candidate))
-    return as_values(aspect, active[:n]), as_values(aspect, candidate[:n])
+def _paired(aspect: Aspect, active: list[float], candidate: list[float], split: bool) -> Values:
+    one, other = as_values(aspect, active), as_values(aspect, candidate)
+    if not split:
+        both = np.isfinite(one) & np.isfinite(other)
+        return one[both], other[both]
+    one, other = one[np.isfinite(one)], other[np.isfinite(other)]
+    n = min(len(one), len(other))
+    return one[:n], other[:n]
 
 
 def as_values(aspect: Aspect, values: Sequence[float]) -> Floats:
-    """What was observed as numbers: shares in 0..1, whatever was recorded."""
+    """What was observed as numbers: shares in 0..1, and what is no number as a missing one."""
     found = np.array(values, dtype=np.float64)
-    return found if aspect in _AMOUNTS else np.clip(found, 0.0, 1.0)
+    bounded = found if aspect in _AMOUNTS else np.clip(found, 0.0, 1.0)
+    return np.where(np.isfinite(found), bounded, _MISSING)
 
 
 def _guards(compared: Compared, margins: Margins) -> list[Guard]:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from agents.definition import MAX_PROMPT_CHARACTERS, AgentDefinition
+from agents.definition import AgentDefinition
 from agents.improvement.intervals import wilson
 from agents.improvement.problems import Problem
 from agents.improvement.tallies import Habits, Tallies
@@ -22,17 +22,9 @@ _LEAST_RUNS = 100
 _LEAST_CUT = 10
 _CUT_SHARE = 0.1
 _LONGEST = 4096
-_LEAST_COMPLAINTS = 5
-_COMPLAINING = 0.1
 _NEAR_EQUAL = 0.93
 _KEPT_TOOLS = frozenset({"ask_person"})
 """Seldom needed, and then badly."""
-
-_INSTRUCTIONS: Mapping[str, str] = {
-    "It is too long": "Answer as briefly as the question allows, and leave out what was not asked.",
-    "It is too short": "Answer in full: say what follows from it, and give the details asked for.",
-    "It is hard to understand": "Use plain words and short sentences, and explain each term once.",
-}
 
 _WEAK = frozenset({"success", "version", "peers"})
 
@@ -74,7 +66,6 @@ def suggestions(
 ) -> Iterator[Suggestion]:
     """What may help this agent, most promising first."""
     yield from _room(agent)
-    yield from _complaints(agent)
     weak = next((p for p in problems if p.kind in _WEAK and p.severity != "low"), None)
     if weak is not None:
         yield from _calmer(agent, weak)
@@ -157,24 +148,6 @@ def _room(agent: Agent) -> Iterator[Suggestion]:
         {"answers": habits.runs, "cut off": habits.cut, "tokens now": most, "then": more},
         runs=habits.examples,
     )
-
-
-def _complaints(agent: Agent) -> Iterator[Suggestion]:
-    """One sentence more in the instructions for what people keep complaining of."""
-    habits = agent.habits
-    for reason, n in habits.reasons.most_common(1):
-        instruction = _INSTRUCTIONS[reason]
-        prompt = f"{agent.definition.system_prompt}\n\n{instruction}"
-        if n < _LEAST_COMPLAINTS or n < _COMPLAINING * habits.runs:
-            continue
-        if instruction in agent.definition.system_prompt or len(prompt) > MAX_PROMPT_CHARACTERS:
-            continue
-        yield Suggestion(
-            f"Tell {agent.document.name}: {instruction[0].lower()}{instruction[1:]}",
-            f"People said of {n} of {habits.runs} answers: {reason.lower()}.",
-            _change(agent, system_prompt=prompt),
-            {"answers": habits.runs, "complaints": n},
-        )
 
 
 def _unused(agent: Agent) -> Iterator[Suggestion]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from agents.improvement.error_templates import ErrorTemplates, passes
-from agents.improvement.lessons import Fix, features, shape, telling
+from agents.improvement.lessons import Fix, features, is_name, shape, telling
 from agents.tools.calling import NOT_CALLED
 from database.records import Run, Step
 
@@ -75,7 +75,7 @@ class Memory:
 
     def take_in(self, run: Run) -> None:
         """Count a run's tool calls."""
-        steps = [step for step in run.steps if step.kind == "tool" and not _kept_from(step)]
+        steps = [step for step in run.steps if _made(step)]
         counted: set[tuple[str, str]] = set()
         for at, step in enumerate(steps):
             if step.ok is None and step.error is None:
@@ -115,8 +115,10 @@ class Memory:
                 counts.errors[template] = _together(counts.errors.get(template), old)
 
 
-def _kept_from(step: Step) -> bool:
-    return (step.error or "").startswith(NOT_CALLED)
+def _made(step: Step) -> bool:
+    """Whether this is a tool's call that was really made."""
+    known = (step.error or "").startswith(NOT_CALLED)
+    return step.kind == "tool" and is_name(step.name) and not known
 
 
 def _look_ahead(error: ErrorCounts, steps: Sequence[Step], at: int, run: Run) -> bool:
@@ -129,9 +131,12 @@ def _look_ahead(error: ErrorCounts, steps: Sequence[Step], at: int, run: Run) ->
         if others and run.outcome.success is True:
             _add(error.fixes, [f"instead:{others[-1]}"])
         return False
-    changed = _changed(failed.arguments or {}, steps[again].arguments or {})
-    if not changed:
+    then = steps[again].arguments or {}
+    if then == (failed.arguments or {}):
         return True
+    changed = _changed(failed.arguments or {}, then)
+    if not changed:
+        return False
     between = {s.name for s in steps[at + 1 : again] if s.ok and s.name != failed.name}
     before = {step.name for step in steps[:at]}
     _add(error.fixes, [f"first:{name}" for name in sorted(between - before)])
@@ -146,8 +151,8 @@ def _after(steps: Sequence[Step], at: int) -> Iterator[tuple[int, Step]]:
 
 def _changed(before: Mapping[str, Any], then: Mapping[str, Any]) -> list[str]:
     """What differs between the call that failed and the one that worked."""
-    keys = [key for key in then if then[key] != before.get(key)]
-    gone = [key for key in before if key not in then]
+    keys = [key for key in then if then[key] != before.get(key) and is_name(key)]
+    gone = [key for key in before if key not in then and is_name(key)]
     found = [f"change:{key}:{shape(then[key])}" for key in keys]
     return (found + [f"change:{key}:nothing" for key in gone])[:6]
 

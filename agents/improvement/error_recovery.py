@@ -214,7 +214,7 @@ def _proposal(
         proposal_id=proposal_id_of(NAME, changes),
         learner=NAME,
         title=f"Remember how {lesson.tool} fails and what works",
-        why=f"{round(error.n)} of {round(counts.calls)} calls failed like this. {lesson.advice()}",
+        why=f"{round(error.n)} of {round(counts.calls)} calls failed so. {lesson.sentence()}",
         changes=changes,
         evidence={
             "runs": list(error.examples),

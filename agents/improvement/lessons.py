@@ -19,6 +19,8 @@ MAX_FEATURES = 24
 _SHAPE_CHARACTERS = 40
 _WORDS = re.compile(r"[^\W\d_]+")
 _DIGITS = re.compile(r"\d")
+_NAME = re.compile(r"[A-Za-z_][\w.-]{0,39}", re.ASCII)
+"""What may be the name of an argument or a tool: what a model made up is no name."""
 _ID = re.compile(r"[a-z]{2,20}(?:[_-][a-z]{2,20}){0,3}[_-]\d+")
 _MOST_CHARACTERS = 60
 _SAY_NOTHING = frozenset({"a", "a a", "text", "object", "empty list", "nothing", "yes or no"})
@@ -67,7 +69,11 @@ class Lesson(BaseModel):
         return self.when in features(arguments)
 
     def advice(self) -> str:
-        """What the model is told, in one or two sentences."""
+        """What a model is told: nothing in it is anybody's words, the error's neither."""
+        return f"`{self.tool}` {_when(self.when)} is known to fail. {_worked(self.fix)}".strip()
+
+    def sentence(self) -> str:
+        """What a person is told: the error, and what worked."""
         shown = f"`{self.tool}` {_when(self.when)} fails: “{_harmless(self.error)}”."
         return f"{shown} {_worked(self.fix)}".strip()
 
@@ -89,12 +95,18 @@ def features(arguments: Mapping[str, Any] | None) -> frozenset[str]:
     that it was given. A lesson may also speak of what was not: `-date`.
     """
     found: set[str] = set()
-    for key in sorted(arguments or {})[:MAX_FEATURES]:
+    named = [key for key in sorted(arguments or {}) if _NAME.fullmatch(key)]
+    for key in named[:MAX_FEATURES]:
         value = (arguments or {})[key]
         found |= {f"+{key}", f"{key}~{shape(value)}"}
         if isinstance(value, bool) or value is None:
             found.add(f"{key}={value}".lower())
     return frozenset(found)
+
+
+def is_name(text: str) -> bool:
+    """Whether this can be the name of a tool or an argument, and not somebody's sentence."""
+    return _NAME.fullmatch(text) is not None
 
 
 def shape(value: object) -> str:

@@ -73,15 +73,14 @@ class Tally:
 class Habits:
     """How the version of an agent that answers now goes about it.
 
-    `tools` are runs by tool used, `cut` runs that wrote all they may, `reasons` what people
-    complained of; `examples` are public runs that were cut.
+    `tools` are runs by tool used, `cut` runs that wrote all they may; `examples` are public runs
+    that were cut.
     """
 
     version: str | None = None
     runs: int = 0
     tools: Counter[str] = field(default_factory=Counter)
     cut: int = 0
-    reasons: Counter[str] = field(default_factory=Counter)
     examples: list[str] = field(default_factory=list)
 
 
@@ -124,15 +123,13 @@ class Tallies:
     def judge(self, run: Run, feedback: Sequence[Feedback]) -> None:
         """Count what is said of a run that is counted, in place of what was said before."""
         word = _word(run, feedback)
-        reasons = [one.text for one in feedback if one.kind == "reason" and one.text]
-        row = [word.judged, word.good, word.up, word.down, float(len(reasons))]
+        row = [word.judged, word.good, word.up, word.down]
         before = self._words.pop(run.run_id, [0.0] * len(row))
         if any(row):
             self._words[run.run_id] = row
-        if row[:-1] != before[:-1]:
-            judged, good, up, down, _ = (now - then for now, then in zip(row, before, strict=True))
+        if row != before:
+            judged, good, up, down = (now - then for now, then in zip(row, before, strict=True))
             self._add(run, Tally(judged=judged, good=good, up=up, down=down))
-        self._note_reasons(run, reasons[int(before[-1]) :])
 
     def audience_of(self, agent: str) -> str:
         """The one private place that all its runs are from; otherwise counts are for all."""
@@ -208,16 +205,6 @@ class Tallies:
             if run.audience == PUBLIC and len(habits.examples) < _EXAMPLES:
                 habits.examples.append(run.run_id)
 
-    def _note_reasons(self, run: Run, reasons: Sequence[str]) -> None:
-        habits = self.habits.get(run.agent)
-        if habits is not None and habits.version == run.agent_version:
-            for text in reasons:
-                habits.reasons.update(set(text.partition(": ")[0].split("; ")) & COMPLAINTS)
-
-
-COMPLAINTS = frozenset({"It is too long", "It is too short", "It is hard to understand"})
-"""Of the reasons that people can choose for a bad answer, those that an instruction can mend."""
-
 
 def _took(run: Run) -> Tally:
     tally = Tally(runs=1.0, failed=float(run.error is not None))
@@ -251,7 +238,6 @@ def _habits(row: Mapping[str, Any]) -> Habits:
         row["runs"],
         Counter(row["tools"]),
         row["cut"],
-        Counter(row["reasons"]),
         list(row["examples"]),
     )
 
@@ -262,6 +248,5 @@ def _habits_row(habits: Habits) -> dict[str, Any]:
         "runs": habits.runs,
         "tools": dict(habits.tools.most_common(50)),
         "cut": habits.cut,
-        "reasons": dict(habits.reasons),
         "examples": habits.examples,
     }

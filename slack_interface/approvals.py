@@ -143,7 +143,7 @@ class Approvals:
         for proposal in reversed(proposals):
             card = f"proposal:{proposal.proposal_id}"
             known = cards.get(card, {})
-            if not known and not self._worth(proposal):
+            if not (known or self._waits(card) or self._worth(proposal)):
                 continue
             for where in await self._targets(card, wheres, cards):
                 card_id = card + where.suffix
@@ -156,7 +156,8 @@ class Approvals:
         self, proposal: Proposal, where: Where, card_id: str, kept: Kept | None
     ) -> None:
         version = f"{card_id}:{proposal.revision}{self._stage(proposal)}"
-        if (kept and kept.shown == version) or (kept is None and not self._worth(proposal)):
+        known = kept is not None or card_id in self._queued
+        if (kept and kept.shown == version) or not (known or self._worth(proposal)):
             return
         suggestion = await self.suggestion(proposal)
         if kept and proposal.state in RESULTS:
@@ -166,14 +167,14 @@ class Approvals:
             result = Post(f"result:{version}", where.channel_id, text, under=card_id)
             await self.proactive.outgoing.post(result)
         card = proposal_card(suggestion, where.audiences, self.clock())
-        await self._put(card_id, version, where, card, known=kept is not None)
+        await self._put(card_id, version, where, card, known=known)
 
     async def _show_findings(self, findings: Sequence[Finding]) -> None:
         cards, wheres = await self._cards(), await self.wheres()
         for finding in reversed(findings):
             card = f"finding:{finding.finding_id}"
             known = cards.get(card, {})
-            if not known and not _worth_a_card(finding):
+            if not (known or self._waits(card) or _worth_a_card(finding)):
                 continue
             for where in await self._targets(card, wheres, cards):
                 await self._show_finding(finding, where, card + where.suffix, known)
@@ -183,10 +184,11 @@ class Approvals:
     ) -> None:
         version = f"{card_id}:{finding.revision}"
         kept = known.get(card_id)
-        if (kept and kept.shown == version) or (kept is None and not _worth_a_card(finding)):
+        stands = kept is not None or card_id in self._queued
+        if (kept and kept.shown == version) or not (stands or _worth_a_card(finding)):
             return
         card = finding_card(finding, where.audiences)
-        await self._put(card_id, version, where, card, known=kept is not None, most=0.5)
+        await self._put(card_id, version, where, card, known=stands, most=0.5)
 
     async def _put(
         self,
@@ -201,7 +203,7 @@ class Approvals:
         """Queue it; the first of a card counts among the day's posts."""
         text, blocks = card
         post = Post(version, where.channel_id, text, blocks, rewrites=card_id)
-        if known or card_id in self._queued:
+        if known:
             await self.proactive.outgoing.post(post)
         elif await self.proactive.post_improvement(post, most):
             self._queued.add(card_id)
@@ -212,6 +214,10 @@ class Approvals:
             found.setdefault(kept.post_id.partition("@")[0], {})[kept.post_id] = kept
             self._queued.discard(kept.post_id)
         return found
+
+    def _waits(self, card: str) -> bool:
+        """Whether the first of a card is on its way."""
+        return any(card_id.partition("@")[0] == card for card_id in self._queued)
 
     def _stage(self, proposal: Proposal) -> str:
         """A card that nobody decided says so after a while, once."""

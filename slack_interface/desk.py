@@ -103,7 +103,8 @@ class Desk:
         self.voice = Voice(client, sends)
         members = Members(client, identity.team_id, identity.enterprise_id)
         self.places = Places(client, members)
-        self.outgoing = Outgoing(backroom.rows, self.voice)
+        pace = backroom.pace
+        self.outgoing = Outgoing(backroom.rows, self.voice, pace.post_gap_s, pace.post_pause_s)
         self._first_approvers = list(backroom.approvers)
         self._proactive = Proactive(backroom.policy, backroom.rows, self.outgoing)
         self._learning: Learning | None = None

@@ -9,16 +9,12 @@ import orjson
 import structlog
 
 from slack_interface.incoming import Json
+from slack_interface.pace import POST_GAP_S, POST_PAUSE_S
 from slack_interface.sends import Place
 from slack_interface.transport import TRANSPORT_ERRORS, in_words, passes
 from slack_interface.voice import Voice
 
 log = structlog.get_logger()
-
-GAP_S = 1.0
-"""Slack allows about one message a second in a channel."""
-PAUSE_S = 5.0
-"""Before a post that Slack could not take just now is tried again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +94,11 @@ class Outgoing:
     """One sender for all channels, slow enough for each of them."""
 
     def __init__(
-        self, rows: OutgoingRows, voice: Voice, gap_s: float = GAP_S, pause_s: float = PAUSE_S
+        self,
+        rows: OutgoingRows,
+        voice: Voice,
+        gap_s: float = POST_GAP_S,
+        pause_s: float = POST_PAUSE_S,
     ) -> None:
         self._rows = rows
         self._voice = voice

@@ -11,6 +11,10 @@ STREAM_SECONDS = 240.0
 UPDATE_S = 1.2
 """Slack takes about fifty updates a minute."""
 NO_STREAMING_RETRY_S = 600.0
+POST_GAP_S = 1.0
+"""Slack allows about one message a second in a channel."""
+POST_PAUSE_S = 5.0
+"""Before a post that Slack could not take just now is tried again."""
 
 
 @dataclass(slots=True)
@@ -20,7 +24,8 @@ class Pace:
     `active` counts the answers under way: the more there are, the more each gathers before it
     sends. `streaming_again` is when streaming is tried again after Slack said that it is not
     offered. `updating` is False where messages cannot be changed. `doubt_s` is the pause before a
-    look at what became of a call, or another try.
+    look at what became of a call, or another try. `post_gap_s` lies between two posts in a channel
+    that are nobody's reply, `post_pause_s` before another try of one.
     """
 
     interval_s: float = 0.3
@@ -29,6 +34,8 @@ class Pace:
     update_s: float = UPDATE_S
     stream_seconds: float = STREAM_SECONDS
     doubt_s: float = 0.5
+    post_gap_s: float = POST_GAP_S
+    post_pause_s: float = POST_PAUSE_S
     active: int = 0
     streaming_again: float = 0.0
     updating: bool = True

@@ -51,7 +51,7 @@ async def quiet_world(tmp_path: Path, transport: Mode, limits: Limits) -> AsyncI
             ScriptedOrchestrator(store),
             ScriptedWorkflows(),
             rows,
-            Pace(interval_s=0.05, slow_s=5.0),
+            Pace(interval_s=0.05, slow_s=5.0, post_gap_s=0.05, post_pause_s=0.05),
             transport,
         )
         yield world

@@ -16,7 +16,7 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from orchestrator.trials.coins import MOST_FLIPS, CoinTest, coin_test
+from orchestrator.trials.coins import MOST_FLIPS, CoinTest, coin_test, first
 
 Floats = npt.NDArray[np.float64]
 
@@ -39,8 +39,8 @@ def horizon_of(most: int) -> int:
     return next(n for n in _HORIZONS if n >= min(MOST_FLIPS, math.ceil(most / 2)))
 
 
-def proven(differences: Floats, alpha: float, most: int) -> tuple[bool, float]:
-    """Whether the mean is shown to be above 0 at some look, and the e-value at the last one.
+def proven(differences: Floats, alpha: float, most: int) -> tuple[int | None, float]:
+    """After how many differences the mean is first shown to be above 0, and the e-value now.
 
     Exact for answers that are right or wrong (see coins.py); by betting from the first difference
     on that is no whole number.
@@ -50,20 +50,21 @@ def proven(differences: Floats, alpha: float, most: int) -> tuple[bool, float]:
     whole = differences if not partly.size else differences[: partly[0]]
     flips = np.cumsum(whole != 0.0, dtype=np.int64)
     wins = np.cumsum(whole > 0.0, dtype=np.int64)
-    if test.crossed(flips, wins):
-        return True, 1.0 / alpha
+    crossed = test.crossed(flips, wins)
+    if crossed:
+        return crossed, 1.0 / alpha
     at, won = (int(flips[-1]), int(wins[-1])) if flips.size else (0, 0)
     if not partly.size:
-        return False, test.wealth(at, won)
-    return _by_betting(differences[partly[0] :], test, at, won)
+        return None, test.wealth(at, won)
+    path = _by_betting(differences[partly[0] :], test, at, won)
+    later = first(path >= 1.0 / alpha)
+    return later and later + int(partly[0]), float(path[-1])
 
 
-def _by_betting(rest: Floats, test: CoinTest, flips: int, wins: int) -> tuple[bool, float]:
+def _by_betting(rest: Floats, test: CoinTest, flips: int, wins: int) -> Floats:
     # The stake on the next number is settled before it is seen, so the first is still the coin's.
     start = test.wealth(flips, wins) * (1.0 + test.stake(flips, wins) * float(rest[0]))
-    path = start * wealth(rest[1:]) if rest.size > 1 else np.array([])
-    highest = max(start, float(path.max(initial=0.0)))
-    return highest >= 1.0 / test.alpha, float(path[-1]) if path.size else start
+    return np.append(start, start * wealth(rest[1:]))
 
 
 def wealth(differences: Floats, claim: float = 0.0) -> Floats:

@@ -28,6 +28,11 @@ _STAKES = (np.arange(24) + 0.5) / 24
 _THRESHOLDS, _PASSES = 8, 3
 
 
+def first(found: npt.NDArray[np.bool_]) -> int | None:
+    """Which of them is the first that is true, counted from 1."""
+    return int(found.argmax()) + 1 if found.any() else None
+
+
 @dataclass(frozen=True)
 class CoinTest:
     """Proves unfairness after `flips` flips when `needed[flips]` of them were wins."""
@@ -50,10 +55,10 @@ class CoinTest:
             table[flips] = later = now
         return table / np.float32(self.alpha)
 
-    def crossed(self, flips: Counts, wins: Counts) -> bool:
-        """Whether a path, given by its flips and wins after each pair, was ever proof."""
+    def crossed(self, flips: Counts, wins: Counts) -> int | None:
+        """After how many pairs a path, given by its flips and wins after each, was first proof."""
         within = np.minimum(flips, self.horizon)
-        return bool(((wins >= self.needed[within]) & (flips <= self.horizon)).any())
+        return first((wins >= self.needed[within]) & (flips <= self.horizon))
 
     def wealth(self, flips: int, wins: int) -> float:
         """The e-value of a path that has not crossed before; 0 where nothing can be proven now."""

@@ -27,7 +27,7 @@ from database.learning import Aspect, Observation, Trial, TrialState
 from database.records import OutcomeSource
 from orchestrator.trials import betting
 from orchestrator.trials.betting import Floats
-from orchestrator.trials.coins import coin_test
+from orchestrator.trials.coins import coin_test, first
 from orchestrator.trials.guardrails import (
     HARM_ALPHA,
     MARGINS,
@@ -104,7 +104,6 @@ def verdict(
     guards = _guards(compared, margins)
     level = min(_INTERVAL_ALPHA, trial.alpha)
     low, high = betting.lower(differences, level), betting.upper(differences, level)
-    proven = proven and len(differences) >= FEWEST_PAIRS
     state, reason = _state(trial, compared, differences, proven, harmful, guards)
     effect = float(differences.mean()) if differences.size else None
     return Verdict(
@@ -121,12 +120,17 @@ def may_lose_of(trial: Trial) -> float:
 
 
 def _proven(differences: Floats, trial: Trial, lose: float) -> tuple[bool, float]:
-    if not lose:
-        return betting.proven(differences, trial.alpha, trial.most)
-    if not differences.size:
-        return False, 1.0
-    path = betting.wealth(differences, -lose)
-    return bool(path.max() >= 1.0 / trial.alpha), float(path[-1])
+    """Whether a look was proof, at which there was enough and still a good effect; the e-value."""
+    if lose and differences.size:
+        path = betting.wealth(differences, -lose)
+        at, e_value = first(path >= 1.0 / trial.alpha), float(path[-1])
+    else:
+        at, e_value = betting.proven(differences, trial.alpha, trial.most)
+    if at is None:
+        return False, e_value
+    looks = np.arange(1, differences.size + 1)
+    good = np.cumsum(differences + lose) > 0.0
+    return bool((good & (looks >= max(at, FEWEST_PAIRS))).any()), e_value
 
 
 def compare(trial: Trial, observations: Iterable[Observation]) -> Compared:
@@ -191,7 +195,7 @@ def _state(
     compared: Compared,
     differences: Floats,
     proven: bool,
-    harmful: bool,
+    harmful: int | None,
     guards: Sequence[Guard],
 ) -> tuple[TrialState, str]:
     if compared.misserved > max(FEWEST_PAIRS, compared.requests) * _MISSERVED:
@@ -201,7 +205,7 @@ def _state(
         )
     if hurt := hurt_words(guards):
         return "harmful", hurt
-    if harmful:
+    if harmful is not None:
         return "harmful", f"It makes answers worse: {_found(differences)}."
     if proven and may_lose_of(trial):
         return _cheaper(compared, differences)

@@ -61,6 +61,13 @@ def test_no_verdict_rests_on_a_handful_of_answers() -> None:
     assert verdict(trial(), []).effect is None
 
 
+def test_what_is_no_longer_good_when_there_is_enough_is_not_proven() -> None:
+    """Proof by the first ten, and none of the next answers bears it out."""
+    lucky = [(0.0, 1.0)] * 10
+    assert verdict(trial(), paired([*lucky, *[(1.0, 0.0)] * 10])).state == "running"
+    assert verdict(trial(), paired([*lucky, *[(1.0, 1.0)] * 10])).state == "proven"
+
+
 def test_a_verdict_is_made_of_its_observations_alone_and_stays() -> None:
     observations = paired([*drawn(1, 200, 0.05, 0.2), *drawn(2, 200, 0.3, 0.1)])
     assert verdict(trial(), observations[:200]).state == "proven"

@@ -3,12 +3,14 @@ decided here while Supabase was away, on its way there."""
 
 import asyncio
 import json
+import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 import structlog
 
-from database.learning_rows import DECIDED
+from database.audit import HOUSE
+from database.learning_rows import DECIDED, packed
 from database.sqlite_backend import SqliteBackend
 
 _AT_ONCE = 200
@@ -123,8 +125,15 @@ class LocalLearning:
                                  rows=found[first : first + _AT_ONCE])  # fmt: skip
 
     async def _adopt_audit(self) -> None:
+        """Go on with the log there where it is the beginning of ours, or note where ours ends."""
+        ours = self._learned.audit_behind("")
+        if not ours or await self._ask("audit_knows", p_digest=ours[-1]["digest"]):
+            return
         head = (await self._ask("audit_rows", after=0, page=0))["head"]
         entries = self._learned.audit_behind(head["digest"] if head else "")
+        if not entries:
+            await self._decide(_noted([_joined(ours)], f"joined {ours[-1]['digest']}"))
+            return
         people = self._learned.raw("audit_people")
         for first in range(0, len(entries), _AT_ONCE):
             part = entries[first : first + _AT_ONCE]
@@ -146,5 +155,20 @@ def _refused_late(decision: Mapping[str, Any], answer: Mapping[str, Any]) -> dic
         {**entry, "action": f"refused when it arrived ({answer['refused']}): {entry['action']}"}
         for entry in decision["audit"]
     ]
-    return {**{table: [] for table in DECIDED}, "changes": [], "policy": [], "audit": entries,
-            "late": decision["late"]}  # fmt: skip
+    return _noted(entries, decision["late"])
+
+
+def _joined(ours: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """That decisions were made where this log was not: theirs has stayed in the home."""
+    last = ours[-1]
+    details = {"entries": len(ours), "late": f"joined {last['digest']}"}
+    return {
+        "at": round(time.time(), 3), "actor": HOUSE, "action": "log of a home kept apart",
+        "subject": last["digest"], "details": packed(details), "people": [],
+    }  # fmt: skip
+
+
+def _noted(entries: Sequence[Mapping[str, Any]], late: str) -> dict[str, Any]:
+    """A decision that only notes something, once."""
+    nothing: dict[str, Any] = {table: [] for table in DECIDED}
+    return {**nothing, "changes": [], "policy": [], "audit": entries, "late": late}

@@ -547,6 +547,14 @@ language sql stable security invoker set search_path = '' as $$
     )
 $$;
 
+-- Whether an entry of this digest is here.
+create function public.audit_knows(p_workspace text, p_digest text) returns boolean
+language sql stable security invoker set search_path = '' as $$
+    select exists (
+        select 1 from public.audit a where a.workspace = p_workspace and a.digest = p_digest
+    )
+$$;
+
 -- A home that had a record of its own before, or that was without Supabase for a time, brings what
 -- was decided there and is not known here; of two, the one that was moved more often counts.
 create function public.adopt_learned(p_workspace text, of_table text, rows text) returns void
@@ -624,6 +632,7 @@ public.runs_named(text, text[]),
 public.learning_window(text, bigint, bigint, bigint, text, bigint),
 public.improvement_counts(text, bigint, bigint),
 public.audit_rows(text, bigint, bigint),
+public.audit_knows(text, text),
 public.adopt_learned(text, text, text),
 public.adopt_audit(text, text, text)
 from public, anon, authenticated;
@@ -645,6 +654,7 @@ public.runs_named(text, text[]),
 public.learning_window(text, bigint, bigint, bigint, text, bigint),
 public.improvement_counts(text, bigint, bigint),
 public.audit_rows(text, bigint, bigint),
+public.audit_knows(text, text),
 public.adopt_learned(text, text, text),
 public.adopt_audit(text, text, text)
 to service_role;

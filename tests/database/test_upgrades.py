@@ -39,6 +39,42 @@ ROWS: dict[str, dict[str, Any]] = {
     "people": {"user_id": "U1", "name": "Ada", "settings": "{}"},
     "task_types": {"name": "t", "centroid": b"AAAA", "count": 1},
     "policy": {"key": "speak", "value": "mentions", "set_by": "U1", "set_at": 1.5},
+    "learning_changes": {"changes": 1},
+    "proposals": {
+        "proposal_id": "p", "learner": "l", "title": "t", "why": "w", "changes": "[]",
+        "evidence": "{}", "audience": "public", "state": "live", "risk": "low",
+        "risk_reasons": "[]", "reason": "", "created_at": 1.5, "moved_at": 1.5, "revision": 1,
+        "change": 1,
+    },
+    "trials": {
+        "trial_id": "t", "proposal_id": "p", "method": "shadow", "agent": "a", "active": "v",
+        "candidate": "w", "share": 1.0, "alpha": 0.05, "smallest_effect": 0.1, "most": 100,
+        "state": "running", "figures": "{}", "reason": "", "started_at": 1.5, "revision": 1,
+        "change": 1,
+    },
+    "findings": {
+        "finding_id": "f", "learner": "l", "kind": "note", "title": "t", "text": "x",
+        "data": "{}", "runs": "[]", "audience": "public", "state": "open", "created_at": 1.5,
+        "revision": 1, "change": 1,
+    },
+    "learner_states": {
+        "learner": "l", "state": "{}", "runs_seen": 1, "feedback_seen": 1, "updated_at": 1.5,
+        "revision": 1, "change": 1,
+    },
+    "observations": {
+        "observation_id": "o", "trial_id": "t", "run_id": "r", "aspect": "outcome",
+        "active": 1.0, "candidate": 0.0, "created_at": 1.5,
+    },
+    "exam_questions": {
+        "question_id": "q", "run_id": "r", "request": "ask", "answer_check": "{}", "agent": "a",
+        "part": "learn", "audience": "public", "created_at": 1.5,
+    },
+    "audit": {
+        "seq": 1, "at": 1.5, "actor": "@x", "action": "a", "subject": "s", "details": "{}",
+        "previous": "", "digest": "d",
+    },
+    "audit_heads": {"seq": 1, "digest": "d"},
+    "audit_people": {"user_id": "U1", "salt": "s", "digest": "@x"},
 }  # fmt: skip
 
 

@@ -270,15 +270,15 @@ def report(
     strong = [c for c in known if LOOKED_FOR <= c.effect <= BUCKETS[-1][1]]
     say("without an effect")
     null = without_effect(known, 100 if quick else 2000, generator)
-    scores = scores_without_effect(50 if quick else 500, generator)
+    scores = scores_without_effect(50 if quick else 300, generator)
     ranges, all_found = [], []
     for low, high in BUCKETS:
         say(f"effects of {100 * low:.0f} to {100 * high:.0f} points")
-        found = _in_range(known, low, high, 20 if quick else 300, generator)
+        found = _in_range(known, low, high, 20 if quick else 200, generator)
         ranges.append(sizes(low, high, found))
         all_found += found if low >= LOOKED_FOR else []
     say("many proposals")
-    count, n = (2, 20) if quick else (20, 50)
+    count, n = (2, 20) if quick else (10, 50)
     many = [streams(strong, count, n, seed, corrected) for corrected in (False, True)]
     same = [e for e in all_found if e.same_model]
     return Report(

@@ -25,6 +25,11 @@ def test_levels_fall_with_trials_and_rise_with_discoveries(earlier: list[bool | 
     assert next_alpha([*earlier, True]) > next_alpha([*earlier, False])
 
 
+def test_each_trial_is_given_its_part_once_more_for_each_discovery() -> None:
+    assert next_alpha([]) == FALSE_SHARE * gamma(1)
+    assert next_alpha([True, False, None, True]) == FALSE_SHARE * gamma(5) * 3
+
+
 def test_the_first_trials_of_a_workspace_are_not_hopeless() -> None:
     assert next_alpha([]) > 0.01
     assert next_alpha([True]) > 0.01

@@ -28,7 +28,7 @@ __all__ = ["machine"]
 PROPOSAL = Proposal("p1", "l", "title", "why", (), {"runs": ["r1"]}, created_at=1.0)
 
 
-async def version(store: Store, body: dict[str, int] | None, base: Document | None) -> Decision:
+def version(store: Store, body: dict[str, int] | None, base: Document | None) -> Decision:
     change = Change("agent", "poet", base.version if base else None, body)
     return Decision(changes=(change,), author="U1ADA")
 
@@ -86,12 +86,12 @@ async def test_who_is_refused_sees_why(machine: Machine, supabase: SupabaseServe
     for store in (one, other):
         await local_copy.ended(store._backend._keeping)  # type: ignore[attr-defined]
     await one.decide(Decision((PROPOSAL,)))
-    [first] = await one.decide(await version(one, {"n": 1}, None))
+    [first] = await one.decide(version(one, {"n": 1}, None))
     with pytest.raises(StaleRevision):
         await other.decide(Decision((PROPOSAL,)))
     assert await other.proposals() == [PROPOSAL]
     with pytest.raises(StaleBase):
-        await other.decide(await version(other, {"n": 2}, None))
+        await other.decide(version(other, {"n": 2}, None))
     assert await other.document("agent", "poet") == first
 
 
@@ -123,12 +123,12 @@ async def test_a_rollback_counts_at_once_while_supabase_is_away(
     machine: Machine, supabase: SupabaseServer
 ) -> None:
     one, other = await machine("a"), await machine("b")
-    [first] = await one.decide(await version(one, {"n": 1}, None))
-    [second] = await one.decide(await version(one, {"n": 2}, first))
+    [first] = await one.decide(version(one, {"n": 1}, None))
+    [second] = await one.decide(version(one, {"n": 2}, first))
     await one.decide(Decision((replace(PROPOSAL, state="live"),)))
     supabase.stop_rest()
     with pytest.raises(RecordAway):
-        await one.decide(await version(one, {"n": 1}, second))
+        await one.decide(version(one, {"n": 1}, second))
     back = Decision(
         (replace(PROPOSAL, state="rolled_back", revision=2),),
         changes=(Change("agent", "poet", second.version, {"n": 1}),),
@@ -168,16 +168,16 @@ async def test_of_a_late_rollback_and_what_others_decided_that_stays(
     machine: Machine, supabase: SupabaseServer
 ) -> None:
     one = await machine("a")
-    [first] = await one.decide(await version(one, {"n": 1}, None))
-    [second] = await one.decide(await version(one, {"n": 2}, first))
+    [first] = await one.decide(version(one, {"n": 1}, None))
+    [second] = await one.decide(version(one, {"n": 2}, first))
     supabase.stop_rest()
-    await one.decide_here(await version(one, {"n": 1}, second))
+    await one.decide_here(version(one, {"n": 1}, second))
     await local_copy.ended(one._backend._keeping)  # type: ignore[attr-defined]
     supabase.start_rest()
     other = await machine("b")
-    [third] = await other.decide(await version(other, {"n": 3}, second))
+    [third] = await other.decide(version(other, {"n": 3}, second))
     with pytest.raises(StaleBase):
-        await one.decide(await version(one, {"n": 4}, first))
+        await one.decide(version(one, {"n": 4}, first))
     assert await one.document("agent", "poet") == third
     entries = [(e.actor, e.action) for e in await other.audit()]
     assert entries[-1] == ("U1ADA", "refused when it arrived (stale): document activated")

@@ -107,7 +107,7 @@ class Desk:
         self.outgoing = Outgoing(backroom.rows, self.voice, pace.post_gap_s, pace.post_pause_s)
         self._first_approvers = list(backroom.approvers)
         self._proactive = Proactive(backroom.policy, backroom.rows, self.outgoing)
-        self._learning: Learning | None = None
+        self.learning: Learning | None = None
         self._conversation = self._converses(backroom, sends)
         self._inbox = Inbox(backroom.rows, self._conversation.handle)
         self._register(backroom)
@@ -122,8 +122,8 @@ class Desk:
     async def open(self) -> int:
         """Take up what was left when the last process ended; how much there was."""
         await self.outgoing.start()
-        if self._learning:
-            self._background.spawn(self._learning.approvals.look())
+        if self.learning:
+            self._background.spawn(self.learning.approvals.look())
         return await self._inbox.resume()
 
     async def close(self, grace_s: float = 5.0) -> None:
@@ -154,9 +154,9 @@ class Desk:
 
         To be called each minute.
         """
-        if self._learning:
-            await self._learning.approvals.look()
-            await self._learning.look_at_the_clock()
+        if self.learning:
+            await self.learning.approvals.look()
+            await self.learning.look_at_the_clock()
 
     async def not_ready(self) -> list[str]:
         """Why messages cannot be answered right now; empty when they can."""
@@ -193,10 +193,10 @@ class Desk:
         feedback = FeedbackHandler(room.orchestrator, room.store, room.likeness)
         files = SharedFiles(self.client)
         my_data = MyData(self.client, room.own_data, self.voice)
-        self._learning = self._learns(room, gate)
+        self.learning = self._learns(room, gate)
         commands = Commands(
             answering, room.workflows, room.store, feedback, self.places, files, self.voice,
-            my_data, self._learning,
+            my_data, self.learning,
         )  # fmt: skip
         return Conversation(
             self.identity.bot_user_id,
@@ -230,8 +230,8 @@ class Desk:
         home = Home(commands, background, talk.administration)
         home.register(app)
         guard = ClickGuard(talk.gate, background)
-        if self._learning:
-            LearningClicks(inbox, self._learning, home, background, guard).register(app)
+        if self.learning:
+            LearningClicks(inbox, self.learning, home, background, guard).register(app)
         MyDataClicks(inbox, self.voice, background, guard).register(app)
         Actions(inbox, commands, background, guard).register(app)
         Lifecycle(us, talk.answering.running, self._proactive).register(app)

@@ -5,7 +5,7 @@ from orchestrator.trials.sequential import verdict
 from tests.orchestrator.trials.observed import drawn, paired, trial
 
 
-@pytest.mark.parametrize("most", [60, 200, 1000])
+@pytest.mark.parametrize("most", [60, 200, 600])
 @pytest.mark.parametrize(("alpha", "discordance"), [(0.05, 0.3), (0.05, 0.1), (0.005, 0.5)])
 def test_more_requests_show_smaller_effects(most: int, alpha: float, discordance: float) -> None:
     found = smallest_effect("shadow", alpha, most, discordance)

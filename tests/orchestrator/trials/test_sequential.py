@@ -76,12 +76,12 @@ def test_a_verdict_is_made_of_its_observations_alone_and_stays() -> None:
 
 
 def test_luck_proves_nothing_though_every_request_is_looked_at() -> None:
-    """500 trials without an effect: at most 5% of them, and a few for luck in the test itself."""
+    """300 trials without an effect: at most 5% of them, and a few for luck in the test itself."""
     proven = 0
-    for seed in range(500):
+    for seed in range(300):
         pairs = drawn(seed, 250, 0.15, 0.15)
         proven += verdict(trial(most=250), paired(pairs)).state == "proven"
-    assert 5 <= proven <= 35
+    assert 3 <= proven <= 25
 
 
 def test_a_stricter_level_takes_more() -> None:
@@ -181,10 +181,10 @@ def test_what_loses_more_than_it_may_is_not_as_good_by_luck() -> None:
     cheaper = replace(trial(), figures=CHEAPER)
     costs = paired([(0.002, 0.001)] * 200, "cost_usd")
     proven = 0
-    for seed in range(200):
+    for seed in range(120):
         answers = paired(drawn(seed, 200, 0.1, 0.05, 0.6))
         proven += verdict(cheaper, [*answers, *costs]).state == "proven"
-    assert proven <= 14
+    assert proven <= 10
 
 
 @pytest.mark.parametrize(("wished", "given"), [(0.5, 0.1), (-1.0, 0.0), ("x", 0.0), (0.03, 0.03)])
@@ -233,10 +233,10 @@ def test_a_split_compares_the_arms_in_their_order() -> None:
 def test_a_split_proves_nothing_by_luck() -> None:
     generator = np.random.default_rng(6)
     proven = 0
-    for _ in range(200):
+    for _ in range(120):
         arms = generator.binomial(1, 0.6, (2, 150)).astype(float)
         proven += verdict(trial("split", most=300), split(*arms)).state == "proven"
-    assert proven <= 14
+    assert proven <= 12
 
 
 def test_a_split_arm_that_served_the_wrong_version_is_left_out() -> None:

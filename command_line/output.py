@@ -1,10 +1,13 @@
 """What every command shares: settings, output, errors as exit status."""
 # ruff: noqa: PLC0415 (imports inside commands are measured: see virtuous6.py)
 
+import hashlib
 import json as json_module
 import logging
+import re
+import secrets
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,6 +19,10 @@ if TYPE_CHECKING:
     from orchestrator.settings import Settings
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
+
+
+_PERSON = re.compile(r"(?<![A-Za-z0-9])[UW](?=[A-Z0-9]*[0-9])[A-Z0-9]{4,}(?![A-Za-z0-9])")
+"""Slack's ids of people."""
 
 
 def configured() -> "Settings":
@@ -45,7 +52,8 @@ def log_to_standard_error(level: int) -> None:
     """Logs go to standard error: standard output is for what was asked."""
     import structlog
 
-    logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
+    nameless = _without_people()
+    logging.basicConfig(level=logging.WARNING, handlers=[_handler(nameless)])
     # Bolt finds SLACK_BOT_TOKEN in the environment beside the client we give it, and warns of that;
     # it sets its logger's level itself, so that only a filter holds.
     logging.getLogger("slack_bolt.AsyncApp").addFilter(lambda r: "`token`" not in r.getMessage())
@@ -58,12 +66,37 @@ def log_to_standard_error(level: int) -> None:
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
-            console,
+            lambda logger, name, event: nameless(console(logger, name, event)),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=True,
     )
+
+
+def _without_people() -> Callable[[str], str]:
+    """Puts a short digest in each person's place: nobody can be forgotten in a log.
+
+    One that is salted anew at each start, so that it tells what one person met with, but not who.
+    """
+    salt = secrets.token_bytes(16)
+
+    def digest(found: re.Match[str]) -> str:
+        return f"person-{hashlib.sha256(salt + found[0].encode()).hexdigest()[:8]}"
+
+    return lambda line: _PERSON.sub(digest, line)
+
+
+def _handler(nameless: Callable[[str], str]) -> logging.Handler:
+    """Libraries' own log."""
+
+    class Formatter(logging.Formatter):
+        def format(self, record: logging.LogRecord) -> str:
+            return nameless(super().format(record))
+
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(Formatter(logging.BASIC_FORMAT))
+    return handler
 
 
 def say(line: str) -> None:

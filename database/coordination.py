@@ -13,11 +13,14 @@ from typing import Literal, Self
 
 from database.engine import Engine
 from database.errors import UnknownName
+from database.forgetting import whole
 from database.sqlite_file import Row
 
 PostState = Literal["waiting", "sending", "sent", "failed"]
 
 _TABLES = ("inbox", "sends", "outgoing", "claims", "kept_posts")
+_NAMES = {"claims": "name", "outgoing": "post_id", "kept_posts": "post_id"}
+"""Names of ours that may carry a person's id, also when their work is done."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,7 +249,7 @@ class Coordination:
 
     async def forget(self, user_id: str) -> int:
         """Delete every kept text that names this person, and every byte of it; how many."""
-        named = user_id.encode()
+        named, whole_id = user_id.encode(), whole(user_id)
         events = [row.event_key for row in await self.pending() if named in row.payload]
         posts = [post.post_id for post in await self.posts() if named in post.body]
         answers = [
@@ -261,8 +264,12 @@ class Coordination:
                 for name in names:
                     sql = f"DELETE FROM {table} WHERE workspace = ? AND {key} = ?"
                     connection.execute(sql, (self._workspace, name))
-            sql = "DELETE FROM kept_posts WHERE workspace = ? AND instr(post_id, ?)"
-            connection.execute(sql, (self._workspace, f"@{user_id}"))
+            for table, key in _NAMES.items():
+                sql = f"SELECT {key} FROM {table} WHERE workspace = ? AND instr({key}, ?)"
+                found = connection.execute(sql, (self._workspace, user_id)).fetchall()
+                drop = f"DELETE FROM {table} WHERE workspace = ? AND {key} = ?"
+                theirs = [(self._workspace, name) for (name,) in found if whole_id.search(name)]
+                connection.executemany(drop, theirs)
             for seq in answers:
                 connection.execute("UPDATE sends SET body = NULL WHERE seq = ?", (seq,))
 

@@ -219,7 +219,7 @@ def _forget(
     connection: sqlite3.Connection, workspace: str, user_id: str, notes: Sequence[Forgotten]
 ) -> ForgetReport:
     values = {"workspace": workspace, "user": user_id, "own": one_person(user_id)}
-    whole_id = _whole(user_id)
+    whole_id = whole(user_id)
     connection.create_function("scrub", 1, lambda text: whole_id.sub(FORGOTTEN, text))
     connection.create_function("nameless", 1, lambda name: _nameless(name, user_id))
     connection.execute("BEGIN IMMEDIATE")
@@ -272,13 +272,14 @@ def digest_of(salt: bytes, user_id: str) -> bytes:
     return hashlib.sha256(salt.hex().encode() + user_id.encode()).digest()
 
 
-def _whole(user_id: str) -> re.Pattern[str]:
+def whole(user_id: str) -> re.Pattern[str]:
+    """Finds an id where it is not part of a longer one."""
     return re.compile(rf"(?<![A-Za-z0-9]){re.escape(user_id)}(?![A-Za-z0-9])")
 
 
 def _nameless(name: str, user_id: str) -> str:
     """The name of an event, which stays unique where somebody's id is taken out of it."""
-    if not _whole(user_id).search(name):
+    if not whole(user_id).search(name):
         return name
     return f"{FORGOTTEN}:{hashlib.sha256(name.encode()).hexdigest()[:32]}"
 

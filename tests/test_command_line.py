@@ -3,6 +3,7 @@ import contextlib
 import gzip
 import json
 import os
+import re
 import signal
 import sqlite3
 import subprocess
@@ -279,6 +280,31 @@ def test_bolt_does_not_warn_of_the_token_we_read() -> None:
         env=os.environ | {"SLACK_BOT_TOKEN": "xoxb-x"},
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_the_log_names_nobody() -> None:
+    """Neither ours nor a library's, nor an error in either; the same person can be followed."""
+    code = (
+        "import logging, structlog; from command_line.output import log_to_standard_error;"
+        "log_to_standard_error(logging.INFO); log = structlog.get_logger();"
+        "log.info('not_answered', user='U0123ABCD', channel='C0123ABCD', thread='1.0:W0123ABCD');"
+        "log.warning('not_said', error='<@U0123ABCD> is not in the channel, UTF8 or not');"
+        "logging.getLogger('lib').warning('U0123ABCD is unknown');"
+        "\ntry:\n    raise KeyError('U0123ABCD')\n"
+        "except KeyError:\n    log.exception('job_failed')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert "0123ABCD" not in done.stderr.replace("C0123ABCD", "")
+    assert {"C0123ABCD", "UTF8"} <= set(re.findall(r"\w+", done.stderr))
+    digests = re.findall(r"person-([0-9a-f]{8})", done.stderr)
+    assert len(digests) >= 5
+    assert len(set(digests)) == 2
+    again = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert not set(digests) & set(re.findall(r"person-([0-9a-f]{8})", again.stderr))
 
 
 def test_help_and_doctor_load_nothing_heavy() -> None:

@@ -357,11 +357,22 @@ async def test_retention_empties_old_texts_and_keeps_the_numbers(
 
 
 async def test_the_engine_database_forgets_too(tmp_path: Path) -> None:
+    """What is done leaves its names behind for a while: so that nobody is told twice."""
     engine = Coordination.open(tmp_path)
     await engine.accept("e1", "C1", b'{"user": "U0ADA"}')
     await engine.accept("e2", "C1", b'{"user": "U0BOB"}')
     await engine.queue_post("p1", "C1", b"thanks <@U0ADA>")
+    for user in ("U0ADA", "U0ADAM"):
+        await engine.claim(f"secret:{user}", 3600.0)
+        await engine.claim(f"refused:C1:1.0:{user}", 3600.0)
+        await engine.queue_post(f"record:{user}:2026-11-21", "D1", b"look after it")
+        await engine.note_post(f"record:{user}:2026-11-21", "sent", "1.0")
     assert await engine.forget("U0ADA") == 2
     assert [row.event_key for row in await engine.pending()] == ["e2"]
     assert await engine.posts() == []
+    assert await engine.knows_post("record:U0ADAM:2026-11-21")
+    assert not await engine.claim("secret:U0ADAM", 3600.0), "others' stay"
     await engine.close()
+    left = bytes_of(tmp_path)
+    assert b"U0ADAM" in left
+    assert b"U0ADA" not in left.replace(b"U0ADAM", b"")

@@ -3,8 +3,8 @@
 import json
 from dataclasses import replace
 
-from database.records import Behind, Metrics, MetricsRow, Run, RunQuery, Step
 from agents.generalising import WorkflowInput
+from database.records import Behind, Metrics, MetricsRow, Run, RunQuery, Step
 from slack_interface.answer_cards import how_card
 from slack_interface.cards import (
     PROMPTS,

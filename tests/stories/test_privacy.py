@@ -25,8 +25,8 @@ SECRETS = {
 
 
 def bytes_kept(home: Path) -> bytes:
-    """Every byte of the databases, their write-ahead logs included."""
-    return b"".join(path.read_bytes() for path in sorted(home.rglob("*.db*")))
+    """Every byte of every file in a home, write-ahead logs included."""
+    return b"".join(path.read_bytes() for path in sorted(home.rglob("*")) if path.is_file())
 
 
 async def test_secrets_and_addresses_said_in_messages_are_in_no_byte_of_the_database(
@@ -81,6 +81,7 @@ async def test_a_person_is_forgotten_and_the_others_are_not(story: Story) -> Non
     await story.command("/better", "with more platypus")
     await story.replies(reply["thread_ts"], count=3)
     await story.ask("My favourite animal is the quokka", GRACE)
+    await story.ask(f"My token is {SECRETS['slack']}")
     await story.home()
     await story.stop()
 
@@ -88,7 +89,7 @@ async def test_a_person_is_forgotten_and_the_others_are_not(story: Story) -> Non
     done = await asyncio.to_thread(CliRunner().invoke, app, command)
 
     assert done.exit_code == 0, done.output
-    assert json.loads(done.stdout)["rows"]["runs"] == 2
+    assert json.loads(done.stdout)["rows"]["runs"] == 3
     kept = bytes_kept(story.settings.home)
     assert b"platypus" not in kept
     assert ADA.encode() not in kept

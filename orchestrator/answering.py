@@ -110,6 +110,8 @@ class Answer:
             kept["tried"] = list(self.tried)
         if self.request.instruction:
             kept["instruction"] = self.request.instruction
+        if self.request.workflow:
+            kept["workflow"] = self.request.workflow
         return kept
 
     def _messages(self, reply: str | None) -> tuple[Message, ...]:

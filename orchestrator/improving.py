@@ -10,6 +10,7 @@ import structlog
 
 from agents.definition import AgentDefinition
 from agents.improvement.agent_performance_analyst import AgentPerformanceAnalyst
+from agents.improvement.cost_optimizer import CostOptimizer
 from agents.improvement.error_recovery import ErrorRecovery
 from agents.improvement.learner import Learner
 from agents.improvement.prompt_optimizer import PromptOptimizer
@@ -113,6 +114,7 @@ def learners(models: ModelsPort) -> Mapping[str, Learner]:
     every: Sequence[Learner] = (
         WorkflowAnalyst(),
         AgentPerformanceAnalyst(models),
+        CostOptimizer(models),
         ErrorRecovery(),
         PromptOptimizer(models),
     )

@@ -11,7 +11,7 @@ class Request:
     """One request of a person, as it came from a message, a command or a button.
 
     `instruction` is what the person adds to an earlier request (`/better`), `agent` names who must
-    answer, `parent_run_id` the run that this one continues.
+    answer, `parent_run_id` the run that this one continues, `workflow` what it is a step of.
     """
 
     run_id: str
@@ -26,6 +26,7 @@ class Request:
     parent_run_id: str | None = None
     instruction: str | None = None
     agent: str | None = None
+    workflow: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -138,8 +138,11 @@ class Workflows:
         for number, (text, agent) in enumerate(self._steps(document, inputs)):
             run_id = run_id_of(request_base.run_id, "step", str(number))
             made.append(
-                replace(request_base, run_id=run_id, text=text, agent=agent, parent_run_id=previous)
-            )
+                replace(
+                    request_base, run_id=run_id, text=text, agent=agent, parent_run_id=previous,
+                    workflow=document.name,
+                )
+            )  # fmt: skip
             previous = run_id
         return made
 
@@ -153,7 +156,7 @@ class Workflows:
         turns: list[Turn] = []
         for text, agent in self._steps(document, inputs):
             turns.append(Turn("user", text))
-            reply = await self._answer(agent or GENERALIST, turns, reader)
+            reply = await self._answer(agent or GENERALIST, turns, reader, document.name)
             turns.append(Turn("assistant", reply))
         return turns[-1].text
 
@@ -177,7 +180,9 @@ class Workflows:
             for step in document.body["steps"]
         ]
 
-    async def _answer(self, agent: str, turns: Sequence[Turn], reader: Reader) -> str:
+    async def _answer(
+        self, agent: str, turns: Sequence[Turn], reader: Reader, workflow: str
+    ) -> str:
         began, started_at = time.perf_counter(), time.time()
         async with (
             self._pool.use(agent) as live,
@@ -197,6 +202,7 @@ class Workflows:
             model=finished.model,
             reply=finished.reply,
             error=str(finished.error) if finished.error else None,
+            route={"workflow": workflow},
             input_tokens=finished.input_tokens,
             output_tokens=finished.output_tokens,
             cost_usd=finished.cost_usd,

@@ -53,7 +53,7 @@ class AgentPerformanceAnalyst:
         tallies = Tallies(state.get("tallies"))
         _take_in(tallies, window, agents)
         today = int(window.now // _DAY)
-        audiences = {name: _audience(name, agents, tallies) for name in tallies.sums()}
+        audiences = {name: tallies.audience_of(name, agents.get(name)) for name in tallies.sums()}
         found = list(problems(tallies, today, audiences))
         told = [(_problem_id(p), p.severity, _problem(p, audiences, window)) for p in found]
         trends = _trends(tallies, audiences, window)
@@ -117,14 +117,6 @@ def _take_in(tallies: Tallies, window: Window, agents: Mapping[str, Document]) -
     for run in window.older:
         if run.kind in ("reply", "task"):
             tallies.judge(run, window.feedback.get(run.run_id, ()))
-
-
-def _audience(name: str, agents: Mapping[str, Document], tallies: Tallies) -> str:
-    """Who may know of an agent; of one that is gone, those where its runs were."""
-    document = agents.get(name)
-    if document is not None and document.audience != PUBLIC:
-        return document.audience
-    return tallies.audience_of(name)
 
 
 # What is said of it

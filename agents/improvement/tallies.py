@@ -12,7 +12,7 @@ from dataclasses import astuple, dataclass, field, fields
 from typing import Any
 
 from agents.improvement.judged import word_on
-from database.records import PUBLIC, Feedback, Run
+from database.records import PUBLIC, Document, Feedback, Run
 
 DAYS = 60
 """So far back agents are compared with their own past."""
@@ -131,8 +131,12 @@ class Tallies:
             judged, good, up, down = (now - then for now, then in zip(row, before, strict=True))
             self._add(run, Tally(judged=judged, good=good, up=up, down=down))
 
-    def audience_of(self, agent: str) -> str:
-        """The one private place that all its runs are from; otherwise counts are for all."""
+    def audience_of(self, agent: str, document: Document | None = None) -> str:
+        """Who may see its counts: those who may know of it, or were at the one private place that
+        all its runs are from.
+        """
+        if document is not None and document.audience != PUBLIC:
+            return document.audience
         places = self._places.get(agent, [])
         return places[0] if len(places) == 1 else PUBLIC
 

@@ -66,6 +66,7 @@ async def test_steps_replay_in_order_each_seeing_the_answers_before(store: Store
     await house.answer(first, "5.1")
     finished = await house.answer(second, "5.2")
     assert finished.run.agent == "cook"
+    assert (finished.run.route or {})["workflow"] == "two"
     turns = [t.text for t in house.models.asked[-1][1] if t.role != "system"]
     assert turns == [
         "News about Bolt", "Answer to News about Bolt", "Shorten the news about Bolt",
@@ -79,6 +80,7 @@ async def test_run_inline_returns_the_last_answer_and_records_tasks(store: Store
     runs = await store.runs(RunQuery(kinds=("task",)))
     assert {run.request for run in runs} == {"News about Acme", "Shorter"}
     assert {run.audience for run in runs} == {one_person("U1")}
+    assert [run.route for run in runs] == [{"workflow": "two"}] * 2
 
 
 async def test_a_step_whose_agent_is_gone_is_routed_anew(store: Store) -> None:

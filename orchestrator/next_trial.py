@@ -101,14 +101,16 @@ class NextTrials:
     async def busy(self, proposal: Proposal) -> bool:
         """Whether something else is tried or watched on the same documents and requests."""
         names = {(c.kind, c.name) for c in proposal.changes}
+        running = await self._store.trials({"running"})
+        tried = {trial.proposal_id for trial in running} - {proposal.proposal_id}
         for other in await self._store.proposals({"trial", "live"}):
             theirs = {(c.kind, c.name) for c in other.changes}
-            if other.proposal_id != proposal.proposal_id and names & theirs:
+            if other.proposal_id in tried and names & theirs:
                 return True
         agents = {agent_of(name) for kind, name in names if kind == "agent"}
         return any(
             agent_of(trial.agent) in agents and _overlap(trial.task_type, proposal.task_type)
-            for trial in await self._store.trials({"running"})
+            for trial in running
         )
 
     async def _who_answers(self, proposal: Proposal) -> str:

@@ -36,7 +36,7 @@ def verification_id(proposal_id: str) -> str:
 def verification_of(
     proposal: Proposal, tried: Sequence[Trial], now: float, revision: int = 1
 ) -> Trial | None:
-    """How a proposal is watched once it is live; None where nothing can be compared.
+    """How a proposal is watched once it is live; None where it answers nothing itself.
 
     Turned round: the new version is the active one, and the old one the candidate. Where it was
     tried in pairs the old version answers a share of the requests unseen; else what is served is
@@ -44,7 +44,7 @@ def verification_of(
     """
     compared = [trial for trial in tried if trial.trial_id != verification_id(proposal.proposal_id)]
     if not compared:
-        return None
+        return _by_use(proposal, now, revision)
     [change] = proposal.changes  # only single changes are tried
     last = compared[-1]
     method: Method = "split" if last.method == "split" else "shadow"
@@ -63,6 +63,26 @@ def verification_of(
         started_at=now,
         revision=revision,
     )
+
+
+def _by_use(proposal: Proposal, now: float, revision: int) -> Trial | None:
+    """What was compared with nothing is watched in use, where it answers: it must be worth it."""
+    for change in proposal.changes:
+        if change.kind == "agent" and change.version is not None:
+            return Trial(
+                verification_id(proposal.proposal_id),
+                proposal.proposal_id,
+                "split",
+                agent=change.name,
+                active=change.version,
+                candidate=change.base or change.version,
+                task_type=_path(proposal, change),
+                share=0.0,
+                most=MOST_VERIFIED_ON,
+                started_at=now,
+                revision=revision,
+            )
+    return None
 
 
 def inverse(

@@ -134,7 +134,7 @@ class Pipeline:
 
     async def open(self) -> "Pipeline":
         self.store = Store.open(self.home, "T1")
-        self.engine = Engine.open(self.home, None)
+        self.engine = Engine.open(self.home, None, clock=self.clock)
         self.rows = Coordination(self.engine, "T1")
         self.bus = EventBus()
         self.policy = Policy(self.store.policy)

@@ -62,6 +62,8 @@ Say = Callable[[str], None]
 log = structlog.get_logger()
 
 DEMO_PORT = 3456
+IMPROVEMENTS = "C0IMPROVEMENTS"
+"""The demo's channel of that name, which the local workspace starts with."""
 KEPT_DAYS = 90
 """How long texts are kept; numbers stay."""
 
@@ -467,6 +469,8 @@ async def demo(
                 "slack_app_token": SecretStr(workspace.app_token),
                 "slack_client_id": None,
                 "slack_client_secret": None,
+                "virtuous6_improvements_channel": settings.virtuous6_improvements_channel
+                or IMPROVEMENTS,
             }
         )
         await stack.enter_async_context(assistant(local, models=models, weights=model))

@@ -85,7 +85,7 @@ class Approvals:
         if self.channel_id and await self.places.is_in(self.channel_id):
             return [await self._where(self.channel_id)]
         found = []
-        for user_id in self.gate.named:
+        for user_id in await self.gate.deciders():
             if channel := await self._direct(user_id):
                 found.append(await self._where(channel, user_id))
         return found

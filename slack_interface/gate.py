@@ -134,6 +134,10 @@ class Gate:
         member = await self.members.member(user_id)
         return member is not None and member.admin
 
+    async def deciders(self) -> Sequence[str]:
+        """Whom to write to for a decision: those named, or else the first admins."""
+        return self.named or await self.places.admins()
+
     async def require_approver(self, user_id: str) -> None:
         """Raises NotAllowed with whom to ask."""
         if not await self.is_approver(user_id):

@@ -83,10 +83,14 @@ class Members:
             user = None
         self._trouble = ""
         if isinstance(user, dict):
-            # Other servers may say anything of teams: they have no other organisations.
-            ours = self.team_id if is_slack(self.client.base_url) else ""
-            return member_of(user, ours, self.enterprise_id)
+            return self.described(user)
         return Member("stranger" if is_slack(self.client.base_url) else "member")
+
+    def described(self, user: Json) -> Member:
+        """Somebody as a server describes them."""
+        # Other servers may say anything of teams: they have no other organisations.
+        ours = self.team_id if is_slack(self.client.base_url) else ""
+        return member_of(user, ours, self.enterprise_id)
 
     def known_name(self, user_id: str) -> str:
         """How people call somebody, as far as known without asking, else ''."""

@@ -279,6 +279,20 @@ async def test_without_a_channel_each_approver_has_a_card_of_their_own(
         await the_card(quiet_world, f"*Approved* by <@{GRACE}>", f"D0{person}")
 
 
+async def test_where_nobody_is_named_the_admins_are_asked(
+    quiet_world: World, improvement: LearningInMemory
+) -> None:
+    quiet_world.improvements_channel = ""
+    await Policy(quiet_world.store.policy).set("approvers", "default", ADA)
+    await quiet_world.start()
+    await improvement.put(proposal())
+    card = await the_card(quiet_world, "I suggest", "D0ADA")
+    assert await cards(quiet_world, "D0GRACE") == []
+    assert "the admins of this workspace can decide" in str(card["blocks"])
+    await press(quiet_world, card, "approve", ADA, "D0ADA")
+    await the_card(quiet_world, f"*Approved* by <@{ADA}>", "D0ADA")
+
+
 async def test_a_channel_that_we_are_not_in_is_no_place_for_cards(
     quiet_world: World, improvement: LearningInMemory
 ) -> None:

@@ -312,7 +312,10 @@ class Outcomes:
         return ask and await self._by_judge(trial, run, shadow)
 
     async def _by_judge(self, trial: Trial, run: Run, shadow: Run) -> bool:
-        if not run.request or not await self._judge.worth_asking(trial.task_type):
+        # where each word of it takes half a minute, it has to have shown that it is worth that
+        unproven = not self._background.gives_way
+        worth = await self._judge.worth_asking(run.task_type, unproven=unproven)
+        if not run.request or not worth:
             return False
         try:
             pair = await self._background.run(lambda: self._judge.prefers(run, shadow))

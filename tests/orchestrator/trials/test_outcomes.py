@@ -5,7 +5,7 @@ import pytest
 
 from agents.errors import ModelUnavailable
 from agents.turns import Turn
-from database.learning import Observation, Trial
+from database.learning import Decision, LearnerState, Observation, Trial
 from database.records import OutcomeSource, Person
 from database.store import Store
 from orchestrator.requests import ReplyFinished
@@ -254,11 +254,10 @@ def better(*answers: str) -> list[dict[str, Any] | Any]:
 @pytest.mark.parametrize(
     ("answers", "pair"),
     [
-        (("second", "first"), (0.0, 1.0)),
-        (("first", "second"), (1.0, 0.0)),
-        (("first", "first"), (0.5, 0.5)),  # whichever stands first: it cannot tell
-        (("same", "same"), (0.5, 0.5)),
-        (("second", "same"), (0.5, 0.5)),
+        (("B", "A"), (0.0, 1.0)),
+        (("A", "B"), (1.0, 0.0)),
+        (("A", "A"), (0.5, 0.5)),  # whichever stands first: it cannot tell
+        (("B", "B"), (0.5, 0.5)),
     ],
 )
 async def test_a_model_judges_what_nobody_spoke_of_in_both_orders(
@@ -281,7 +280,7 @@ async def test_a_model_judges_what_nobody_spoke_of_in_both_orders(
 async def test_answers_cannot_end_their_quotation(store: Store) -> None:
     house = await house_of(store)
     await shadowed(house, "write a poem about a ticket")
-    house.models.structured_answers = better("same", "same")
+    house.models.structured_answers = better("A", "A")
     house.clock.now += SETTLED_SECONDS + 1
     await house.outcomes.settle()
     marks = set()
@@ -295,17 +294,20 @@ async def test_answers_cannot_end_their_quotation(store: Store) -> None:
 
 async def test_a_judge_is_measured_against_people_for_each_kind(store: Store) -> None:
     house = await house_of(store)
-    await house.try_out(BETTER, method="shadow")
+    trial = await house.try_out(BETTER, method="shadow")
     kind = None
     for n in range(1, 4):
         asked = await house.asked(TICKET.format(n=n), f"{n}.0")
         kind = asked.run.task_type
-        agrees = better("second", "first") if n < 3 else better("first", "second")
+        agrees = better("B", "A") if n < 3 else better("A", "B")
         house.models.structured_answers = agrees
         await house.says(asked, "reason", -1.0, "billing")
     share, labels = await house.judge.agreement(kind)
     assert (round(share or 0, 2), labels) == (0.67, 3)
     assert await house.judge.agreement("kind-99") == (None, 0)
+    assert (await house.judge.agreement(None))[1] == 3
+    figures = await house.outcomes.figures(trial)
+    assert (figures["judge_agreement"], figures["judge_labels"]) == (0.667, 3)
     restarted = await house_of(store)
     assert (await restarted.judge.agreement(kind))[1] == 3
     reviews = [r async for page in store.pages_of_runs() for r in page if r.kind == "review"]
@@ -317,14 +319,36 @@ async def test_a_judge_is_measured_against_people_for_each_kind(store: Store) ->
 async def test_a_judge_that_is_often_wrong_is_not_asked_any_more(store: Store) -> None:
     house = await house_of(store)
     await house.try_out(BETTER, method="shadow")
-    for n in range(1, 21):
+    kinds = set()
+    for n in range(1, 9):
         asked = await house.asked(TICKET.format(n=n), f"{n}.0")
-        house.models.structured_answers = better("first", "second")
+        house.models.structured_answers = better("A", "B")
         await house.says(asked, "reason", -1.0, "billing")
-    kind = asked.run.task_type
-    assert await house.judge.agreement(kind) == (0.0, 20)
-    assert not await house.judge.worth_asking(kind)
-    assert await house.judge.worth_asking("kind-99")
+        kinds.add(asked.run.task_type)
+    [kind] = kinds
+    assert await house.judge.agreement(kind) == (0.0, 7)  # 13 of 20 would be too few already
+    assert not await house.judge.worth_asking(kind, unproven=True)
+    assert await house.judge.worth_asking("kind-99", unproven=True)
+
+
+async def test_a_slow_judge_counts_only_once_it_has_shown_that_it_can(store: Store) -> None:
+    house = await house_of(store)
+    trial, _ = await shadowed(house, "write a poem about a ticket")
+    house.background.gives_way = True
+    house.clock.now += SETTLED_SECONDS + 1
+    house.models.structured_answers = better("B", "A")
+    await house.outcomes.settle()
+    assert await house.seen(trial) == []
+    counted = LearnerState("judge", {"kinds": {"kind-1": [20, 20]}}, revision=1)
+    await store.decide(Decision(learners=(counted,)))
+    restarted = await house_of(store)
+    restarted.background.gives_way = True
+    restarted.clock.now = house.clock.now
+    restarted.models.structured_answers = better("B", "A")
+    await restarted.outcomes.settle()
+    [one] = await house.seen(trial, "complaint")
+    assert one.active == 0.0
+    assert await said_by(await house.seen(trial)) == [(0.0, 1.0, "judge")]
 
 
 async def test_a_judge_that_is_away_leaves_the_pair_for_later(store: Store) -> None:
@@ -334,7 +358,7 @@ async def test_a_judge_that_is_away_leaves_the_pair_for_later(store: Store) -> N
     house.models.structured_answers = [ModelUnavailable("away")]
     await house.outcomes.settle()
     assert await house.seen(trial) == []
-    house.models.structured_answers = better("second", "first")
+    house.models.structured_answers = better("B", "A")
     await house.outcomes.settle()
     assert await said_by(await house.seen(trial)) == [(0.0, 1.0, "judge")]
 
@@ -384,6 +408,6 @@ async def test_pairs_are_judged_after_a_restart(store: Store) -> None:
     restarted = await house_of(store)
     restarted.clock.now = house.clock.now + SETTLED_SECONDS + 1
     await restarted.says(first, "reason", -1.0, "billing")
-    restarted.models.structured_answers = better("second", "first")
+    restarted.models.structured_answers = better("B", "A")
     await restarted.outcomes.settle()
     assert await said_by(await house.seen(trial)) == [(0.0, 1.0, "check"), (0.0, 1.0, "judge")]

@@ -134,7 +134,6 @@ class LearningBudget:
         share = self._policy.share("learning_share")
         tokens = self._policy.count("learning_tokens_per_day")
         seconds = self._policy.count("learning_seconds_per_day")
-        priced = self._answers_usd > 0 or self._usd > 0
         return Spending(
             tokens_today=self._tokens,
             tokens_allowed=None
@@ -143,7 +142,7 @@ class LearningBudget:
             seconds_today=self._seconds,
             seconds_allowed=seconds,
             usd_week=self._usd,
-            usd_allowed=share * self._answers_usd if priced else None,
+            usd_allowed=share * self._answers_usd if self._answers_usd > 0 else None,
         )
 
     def may_spend(self) -> bool:

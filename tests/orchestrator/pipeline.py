@@ -140,7 +140,7 @@ class Pipeline:
         self.policy = Policy(self.store.policy)
         self.exam = Exam(self.store)
         self.told: list[Any] = []
-        loop = pipeline(
+        self.loop = loop = pipeline(
             self.store, self.rows, self.policy, self.bus,
             LearningBudget(self.policy, self.store, clock=self.clock),
             {self.learner.name: self.learner},

@@ -5,9 +5,11 @@ What it shows is named by the record's revision; whoever finds a card that shows
 rewrites it. So an event, a look each minute and another process may all ask for the same.
 """
 
+import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import structlog
 from cachetools import TTLCache
@@ -37,6 +39,7 @@ LOOKED_AT = 200
 DIRECT_S = 300.0
 RESULTS: frozenset[ProposalState] = frozenset({"verified", "rolled_back"})
 
+Moved = TypeVar("Moved", Proposal, Finding)
 Cards = dict[str, dict[str, Kept]]
 """Every card that stands somewhere, by what it is about and then by its id."""
 
@@ -60,6 +63,7 @@ class Approvals:
     proactive: Proactive
     channel_id: str = ""
     clock: Callable[[], float] = time.time
+    _showing: asyncio.Lock = field(default_factory=asyncio.Lock)
     _queued: set[str] = field(default_factory=set)
     _directs: TTLCache[str, str] = field(
         default_factory=lambda: TTLCache(1_000, DIRECT_S, timer=time.monotonic)
@@ -67,18 +71,21 @@ class Approvals:
 
     async def moved(self, record: Proposal | Finding) -> None:
         """Something moved: show it as it is now."""
-        if isinstance(record, Proposal):
-            now = await self.improvement.proposal(record.proposal_id)
-            await self._show_proposals([now or record])
-        else:
-            found = await self.improvement.finding(record.finding_id)
-            await self._show_findings([found or record])
+        async with self._showing:
+            if isinstance(record, Proposal):
+                now = await self.improvement.proposal(record.proposal_id)
+                await self._show_proposals([_later(record, now)])
+            else:
+                found = await self.improvement.finding(record.finding_id)
+                await self._show_findings([_later(record, found)])
 
     async def look(self) -> None:
         """Show what a crash, another process or a time without Slack left unshown."""
-        await self._show_proposals(await self.improvement.proposals(limit=LOOKED_AT))
-        since = self.clock() - FRESH_S
-        await self._show_findings(await self.improvement.findings(since=since, limit=LOOKED_AT))
+        async with self._showing:
+            await self._show_proposals(await self.improvement.proposals(limit=LOOKED_AT))
+            since = self.clock() - FRESH_S
+            findings = await self.improvement.findings(since=since, limit=LOOKED_AT)
+            await self._show_findings(findings)
 
     async def wheres(self) -> Sequence[Where]:
         """The improvements channel, or else the direct messages of those who decide."""
@@ -157,7 +164,7 @@ class Approvals:
     ) -> None:
         version = f"{card_id}:{proposal.revision}{self._stage(proposal)}"
         known = kept is not None or card_id in self._queued
-        if (kept and kept.shown == version) or not (known or self._worth(proposal)):
+        if (kept and _shows(kept, version)) or not (known or self._worth(proposal)):
             return
         suggestion = await self.suggestion(proposal)
         if kept and proposal.state in RESULTS:
@@ -185,7 +192,7 @@ class Approvals:
         version = f"{card_id}:{finding.revision}"
         kept = known.get(card_id)
         stands = kept is not None or card_id in self._queued
-        if (kept and kept.shown == version) or not (stands or _worth_a_card(finding)):
+        if (kept and _shows(kept, version)) or not (stands or _worth_a_card(finding)):
             return
         card = finding_card(finding, where.audiences)
         await self._put(card_id, version, where, card, known=stands, most=0.5)
@@ -234,6 +241,24 @@ class Approvals:
                 return fresh
             case _:
                 return False
+
+
+def _later(one: Moved, other: Moved | None) -> Moved:
+    """The newer of two readings of a record."""
+    return other if other and other.revision >= one.revision else one
+
+
+def _shows(kept: Kept, version: str) -> bool:
+    """Whether a card shows this version, or a later one that another reading knew of."""
+    if kept.shown == version:
+        return True
+    shown, now = (text.removeprefix(f"{kept.post_id}:") for text in (kept.shown, version))
+    return _number(shown) > _number(now)
+
+
+def _number(version: str) -> int:
+    number = version.partition(":")[0]
+    return int(number) if number.isdigit() else 0
 
 
 def _worth_a_card(finding: Finding) -> bool:

@@ -65,15 +65,28 @@ def divider() -> Json:
 
 
 def button(
-    text: str, action_id: str, value: str, *, primary: bool = False, danger: bool = False
+    text: str,
+    action_id: str,
+    value: str,
+    *,
+    primary: bool = False,
+    danger: bool = False,
+    sure: str = "",
 ) -> Json:
-    """A button; `value` comes back with the click."""
+    """A button; `value` comes back with the click. With `sure` Slack asks that first."""
     element: Json = {
         "type": "button",
         "text": plain(text, BUTTON_CHARS),
         "action_id": action_id,
         "value": value,
     }
+    if sure:
+        element["confirm"] = {
+            "title": plain("Are you sure?", 100),
+            "text": plain(sure, 300),
+            "confirm": plain(text, 30),
+            "deny": plain("Not yet", 30),
+        }
     style = "primary" if primary else "danger" if danger else ""
     return element | ({"style": style} if style else {})
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import orjson
 
-from database.records import LEARNING, Metrics, MetricsRow, Run
 from agents.generalising import WorkflowInput
+from database.records import LEARNING, Metrics, MetricsRow, Run
 from slack_interface.blocks import (
     actions,
     bars,

@@ -46,6 +46,7 @@ from slack_interface.learning_words import (
 LEARN = "learn"
 """Action ids are `learn:VERB`, the button's value is the id of what it is about."""
 
+SURE = "This change is of high risk. I take it back by myself where it does harm."
 STILL_WAITING_S = 3 * 86_400.0
 """After this a card that nobody decided says so."""
 
@@ -273,7 +274,8 @@ def _buttons(proposal: Proposal) -> list[Json]:
     identifier = proposal.proposal_id
     why = button("Why?", f"{LEARN}:why", identifier)
     if proposal.state == "awaiting":
-        approve = button("Approve", f"{LEARN}:approve", identifier, primary=True)
+        sure = SURE if proposal.risk == "high" else ""
+        approve = button("Approve", f"{LEARN}:approve", identifier, primary=True, sure=sure)
         reject = button("Reject", f"{LEARN}:reject", identifier, danger=True)
         return [actions(approve, reject, button("Discuss", f"{LEARN}:discuss", identifier), why)]
     if proposal.state in ("live", "verified"):

@@ -11,7 +11,7 @@ from slack_interface.learning_answers import (
     finding_lines,
     proposal_lines,
 )
-from slack_interface.learning_words import count, usd, waiting
+from slack_interface.learning_words import count, said, usd, waiting
 
 MOST_LINES = 14
 MOST_CHARS = 1_800
@@ -45,6 +45,7 @@ def summary(day: Day, audiences: Collection[str]) -> Card | None:
         *_listed("Live now", day.moved("live", "verified"), audiences),
         *_listed("Taken back", day.moved("rolled_back"), audiences),
         *_found(day, audiences),
+        *_offers(day, audiences),
     ]
     if not lines:
         return None
@@ -76,6 +77,20 @@ def _found(day: Day, audiences: Collection[str]) -> list[str]:
     if not found:
         return []
     return [f"*New findings: {len(found)}*", *finding_lines(found, audiences, 3)]
+
+
+def _offers(day: Day, audiences: Collection[str]) -> list[str]:
+    """Whose record is good enough to let proven changes go live, said when it became so."""
+    helped = {change.name for p in day.moved("verified") for change in p.changes}
+    earned = [
+        one.agent for one in day.records.status.agents
+        if one.earned and one.agent in helped and one.audience in audiences
+    ]  # fmt: skip
+    return [
+        f"✨ The last changes of *{said(agent, 60)}* all helped: on the learning page approvers "
+        "may let proven changes of low risk go live by themselves."
+        for agent in earned[:2]
+    ]
 
 
 def _small_print(day: Day) -> str:

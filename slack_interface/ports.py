@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Any, Protocol
 
+from agents.generalising import WorkflowInput
 from agents.ports import FilesPort
 from database.learning import Change, Finding, FindingState, Proposal, ProposalState, Trial
 from database.records import (
@@ -16,7 +17,6 @@ from database.records import (
     Run,
     RunQuery,
 )
-from agents.generalising import WorkflowInput
 from orchestrator.learning_status import LearningFigures, LearningStatus
 from orchestrator.own_data import OwnSummary
 from orchestrator.policy import Mode

@@ -1,12 +1,14 @@
 """Cards where people decide: shown once, over restarts and outages; decided once, by approvers."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
 from database.records import PUBLIC, Outcome, Run, private_channel
 from orchestrator.policy import Policy
-from tests.people import ADA, ALAN, BOT, GRACE, Json, eventually, find
+from slack_interface.incoming import Incoming
+from tests.people import ADA, ALAN, BOT, GRACE, TEAM, Json, eventually, find
 from tests.slack_interface import learning_samples as samples
 from tests.slack_interface.learning_samples import LearningInMemory, finding, proposal
 from tests.slack_interface.refusals import Refusals
@@ -206,6 +208,37 @@ async def test_what_a_killed_process_could_not_show_is_shown_at_the_next_start(
 
     await eventually(both, "both cards")
     assert len(await cards(quiet_world)) == 2
+
+
+async def test_a_reading_that_is_behind_does_not_bring_back_what_was(
+    world: World, improvement: LearningInMemory
+) -> None:
+    await improvement.put(proposal())
+    await the_card(world, "I suggest")
+    await improvement.move(proposal(), "live", decided_by=ADA)
+    await the_card(world, "*Approved*")
+    improvement.all_proposals[PROPOSAL] = proposal()  # a copy that lags
+    await look(world)
+    await world.idle()
+    assert "*Approved*" in str((await cards(world))[0]["blocks"])
+
+
+async def test_a_click_that_a_killed_process_took_in_is_done_once_by_the_next(
+    quiet_world: World, improvement: LearningInMemory
+) -> None:
+    improvement.all_proposals[PROPOSAL] = proposal()
+    pressed = Incoming(
+        "learning", "k1", "A1", TEAM, CHANNEL, "channel", ADA, "", command="approve",
+        subject=PROPOSAL, received_at=samples.NOW,
+    )  # fmt: skip
+    await quiet_world.rows.accept(pressed.key, pressed.lane, pressed.to_bytes())
+    again = replace(pressed, key="k2")
+    await quiet_world.rows.accept(again.key, again.lane, again.to_bytes())
+    await quiet_world.start()
+    await the_card(quiet_world, f"*Approved* by <@{ADA}>")
+    await quiet_world.idle()
+    assert improvement.all_proposals[PROPOSAL].revision == proposal().revision + 1
+    assert (await quiet_world.get(f"ephemeral/{ADA}"))["messages"] == []
 
 
 async def test_a_card_is_posted_although_slack_was_away(

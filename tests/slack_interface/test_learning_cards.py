@@ -163,6 +163,16 @@ def test_how_it_went_is_said_in_numbers() -> None:
     assert result_text(by, None, told=True).startswith("↩️ <@U0ADA> took it back. Answers")
 
 
+def test_slack_asks_once_more_before_what_is_of_high_risk() -> None:
+    asked = {}
+    for risk in ("low", "medium", "high"):
+        [approve] = [
+            b for b in find(shown(samples.proposal(risk=risk))[1], "button") if "approve" in str(b)
+        ]
+        asked[risk] = "confirm" in approve
+    assert asked == {"low": False, "medium": False, "high": True}
+
+
 # Who may see it
 
 
@@ -440,6 +450,14 @@ def test_the_summary_is_short_and_nothing_where_nothing_happened() -> None:
     assert text.count("\n") <= 15
     assert "*9 suggestions wait* for a decision, the oldest for some minutes" in text
     fits(blocks)
+
+
+def test_the_summary_offers_what_a_record_has_earned() -> None:
+    helped = records(proposals=[samples.proposal(state="verified")])
+    card = summary(Day(helped, NOW - 86_400, NOW), EVERYBODY)
+    assert "The last changes of *coder* all helped" in str(card)
+    card = summary(Day(records(), NOW - 86_400, NOW), EVERYBODY)
+    assert "all helped" not in str(card)
 
 
 # The page

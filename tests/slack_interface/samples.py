@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from slack_interface.answer_cards import FEEDBACK
 from tests.people import ADA, BOT, GRACE, TEAM, Json
+from tests.slack_interface.learning_samples import proposal
 
 APP, GENERAL, DIRECT = "A0VIRTUOUS", "C0GENERAL", "D0ADA"
 NOW, TRIGGER, VIEW = "1700000000.000100", "1337.42.abc", "V0VIEW"
@@ -133,6 +134,12 @@ _FILE = {
 }  # fmt: skip
 _ON_MESSAGE = {"type": "message", "channel": GENERAL, "ts": "1699999999.000100"}
 _IN_GENERAL: Json = {"channel": GENERAL, "channel_type": "channel"}
+PROPOSAL = proposal().proposal_id
+_PROPOSED: Json = {"subject": PROPOSAL, "channel": GENERAL, "thread_ts": "1699999999.000100"}
+_VALUES: Json = {
+    "words": {"text": {"type": "plain_text_input", "value": "shorter"}},
+    "value:0:system_prompt": {"text": {"type": "plain_text_input", "value": "Only code."}},
+}
 _WHERE: Json = {"run_id": RUN, "channel": GENERAL, "thread_ts": "1699999999.000100"}
 _WHY: Json = {"reasons": _chosen("long"), "again": _chosen("yes"), **_typed("one line")}
 
@@ -198,6 +205,19 @@ SAMPLES: dict[str, Json] = {
     "my data in Home": _home_click("my_data", "show"),
     "export button": _click(type="button", action_id="export_my_data", value="all"),
     "forget button": _click(type="button", action_id="forget_me", value="ask"),
+    **{
+        f"{verb} of learning": _click(type="button", action_id=f"learn:{verb}", value=PROPOSAL)
+        for verb in ("approve", "reject", "discuss", "why", "conclude", "back", "true", "untrue")
+    },
+    **{
+        f"{verb} on the learning page": _home_click(f"learn:{verb}", PROPOSAL)
+        for verb in ("page", "home", "on", "paused", "card")
+    },
+    "mode": _home_click("learn_mode:coder", "automatic"),
+    **{
+        f"{name} of learning": _view("view_submission", name, _PROPOSED, _VALUES)
+        for name in ("learn_reject", "learn_back", "learn_conclude")
+    },
     "forget": _view("view_submission", "forget_me", {}, _typed("forget me")),
     "setting": _home_click("settings:answer_length", "short"),
     "policy": _home_click("policy:speak", "mentions"),

@@ -14,8 +14,9 @@ from hypothesis import HealthCheck, Phase, given, settings
 from slack_interface.payloads import UnreadableError, bolt_request, checked
 from slack_interface.slack_bot import Mode
 from tests.people import ADA, BOT, GRACE, TEAM, Json, eventually
+from tests.slack_interface.learning_samples import LearningInMemory, proposal
 from tests.slack_interface.refusals import Refusals
-from tests.slack_interface.samples import SAMPLES, Path, as_sent, paths, spoiled
+from tests.slack_interface.samples import PROPOSAL, SAMPLES, Path, as_sent, paths, spoiled
 from tests.slack_interface.sender import Sender
 from tests.slack_interface.test_socket_mode import Gateway, envelope
 from tests.slack_interface.world import World
@@ -50,6 +51,14 @@ def complaints(caplog: pytest.LogCaptureFixture) -> Iterator[list[str]]:
     structlog.configure(processors=before)
     found += [entry.getMessage() for entry in caplog.records if entry.levelno >= logging.ERROR]
     assert found == []
+
+
+@pytest.fixture
+async def quiet_world(quiet_world: World) -> World:
+    """With learning behind its desk, and a proposal that waits."""
+    waiting = {PROPOSAL: proposal()}
+    quiet_world.improvement = LearningInMemory(waiting)
+    return quiet_world
 
 
 @pytest.fixture

@@ -17,7 +17,9 @@ from virtuous6 import app
 SECRETS = {
     "slack": "xoxb-" + "1234567890-1234567890123-AbCdEfGhIjKlMnOpQrStUvWx",
     "openai": "sk-proj-" + "Zx81kQpLm72VbNcRtYw903HsDfGjKa5E",
+    "github": "ghp_" + "b7Kq29XvTz41LmNsRw83YcHdPf60GjQa5EuO",
     "aws": "AKIA" + "Q3EGRIXR7FJ2WPLM",
+    "private key": "MIIEpAIBAAKCAQEA" + "v3Zk81QpLm72VbNcRtYw903HsDfGjKa5E",
     "email": "jane.roe@example.org",
     "phone": "+1 415 555 0132",
     "card": "4111 1111 1111 1111",
@@ -33,7 +35,9 @@ async def test_secrets_and_addresses_said_in_messages_are_in_no_byte_of_the_data
     story: Story,
 ) -> None:
     await story.told(answer(f"I note {SECRETS['email']}.", when=asked("")))
-    all_of_them = ", ".join(SECRETS.values())
+    key = SECRETS["private key"]
+    begin, end = (f"-----{word} RSA PRIVATE KEY-----" for word in ("BEGIN", "END"))
+    all_of_them = ", ".join(SECRETS.values()).replace(key, f"{begin}\n{key}\n{end}")
 
     reply = await story.ask(f"Please keep these for me: {all_of_them}")
     await story.say(f"no, I meant {all_of_them}", thread=reply["thread_ts"])

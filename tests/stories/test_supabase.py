@@ -11,7 +11,7 @@ from pydantic import SecretStr
 from typer.testing import CliRunner
 
 from bootstrap import warn_of_the_record
-from database import supabase_backend
+from database import local_copy, supabase_backend
 from database.errors import RecordAway
 from database.records import Run, RunQuery
 from database.store import Store
@@ -20,6 +20,7 @@ from slack_interface.http_server import Listen
 from tests.model_server.server import answer
 from tests.people import ADA, GRACE, eventually
 from tests.stories.story import Story, asked, direct
+from tests.stories.test_privacy import bytes_kept
 from tests.supabase_server.server import SupabaseServer
 from virtuous6 import app
 
@@ -174,6 +175,32 @@ async def test_the_command_line_shows_what_is_refused_and_offers_it_again(
     assert "0 changes wait; 0 were refused." in await run("outbox", "list")
     doctor = await asyncio.to_thread(CliRunner().invoke, app, ["doctor"])
     assert "T1's copy is not made yet" in " ".join(doctor.output.split())
+
+
+async def test_who_is_forgotten_through_another_home_is_forgotten_here_to_the_last_byte(
+    kept_there: Story, supabase: SupabaseServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also what is not in the record: that she was told of a secret she typed."""
+    monkeypatch.setattr(local_copy, "LOOK_SECONDS", 0.05)
+    await kept_there.told(answer("Platypus, you say.", when=asked("animal")))
+    await kept_there.ask("My favourite animal is the platypus")
+    await kept_there.ask("The animal's token is xoxb-1234567890-1234567890123-AbCdEfGhIjKlMnOpQrSt")
+    await kept_there.idle()
+    await kept_there.stop()
+    await kept_there.start()
+    assert b"secret:" + ADA.encode() in bytes_kept(kept_there.settings.home)
+
+    client = SupabaseClient(supabase.url, supabase.secret_key)
+    other = Store.open(tmp_path / "other", kept_there.house.store.workspace, client)
+    await other.forget(ADA)
+    await other.close()
+    await client.close()
+
+    async def gone() -> bool:
+        left = bytes_kept(kept_there.settings.home)
+        return b"platypus" not in left and ADA.encode() not in left
+
+    await eventually(gone, "nothing of her is left")
 
 
 async def test_readiness_says_how_old_the_copy_is(

@@ -140,9 +140,10 @@ class Advance:
             before.revision + 1 if before else 1,
         )  # fmt: skip
         figures = tried[-1].figures if tried else {}
+        rivals, ended = await self._rivals(proposal, "Another change of the same went live first.")
         return await self._moves.move(
             proposal, "live", reason, person=person, changes=proposal.changes,
-            trials=[*trials, *([watch] if watch else [])], figures=figures,
+            trials=[*trials, *([watch] if watch else []), *ended], also=rivals, figures=figures,
         )  # fmt: skip
 
     async def take_back(
@@ -163,10 +164,32 @@ class Advance:
         ended = await self.ended(proposal, reason)
         if figures:
             ended = [replace(t, state="harmful", figures={**t.figures, **figures}) for t in ended]
+        rivals, theirs = await self._rivals(proposal, "What it would change was taken back.")
         return await self._moves.move(
-            proposal, "rolled_back", reason, person=person, changes=changes, trials=ended,
-            figures=figures, here=True,
+            proposal, "rolled_back", reason, person=person, changes=changes,
+            trials=[*ended, *theirs], also=rivals, figures=figures, here=True,
         )  # fmt: skip
+
+    async def _rivals(self, proposal: Proposal, reason: str) -> tuple[list[Proposal], list[Trial]]:
+        """What is open for the same documents, superseded, and its trials, ended."""
+        names = {(c.kind, c.name) for c in proposal.changes}
+        rivals: list[Proposal] = []
+        trials: list[Trial] = []
+        for other in await self._store.proposals({"proposed", "trial", "awaiting"}, 1_000):
+            theirs = {(c.kind, c.name) for c in other.changes}
+            if other.proposal_id != proposal.proposal_id and names & theirs:
+                rivals.append(
+                    replace(
+                        other,
+                        state="superseded",
+                        reason=reason,
+                        decided_by=None,
+                        moved_at=self._clock(),
+                        revision=other.revision + 1,
+                    )
+                )
+                trials += await self.ended(other, reason)
+        return rivals, trials
 
     async def _guarded(self, proposal: Proposal, step: Callable[[Proposal], "Any"]) -> int:
         """One step; one that cannot be made now stops no other."""

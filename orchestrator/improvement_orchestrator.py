@@ -43,6 +43,7 @@ from orchestrator.verifying import verification_id
 
 RECENT_SECONDS = 2 * 86_400.0
 """What moved so lately is announced again after a restart."""
+_TRIES = 5
 
 log = structlog.get_logger()
 
@@ -165,23 +166,41 @@ class Improvement:
         ):
             raise AlreadyDecided(_as_it_is(proposal))
         try:
-            if not approve:
-                ended = await self._advance.ended(proposal, "A person rejected the proposal.")
-                moved = await self._moves.move(
-                    proposal, "rejected", reason or "Rejected by a person.", person=person,
-                    trials=ended,
-                )  # fmt: skip
-            else:
-                moved = await self._advance.promote(
-                    proposal, reason or "Approved by a person.", person=person
-                )
-        except StaleRevision:
-            raise AlreadyDecided(_as_it_is(await self._known(proposal_id))) from None
+            moved = await self._first(proposal, lambda: self._decided(
+                proposal, person, approve, reason
+            ))  # fmt: skip
         except StaleBase:
             await self._superseded(proposal)
             raise
         await self._refresh()
         return moved
+
+    async def _decided(
+        self, proposal: Proposal, person: str, approve: bool, reason: str
+    ) -> Proposal:
+        if approve:
+            told = reason or "Approved by a person."
+            return await self._advance.promote(proposal, told, person=person)
+        ended = await self._advance.ended(proposal, "A person rejected the proposal.")
+        told = reason or "Rejected by a person."
+        return await self._moves.move(proposal, "rejected", told, person=person, trials=ended)
+
+    async def _first(
+        self, proposal: Proposal, decide: Callable[[], Awaitable[Proposal]]
+    ) -> Proposal:
+        """What was decided, unless somebody else was first. Raises AlreadyDecided.
+
+        Where something beside the proposal was moved meanwhile (its trial, a rival) it is tried
+        again.
+        """
+        for _ in range(_TRIES):
+            try:
+                return await decide()
+            except StaleRevision:
+                now = await self._known(proposal.proposal_id)
+                if now.revision != proposal.revision:
+                    raise AlreadyDecided(_as_it_is(now)) from None
+        raise AlreadyDecided("It is being looked at just now: decide again in a moment.")
 
     async def roll_back(self, proposal_id: str, person: str, reason: str = "") -> Proposal:
         """Take back what is live; at once, also while Supabase is away.
@@ -193,12 +212,10 @@ class Improvement:
         proposal = await self._known(proposal_id)
         if proposal.state not in ("live", "verified"):
             raise AlreadyDecided(_as_it_is(proposal))
-        try:
-            moved = await self._advance.take_back(
-                proposal, reason or "Taken back by a person.", person=person
-            )
-        except StaleRevision:
-            raise AlreadyDecided(_as_it_is(await self._known(proposal_id))) from None
+        told = reason or "Taken back by a person."
+        moved = await self._first(
+            proposal, lambda: self._advance.take_back(proposal, told, person=person)
+        )
         await self._refresh()
         return moved
 

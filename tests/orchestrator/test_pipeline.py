@@ -201,8 +201,10 @@ async def test_one_trial_at_a_time_and_the_loser_is_superseded(pipeline: Pipelin
     observe_all(pipeline.store, await pipeline.trial(first), 60, 0.0, 1.0)
     await pipeline.improvement.advance()
     await pipeline.improvement.decide(first.proposal_id, ADA, True)
-    await pipeline.improvement.advance()
-    assert (await pipeline.now(second)).state == "superseded"
+    late = await pipeline.now(second)
+    assert (late.state, late.reason) == (
+        "superseded", "Another change of the same went live first.",
+    )  # fmt: skip
 
 
 async def test_live_results_verify(pipeline: Pipeline) -> None:

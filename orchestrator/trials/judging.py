@@ -169,8 +169,13 @@ class Judge:
         """
         share, asked = await self.agreement(task_type)
         if share is None or asked < ENOUGH:
-            return unproven and not self._hopeless(share, asked)
+            return unproven and not self._hopeless(share, asked) and not await self._guesses()
         return share >= self._floor()
+
+    async def _guesses(self) -> bool:
+        """Whether it is so wrong about everything that it need not be tried on further kinds."""
+        share, asked = await self.agreement(None)
+        return share is not None and asked >= ENOUGH and share < self._floor() / 2
 
     def _hopeless(self, share: float | None, asked: int) -> bool:
         """Whether it cannot be right often enough any more by the time that enough are known."""
@@ -182,7 +187,7 @@ class Judge:
         if known.active == known.candidate:
             return
         share, asked = await self.agreement(run.task_type)
-        if asked >= _CALIBRATED or self._hopeless(share, asked):
+        if asked >= _CALIBRATED or self._hopeless(share, asked) or await self._guesses():
             return
         said = await self.prefers(run, shadow)
         agrees = (said.active > said.candidate) == (known.active > known.candidate)

@@ -331,6 +331,14 @@ async def test_a_judge_that_is_often_wrong_is_not_asked_any_more(store: Store) -
     assert await house.judge.worth_asking("kind-99", unproven=True)
 
 
+async def test_a_judge_that_guesses_is_tried_on_no_further_kind(store: Store) -> None:
+    house = await house_of(store)
+    kinds = {f"kind-{n}": [n == 1, 5] for n in range(1, 5)}
+    counted = LearnerState("judge", {"kinds": kinds}, revision=1)
+    await store.decide(Decision(learners=(counted,)))
+    assert not await house.judge.worth_asking("kind-99", unproven=True)
+
+
 async def test_a_slow_judge_counts_only_once_it_has_shown_that_it_can(store: Store) -> None:
     house = await house_of(store)
     trial, _ = await shadowed(house, "write a poem about a ticket")

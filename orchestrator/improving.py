@@ -112,7 +112,7 @@ class Loop:
 def learners(models: ModelsPort) -> Mapping[str, Learner]:
     """Every learner there is, by name."""
     every: Sequence[Learner] = (
-        WorkflowAnalyst(),
+        WorkflowAnalyst(models),
         AgentPerformanceAnalyst(models),
         CostOptimizer(models),
         ErrorRecovery(),

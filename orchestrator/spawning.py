@@ -1,13 +1,11 @@
 """How a described specialty becomes a new agent, within a budget."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
-
-from agents.definition import AgentDefinition, parse_definition
+from agents.definition import AgentDefinition
+from agents.drafting import DRAFTING, DraftAgent, definition_of
 from agents.ports import SpawnPort
 from agents.turns import Turn
 from database.errors import BudgetExceeded, InputError, ModelError
@@ -24,29 +22,6 @@ SPAWNS_IN_TOTAL = 200
 MAX_DESCRIPTION = 1000
 
 _DAY_SECONDS = 24 * 3600.0
-_MAX_NAME = 40
-
-_DRAFTING = (
-    "You design assistants. From the described specialty, write one specialist: a short name in "
-    "small letters with hyphens; its specialty in one line; what it does in one or two sentences; "
-    "instructions to it, beginning with 'You are', that say how it works, what a good answer looks "
-    "like and when to ask back; and requests that people would send to it, in their own words."
-)
-
-
-class DraftAgent(BaseModel):
-    """What the model writes; every length is bounded, so that a small model finishes."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$", max_length=_MAX_NAME)]
-    specialty: Annotated[str, Field(min_length=5, max_length=100)]
-    description: Annotated[str, Field(min_length=10, max_length=300)]
-    instructions: Annotated[str, Field(min_length=40, max_length=1200)]
-    examples: Annotated[
-        list[Annotated[str, Field(min_length=5, max_length=120)]],
-        Field(min_length=3, max_length=6),
-    ]
 
 
 class Spawner:
@@ -147,7 +122,7 @@ class Spawner:
         return firsts
 
     async def _drafted(self, described: str, note: Callable[[Step], None]) -> AgentDefinition:
-        turns = [Turn("system", _DRAFTING), Turn("user", f"The specialty: {described}")]
+        turns = [Turn("system", DRAFTING), Turn("user", f"The specialty: {described}")]
         began = time.perf_counter()
         try:
             with in_background():
@@ -181,15 +156,7 @@ class Spawner:
     def _definition(self, draft: DraftAgent) -> AgentDefinition:
         known = self._pool.definitions
         generalist = known.get(GENERALIST)
-        body = {
-            "name": free_name(draft.name, known),
-            "specialty": _one_line(draft.specialty),
-            "description": draft.description,
-            "examples": list(dict.fromkeys(_one_line(e) for e in draft.examples)),
-            "system_prompt": draft.instructions,
-            "tools": list(generalist.tools) if generalist else [],
-        }
-        return parse_definition(body, "the drafted specialist")
+        return definition_of(draft, known, generalist.tools if generalist else ())
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,15 +168,3 @@ class _SpawnerHere:
 
     async def spawn(self, description: str, author: str) -> str:
         return await self.spawner.spawn(description, author, self.audience)
-
-
-def free_name(wanted: str, taken: Mapping[str, object] | Sequence[str]) -> str:
-    """`wanted`, or the first of `wanted-2`, `wanted-3`... that is not taken."""
-    name, number = wanted, 2
-    while name in taken:
-        name, number = f"{wanted}-{number}", number + 1
-    return name
-
-
-def _one_line(text: str) -> str:
-    return " ".join(text.split())

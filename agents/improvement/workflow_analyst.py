@@ -2,13 +2,15 @@
 
 Patterns are sequences of tools inside runs, and of requests that a person makes within hours. A
 strong one becomes a drafted runbook. Steps that take most of the time and steps that need not wait
-for each other are told.
+for each other are told; kinds of requests that nobody is for become proposed specialists (gaps.py).
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
+from agents.drafting import ShapedModels
+from agents.improvement.gaps import Gaps, found_gaps
 from agents.improvement.judged import went_well
 from agents.improvement.learner import Learned, Window
 from agents.improvement.patterns import Kind, Occurrence, Pattern, Patterns
@@ -29,12 +31,18 @@ _KINDS: tuple[Kind, Kind] = ("steps", "requests")
 
 
 class WorkflowAnalyst:
-    """Needs no model; what it remembers holds names and ids, and no texts."""
+    """What it remembers holds names and ids, and no texts.
+
+    It needs no model; where there is one, it drafts new specialists.
+    """
 
     name = NAME
     about = "Finds what people and agents do again and again, and drafts runbooks of it."
     cron = "10 */6 * * *"
     threshold = 50
+
+    def __init__(self, models: ShapedModels | None = None) -> None:
+        self._models = models
 
     async def learn(self, window: Window, state: Mapping[str, Any]) -> Learned:
         """Takes in the runs of the window; those that made others' answers are left out."""
@@ -55,8 +63,19 @@ class WorkflowAnalyst:
         findings += [_parallel(one, now) for one in shapes.waiting()]
         told, said = _untold(findings, state.get("said", {}))
         kept: dict[str, Any] = {kind: patterns[kind].as_json() for kind in _KINDS}
-        kept |= {"shapes": shapes.as_json(), "said": said}
-        return Learned(tuple(told), tuple(proposals), kept)
+        gaps, missing, specialists = await self._gaps(window, state)
+        kept |= {"shapes": shapes.as_json(), "said": said, "gaps": gaps.as_json()}
+        return Learned((*told, *missing), (*proposals, *specialists), kept)
+
+    async def _gaps(
+        self, window: Window, state: Mapping[str, Any]
+    ) -> tuple[Gaps, list[Finding], list[Proposal]]:
+        gaps = Gaps(state.get("gaps"))
+        for run in window.runs:
+            gaps.take_in(run, window.feedback.get(run.run_id, ()))
+        for run in window.older:
+            gaps.judge(run, window.feedback.get(run.run_id, ()))
+        return gaps, *await found_gaps(gaps, window, self._models)
 
 
 # What was seen

@@ -7,9 +7,10 @@ cost), 40% make no difference and 30% help (13 to 17 points). Outcomes are real 
 arms of that effect at requests drawn at random; where nothing differs, their answers change places
 at random. Changes are of low, medium and high risk and tried in pairs or by a split.
 
-- the pipeline: levels by e-LOND, planned and looked at as the product does (here after every fifth
-  request), the gate with every agent set to automatic, and a person who approves every card. What
-  goes live is verified: a fifth of the requests in pairs, or against what was before.
+- the pipeline: levels by e-LOND, planned as the product does, looked at after every fifth request
+  and later after each tenth more, the gate with every agent set to automatic, and a person who
+  approves every card. What goes live is verified: a share of the requests in pairs, as the product
+  does it, or against what was before.
 - forced: every change goes live untried and is watched; each way of watching takes its turn.
   `median_requests_to_rollback` is of the harmful ones here, with its comparisons beside it.
 
@@ -44,7 +45,8 @@ from orchestrator.verifying import PAIRED_SHARE
 
 Kind = Literal["harmful", "neutral", "helpful"]
 SHARES: Mapping[Kind, float] = {"harmful": 0.3, "neutral": 0.4, "helpful": 0.3}
-LOOK_EVERY = 5
+LOOK_EVERY, LOOK_MORE = 5, 0.1
+"""Requests from one look to the next: so many, or this share of those that were seen."""
 LIVE_REQUESTS = 10_000
 BEFORE = 400
 """Requests that a verification without pairs can look back on, where there was no trial."""
@@ -196,9 +198,10 @@ class World:
 
 
 def looks(observations: Sequence[Observation], each: int) -> Iterator[list[Observation]]:
-    """What there is to see after every few requests; `each` is how many observations one makes."""
-    step = LOOK_EVERY * each
-    for end in range(step, len(observations) + step, step):
+    """What there is to see at each look; `each` is how many observations a request makes."""
+    end = 0
+    while end < len(observations):
+        end += each * max(LOOK_EVERY, round(LOOK_MORE * end / each))
         yield list(observations[:end])
 
 

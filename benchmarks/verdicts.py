@@ -3,8 +3,10 @@
 `python -m benchmarks.verdicts [--quick] [--json] [--data DIR] [--seed N]`
 
 Each trial compares two arms of the data set at requests drawn at random from their common tasks, so
-that the true effect is known exactly, and asks `sequential.verdict` after every request. What is
-measured is the product's own function with its own planning: an effect of 10 points is looked for.
+that the true effect is known exactly, and ends with the first look after a request that ends it. It
+is the product's own function (`sequential.verdict`) with its own planning: 10 points are looked
+for. To be quick the look that ends a trial is found by going over its pairs once, and every
+twentieth trial is really asked about after each request, which must give the same verdict.
 
 - without an effect: by request the two answers change places at random, so that arms differ as
   often as they really do and neither is better; also by scores between right and wrong.
@@ -37,9 +39,19 @@ from benchmarks import mint
 from benchmarks.mint import Comparison
 from database.learning import Observation, Trial
 from database.records import content_hash
+from orchestrator.trials import betting
+from orchestrator.trials.coins import first
+from orchestrator.trials.guardrails import HARM_ALPHA
 from orchestrator.trials.levels import next_alpha
 from orchestrator.trials.planning import requests_needed
-from orchestrator.trials.sequential import Verdict, verdict
+from orchestrator.trials.sequential import (
+    FEWEST_PAIRS,
+    FUTILE,
+    Compared,
+    Verdict,
+    chance_left,
+    verdict,
+)
 
 ALPHA = 0.05
 LOOKED_FOR = 0.1
@@ -96,6 +108,8 @@ class Report:
     requests_ratio_median: float
     requests_ratio_same_model: float
     null_trials: int
+    trials: int
+    trials_asked_after_each_request: int
     null_requests: float
     false_promotion_rate_scores: float
     most: int
@@ -117,16 +131,56 @@ class Ended:
 
 def ended(trial: Trial, pairs: Pairs) -> Verdict:
     """The first verdict that is not to go on, asked for after each request."""
-    observations: list[Observation] = []
-    found = verdict(trial, observations)
-    for n, (active, candidate) in enumerate(pairs):
-        observations.append(
-            Observation(f"o{n}", trial.trial_id, f"r{n}", "outcome", active, candidate)
-        )
-        found = verdict(trial, observations)
+    observations = observed(trial, pairs)
+    for n in range(1, len(observations)):
+        found = verdict(trial, observations[:n])
         if found.state != "running":
+            return found
+    return verdict(trial, observations)
+
+
+def ended_quickly(trial: Trial, pairs: Pairs) -> Verdict:
+    """The same verdict, found by going over the pairs once."""
+    differences = np.array([candidate - active for active, candidate in pairs])
+    looks = np.arange(1, len(differences) + 1)
+    proven, _ = betting.proven(differences, trial.alpha, trial.most)
+    harmful, _ = betting.proven(-differences, HARM_ALPHA, trial.most)
+    at = min(harmful or trial.most, trial.most)
+    if proven:
+        good = (np.cumsum(differences) > 0.0) & (looks >= max(proven, FEWEST_PAIRS))
+        at = min(first(good) or trial.most, at)
+    for n in range(FEWEST_PAIRS, at):
+        if chance_left(trial, Compared(n, 0, 0.0, {}), differences[:n]) < FUTILE:
+            at = n
             break
-    return found
+    return verdict(trial, observed(trial, pairs[:at]))
+
+
+def observed(trial: Trial, pairs: Pairs) -> list[Observation]:
+    """What a trial records of its pairs."""
+    return [
+        Observation(f"o{n}", trial.trial_id, f"r{n}", "outcome", active, candidate)
+        for n, (active, candidate) in enumerate(pairs)
+    ]
+
+
+class Looks:
+    """Ends trials; one of every so many is asked about after each request, as a check."""
+
+    def __init__(self, each: int) -> None:
+        self._each = each
+        self.trials = 0
+        self.asked = 0
+
+    def __call__(self, trial: Trial, pairs: Pairs) -> Verdict:
+        """The verdict of a trial. Raises RuntimeError where the two ways do not agree."""
+        found = ended_quickly(trial, pairs)
+        if self.trials % self._each == 0:
+            self.asked += 1
+            if ended(trial, pairs) != found:
+                raise RuntimeError("A look after each request ends a trial otherwise.")
+        self.trials += 1
+        return found
 
 
 def a_trial(alpha: float = ALPHA) -> Trial:
@@ -152,7 +206,7 @@ def paired_size(differ: float, effect: float, alpha: float = ALPHA) -> float:
 
 
 def without_effect(
-    comparisons: Sequence[Comparison], n: int, generator: np.random.Generator
+    comparisons: Sequence[Comparison], n: int, generator: np.random.Generator, end: Looks
 ) -> list[Verdict]:
     """Trials of real arms whose answers change places at random."""
     trial = a_trial()
@@ -163,24 +217,26 @@ def without_effect(
         swap = generator.random(trial.most) < 0.5
         one, other = c.active[at], c.candidate[at]
         pairs = list(zip(np.where(swap, other, one), np.where(swap, one, other), strict=True))
-        found.append(ended(trial, pairs))
+        found.append(end(trial, pairs))
     return found
 
 
-def scores_without_effect(n: int, generator: np.random.Generator) -> list[Verdict]:
+def scores_without_effect(n: int, generator: np.random.Generator, end: Looks) -> list[Verdict]:
     """Simulated scores in quarters, the same distribution for both versions."""
     trial = a_trial()
     return [
-        ended(trial, [(a, b) for a, b in generator.integers(0, 5, (trial.most, 2)) / 4.0])
+        end(trial, [(a, b) for a, b in generator.integers(0, 5, (trial.most, 2)) / 4.0])
         for _ in range(n)
     ]
 
 
-def with_effect(comparison: Comparison, trial: Trial, generator: np.random.Generator) -> Ended:
+def with_effect(
+    comparison: Comparison, trial: Trial, generator: np.random.Generator, end: Looks
+) -> Ended:
     """One trial of a real difference."""
     at = comparison.drawn(generator, trial.most)
     active, candidate = comparison.active, comparison.candidate
-    found = ended(trial, list(zip(active[at], candidate[at], strict=True)))
+    found = end(trial, list(zip(active[at], candidate[at], strict=True)))
     p, q = float(active.mean()), float(candidate.mean())
     split = split_size(p, q)
     differ = float((active != candidate).mean())
@@ -220,7 +276,11 @@ def sizes(low: float, high: float, found: Sequence[Ended]) -> Sizes:
 
 
 def stream(
-    comparisons: Sequence[Comparison], n: int, generator: np.random.Generator, corrected: bool
+    comparisons: Sequence[Comparison],
+    n: int,
+    generator: np.random.Generator,
+    end: Looks,
+    corrected: bool,
 ) -> tuple[list[bool | None], list[bool], list[int]]:
     """One workspace's proposals: what was proven, what is true, the requests of each."""
     proven: list[bool | None] = []
@@ -233,7 +293,7 @@ def stream(
         swap = (generator.random(trial.most) < 0.5) & (not real)
         one, other = c.active[at], c.candidate[at]
         pairs = list(zip(np.where(swap, other, one), np.where(swap, one, other), strict=True))
-        found = ended(trial, pairs)
+        found = end(trial, pairs)
         proven.append(found.state == "proven")
         true.append(real)
         requests.append(found.requests)
@@ -241,15 +301,14 @@ def stream(
 
 
 def streams(
-    comparisons: Sequence[Comparison], count: int, n: int, seed: int, corrected: bool
+    comparisons: Sequence[Comparison], count: int, n: int, seed: int, end: Looks, corrected: bool
 ) -> Stream:
     """Several workspaces together; the share of false discoveries is the mean of theirs."""
     shares, found, real, requests = [], 0, 0, []
     caught = 0
     for at in range(count):
-        proven, true, took = stream(
-            comparisons, n, np.random.default_rng((seed, at)), corrected
-        )  # fmt: skip
+        generator = np.random.default_rng((seed, at))
+        proven, true, took = stream(comparisons, n, generator, end, corrected)
         false = sum(bool(p) and not t for p, t in zip(proven, true, strict=True))
         shares.append(false / max(1, sum(map(bool, proven))))
         found += sum(map(bool, proven))
@@ -265,21 +324,21 @@ def report(
     data: Path, quick: bool, seed: int, say: Callable[[str], None] = lambda _: None
 ) -> Report:
     """Everything that is measured."""
-    generator = np.random.default_rng(seed)
+    generator, end = np.random.default_rng(seed), Looks(20)
     known = mint.comparisons(mint.arms(data))[1::2]
     strong = [c for c in known if LOOKED_FOR <= c.effect <= BUCKETS[-1][1]]
     say("without an effect")
-    null = without_effect(known, 100 if quick else 2000, generator)
-    scores = scores_without_effect(50 if quick else 300, generator)
+    null = without_effect(known, 200 if quick else 5000, generator, end)
+    scores = scores_without_effect(100 if quick else 2000, generator, end)
     ranges, all_found = [], []
     for low, high in BUCKETS:
         say(f"effects of {100 * low:.0f} to {100 * high:.0f} points")
-        found = _in_range(known, low, high, 20 if quick else 200, generator)
+        found = _in_range(known, low, high, 40 if quick else 1000, generator, end)
         ranges.append(sizes(low, high, found))
         all_found += found if low >= LOOKED_FOR else []
     say("many proposals")
-    count, n = (2, 20) if quick else (10, 50)
-    many = [streams(strong, count, n, seed, corrected) for corrected in (False, True)]
+    count, n = (4, 25) if quick else (40, 50)
+    many = [streams(strong, count, n, seed, end, corrected) for corrected in (False, True)]
     same = [e for e in all_found if e.same_model]
     return Report(
         false_promotion_rate=_mean([v.state == "proven" for v in null]),
@@ -289,7 +348,7 @@ def report(
             [e.split / e.verdict.requests for e in all_found]
         ),
         requests_ratio_same_model=_ratio(same),
-        null_trials=len(null),
+        null_trials=len(null), trials=end.trials, trials_asked_after_each_request=end.asked,
         null_requests=_mean([v.requests for v in null]),
         false_promotion_rate_scores=_mean([v.state == "proven" for v in scores]),
         most=a_trial().most, sizes=ranges, streams=many,
@@ -297,7 +356,12 @@ def report(
 
 
 def _in_range(
-    known: Sequence[Comparison], low: float, high: float, n: int, generator: np.random.Generator
+    known: Sequence[Comparison],
+    low: float,
+    high: float,
+    n: int,
+    generator: np.random.Generator,
+    end: Looks,
 ) -> list[Ended]:
     """Trials in equal numbers of what changes a model's work and of what changes the model."""
     fitting = [c for c in known if low <= c.effect < high]
@@ -307,7 +371,7 @@ def _in_range(
     found = []
     for at in range(n):
         group = groups[at % len(groups)]
-        found.append(with_effect(group[int(generator.integers(len(group)))], trial, generator))
+        found.append(with_effect(group[int(generator.integers(len(group)))], trial, generator, end))
     return found
 
 

@@ -25,7 +25,7 @@ Counts = npt.NDArray[np.int64]
 MOST_FLIPS = 1000
 """Beyond this wealth could not be written as a number (2 ** 1024), nor would the table be small."""
 _STAKES = (np.arange(24) + 0.5) / 24
-_THRESHOLDS, _PASSES = 8, 3
+_TRIES = 4
 
 
 def first(found: npt.NDArray[np.bool_]) -> int | None:
@@ -75,7 +75,7 @@ class CoinTest:
 
     def crossing(self, chance: float) -> Floats:
         """By flips: the chance that a coin which wins with `chance` has been proven by then."""
-        return np.cumsum(_first_crossings(self.needed[:, None], chance)[:, 0])
+        return np.cumsum(_first_crossings(self.needed, chance))
 
 
 @lru_cache(maxsize=16)
@@ -86,13 +86,20 @@ def coin_test(alpha: float, horizon: int) -> CoinTest:
     horizon = max(1, min(horizon, MOST_FLIPS))
     wealth = _mixture(horizon)
     low, high = 0.3 / alpha, 1.0 / alpha
-    for _ in range(_PASSES):
-        thresholds = np.geomspace(low, high, _THRESHOLDS)
-        needed = np.stack([_needed(wealth, t) for t in thresholds], axis=1)
-        false = _first_crossings(needed, 0.5).sum(axis=0)
-        best = int(np.argmax(false <= alpha))
-        low, high = thresholds[max(0, best - 1)], thresholds[best]
-    return CoinTest(alpha, horizon, needed[:, best])
+    best = _needed(wealth, high)
+    false = float(_first_crossings(best, 0.5).sum())
+    for _ in range(_TRIES):
+        # the chance to cross is nearly in inverse proportion to the threshold
+        threshold = high * false / alpha
+        if not low < threshold < high:
+            threshold = (low * high) ** 0.5
+        needed = _needed(wealth, threshold)
+        chance = float(_first_crossings(needed, 0.5).sum())
+        if chance <= alpha:
+            best, false, high = needed, chance, threshold
+        else:
+            low = threshold
+    return CoinTest(alpha, horizon, best)
 
 
 def _mixture(horizon: int) -> Floats:
@@ -113,18 +120,18 @@ def _needed(wealth: Floats, threshold: float) -> Counts:
 
 
 def _first_crossings(needed: Counts, chance: float) -> Floats:
-    """By flips, for each column of boundaries: the chance to cross there first."""
-    horizon, columns = needed.shape[0] - 1, needed.shape[1]
-    wins = np.arange(horizon + 2)[:, None]
-    state = np.zeros((horizon + 2, columns))
+    """By flips: the chance to cross the boundary there first."""
+    horizon = len(needed) - 1
+    state = np.zeros(horizon + 2)
     state[0] = 1.0
-    crossed = np.zeros((horizon + 1, columns))
-    for flips in range(1, horizon + 1):
-        reach = slice(0, flips + 1)
-        following = state[reach] * (1.0 - chance)
-        following[1:] += state[:flips] * chance
-        over = wins[reach] >= needed[flips]
-        crossed[flips] = (following * over).sum(axis=0)
-        following[over] = 0.0
-        state[reach] = following
+    crossed = np.zeros(horizon + 1)
+    for flips, over in enumerate(needed.tolist()):
+        if not flips:
+            continue
+        won = state[:flips] * chance
+        state[: flips + 1] *= 1.0 - chance
+        state[1 : flips + 1] += won
+        if over <= flips:
+            crossed[flips] = state[over : flips + 1].sum()
+            state[over : flips + 1] = 0.0
     return crossed

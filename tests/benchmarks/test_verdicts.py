@@ -62,10 +62,11 @@ def test_a_trial_ends_with_the_first_verdict() -> None:
 
 def test_real_differences_are_kept_and_nulls_have_none() -> None:
     generator = np.random.default_rng(1)
-    found = verdicts.with_effect(WORLD[1], verdicts.a_trial(), generator)
+    found = verdicts.with_effect(WORLD[1], verdicts.a_trial(), generator, verdicts.Looks(1))
     assert found.verdict.state == "proven"
     assert found.split > found.paired > 0
-    null = verdicts.without_effect(WORLD, 5, generator)
+    null = verdicts.without_effect(WORLD, 5, generator, verdicts.Looks(1))
+    verdicts.scores_without_effect(3, generator, verdicts.Looks(1))
     assert {v.state for v in null} <= {"proven", "unproven", "harmful"}
 
 

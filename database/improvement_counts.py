@@ -1,31 +1,23 @@
 """What learning did and what it cost, by UTC day and agent."""
 
 import sqlite3
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from database.learning import ImprovementCounts
-from database.run_counts import DAY_SECONDS, EXPLICIT, JUDGED_ITSELF
+from database.records import RunQuery
+from database.run_counts import DAY_SECONDS, Count, counted
 
-_REPLIES = f"""
-    WITH chosen AS (
-        SELECT run_id, day, agent, cost_usd, outcome_success, {JUDGED_ITSELF} AS itself FROM runs
-        WHERE workspace = :workspace AND kind = 'reply' AND day BETWEEN :first AND :last
-    ), word AS (
-        SELECT feedback.run_id, value > 0 AS good, max(created_at) FROM chosen
-        JOIN feedback ON feedback.workspace = :workspace AND feedback.run_id = chosen.run_id
-        WHERE feedback.kind IN {EXPLICIT} GROUP BY feedback.run_id
-    ), tried AS (
-        SELECT DISTINCT run_id FROM observations WHERE workspace = :workspace
-            AND created_at >= :first * 86400.0
-    )
-    SELECT day, agent, count(*) AS replies,
-        sum(coalesce(itself, 0) OR good IS NOT NULL) AS judged,
-        sum(CASE WHEN itself THEN outcome_success ELSE coalesce(good, 0) END) AS succeeded,
-        count(good) AS rated, count(tried.run_id) AS in_trial,
-        coalesce(sum(cost_usd), 0.0) AS cost_usd
-    FROM chosen LEFT JOIN word USING (run_id) LEFT JOIN tried USING (run_id)
-    GROUP BY day, agent"""
+# From what was observed to the replies: there are far fewer of those.
+_IN_TRIAL = """
+    SELECT runs.day, runs.agent, count(*) AS in_trial
+    FROM (
+        SELECT DISTINCT run_id FROM observations
+        WHERE workspace = :workspace AND created_at >= :since
+    ) AS tried CROSS JOIN runs ON runs.workspace = :workspace AND runs.run_id = tried.run_id
+    WHERE runs.kind = 'reply' AND runs.day BETWEEN :first AND :last
+    GROUP BY runs.day, runs.agent"""
 
 _MOVES = """
     SELECT CAST(moved_at / 86400 AS INTEGER) AS day, agent,
@@ -51,6 +43,8 @@ _LEARNING = """
         AND day BETWEEN :first AND :last
     GROUP BY day, agent"""
 
+_OF_REPLIES = ("judged", "succeeded", "cost_usd")
+
 
 def counts(
     connection: sqlite3.Connection, workspace: str, first: int, last: int
@@ -64,18 +58,40 @@ def counts(
         "until": (last + 1) * DAY_SECONDS,
     }
     connection.execute("BEGIN")
+    replies = list(counted(connection, workspace, replies_of(first, last)))
     found = [
         dict(row)
-        for sql in (_REPLIES, _MOVES, _TRIALS, _LEARNING)
+        for sql in (_IN_TRIAL, _MOVES, _TRIALS, _LEARNING)
         for row in connection.execute(sql, values)
     ]
     connection.execute("ROLLBACK")
-    return together(found)
+    return together(replies, found)
 
 
-def together(found: Iterable[dict[str, Any]]) -> list[ImprovementCounts]:
-    """Pieces of the same day and agent as one row, by day and agent."""
-    cells: dict[tuple[int, str], dict[str, Any]] = {}
+def replies_of(first: int, last: int) -> RunQuery:
+    """The replies of these days."""
+    return RunQuery(since=first * DAY_SECONDS, until=(last + 1) * DAY_SECONDS)
+
+
+def together(
+    replies: Iterable[Count], found: Iterable[Mapping[str, Any]]
+) -> list[ImprovementCounts]:
+    """What was counted of replies and of learning as one row for each day and agent, in order."""
+    cells: dict[tuple[int, str], dict[str, Any]] = defaultdict(dict)
+    for count in replies:
+        if count.day is not None:
+            _add(cells[count.day, count.agent], count.counts)
     for piece in found:
-        cells.setdefault((piece["day"], piece["agent"]), {}).update(piece)
-    return [ImprovementCounts(**cells[key]) for key in sorted(cells)]
+        key = piece["day"], piece["agent"]
+        cells[key].update({name: n for name, n in piece.items() if name not in ("day", "agent")})
+    return [ImprovementCounts(*key, **cells[key]) for key in sorted(cells)]
+
+
+def _add(cell: dict[str, Any], counts: Mapping[str, float]) -> None:
+    """The same run may be counted in several pieces: itself, what was said of it, its ratings."""
+    cell["replies"] = cell.get("replies", 0) + counts.get("runs", 0)
+    cell["rated"] = cell.get("rated", 0) + sum(
+        counts.get(name, 0) for name in ("feedback_up", "feedback_down")
+    )
+    for name in _OF_REPLIES:
+        cell[name] = cell.get(name, 0) + counts.get(name, 0)

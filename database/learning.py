@@ -295,9 +295,9 @@ class AuditReport:
 class ImprovementCounts:
     """What learning did for one agent on one day (UTC, days since the epoch).
 
-    `coverage` is the share of replies that took part in a trial, `feedback_rate` the share that a
-    person said something about. `caught` are trials that found harm before it went live.
-    `learning_*` is what trials and reviews took (runs of kind shadow, replay and review).
+    `rated` are the ratings that people gave, `coverage` is the share of replies that took part in a
+    trial, `feedback_rate` the ratings for each reply. `caught` are trials that found harm before it
+    went live. `learning_*` is what trials and reviews took (runs of kind shadow, replay, review).
     """
 
     day: int
@@ -331,5 +331,5 @@ class ImprovementCounts:
 
     @property
     def feedback_rate(self) -> float | None:
-        """Share of replies that a person said something about."""
+        """Ratings for each reply."""
         return self.rated / self.replies if self.replies else None

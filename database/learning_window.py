@@ -16,7 +16,8 @@ from database.records import Run, RunKind
 from database.rows import Row
 from database.sqlite_file import SqliteFile
 
-# The plus lets SQLite go by `seq` alone: by the workspace it would read and sort all there is.
+# The plus lets SQLite go by `seq` alone, or by ids: by the workspace or the kind it would read and
+# sort all there is. CROSS keeps it from beginning with all runs.
 _NEW_RUNS = """SELECT run_id, seq FROM runs WHERE +workspace = :workspace AND seq > :runs_seen
     AND kind IN (SELECT value FROM json_each(:kinds)) ORDER BY seq LIMIT :limit"""
 _NEW_FEEDBACK = """SELECT run_id, seq FROM feedback WHERE +workspace = :workspace
@@ -26,17 +27,17 @@ _ALLOWED = f"""
         SELECT value, value FROM json_each(:run_ids)
         UNION
         SELECT runs.parent_run_id, of_run FROM line
-        JOIN runs ON runs.workspace = :workspace AND runs.run_id = line.run_id
+        CROSS JOIN runs ON runs.workspace = :workspace AND runs.run_id = line.run_id
         WHERE runs.parent_run_id IS NOT NULL
     ), refused AS (
         SELECT of_run FROM line
-        JOIN runs ON runs.workspace = :workspace AND runs.run_id = line.run_id
+        CROSS JOIN runs ON runs.workspace = :workspace AND runs.run_id = line.run_id
         WHERE NOT ({allowed("runs.")})
     )
     SELECT * FROM runs WHERE workspace = :workspace
         AND run_id IN (SELECT value FROM json_each(:run_ids))
         AND run_id NOT IN (SELECT of_run FROM refused)
-        AND kind IN (SELECT value FROM json_each(:kinds)) {{more}}
+        AND +kind IN (SELECT value FROM json_each(:kinds)) {{more}}
     ORDER BY seq"""
 _STEPS = """SELECT * FROM steps WHERE workspace = :workspace
     AND run_id IN (SELECT value FROM json_each(:run_ids)) ORDER BY run_id, position"""

@@ -219,6 +219,11 @@ class SupabaseBackend:
         """What a reading function answers; None while Supabase is away."""
         return await self._read(function, **arguments)
 
+    async def count_runs(self, query: RunQuery) -> Sequence[Count] | None:
+        """Counts of runs in pieces; None while Supabase is away."""
+        found = await self._read("run_counts", query=_json(query))
+        return None if found is None else [_count(row) for row in found]
+
     async def flush(self) -> None:
         """Wait a moment for what happened here to arrive there."""
         await self._outbox.flush(FLUSH_SECONDS)

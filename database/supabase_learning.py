@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 import structlog
 
-from database import audit, rows
+from database import audit, improvement_counts, rows
 from database.errors import InputError, RecordAway, RecordMisconfigured
 from database.learning import (
     Aspect,
@@ -29,8 +29,9 @@ from database.learning import (
 )
 from database.learning_rows import EXAM, OBSERVATIONS, document_of, moving
 from database.local_learning import LocalLearning
-from database.records import Document, PolicyChange, Run, RunKind
+from database.records import Document, PolicyChange, Run, RunKind, RunQuery
 from database.refusals import beyond, gone, moved, stale, unknown
+from database.run_counts import Count
 from database.sqlite_backend import SqliteBackend
 from database.sqlite_learning import days_between
 
@@ -48,6 +49,9 @@ class Asking(Protocol):
 
     async def ask_or_none(self, function: str, **arguments: Any) -> Any:
         """What a reading function answers; None while Supabase is away."""
+
+    async def count_runs(self, query: RunQuery) -> Sequence[Count] | None:
+        """Counts of runs in pieces; None while Supabase is away."""
 
     async def flush(self) -> None:
         """Wait a moment for what happened here to arrive there."""
@@ -149,10 +153,11 @@ class SupabaseLearning:
         """Of every machine; of this one only while Supabase is away."""
         await self._asking.flush()
         first, last = days_between(since, until)
+        replies = await self._asking.count_runs(improvement_counts.replies_of(first, last))
         found = await self._asking.ask_or_none("improvement_counts", first_day=first, last_day=last)
-        if found is None:
+        if found is None or replies is None:
             return await self._local.learned.counts(since, until)
-        return [ImprovementCounts(**row) for row in found]
+        return improvement_counts.together(replies, found)
 
     # The audit log
 

@@ -466,15 +466,10 @@ from (
     select j.workspace, j.day, j.agent, count(*) as replies,
         count(*) filter (where j.judged) as judged,
         count(*) filter (where j.judged and j.succeeded) as succeeded,
-        count(*) filter (where exists (
-            select 1 from public.feedback f
-            where f.workspace = j.workspace and f.run_id = j.run_id
-                and f.kind in ('rating', 'reason', 'better')
-        )) as rated,
+        sum(j.feedback_up + j.feedback_down) as rated,
         count(*) filter (where exists (
             select 1 from public.observations o
             where o.workspace = j.workspace and o.run_id = j.run_id
-                and o.created_at >= j.day * 86400.0
         )) as in_trial,
         coalesce(sum(j.cost_usd), 0) as cost_usd,
         0 as proposed, 0 as trials, 0 as by_itself, 0 as by_people, 0 as caught, 0 as rolled_back,
@@ -515,15 +510,57 @@ select i.workspace, date '1970-01-01' + i.day::integer as day, i.agent, i.replie
     i.learning_runs, i.learning_tokens, i.learning_cost_usd
 from public.improvement_days i;
 
+-- The same but for what is counted of replies (see run_counts), in pieces to be put together.
 create function public.improvement_counts(
     p_workspace text, first_day bigint, last_day bigint
 ) returns jsonb
 language sql stable security invoker set search_path = '' as $$
-    select coalesce(
-        jsonb_agg(to_jsonb(i) - 'workspace' order by i.day, i.agent collate "C"), '[]'
+    with piece as (
+        select to_jsonb(g) as counted from (
+            select r.day, r.agent, count(*) as in_trial from (
+                select distinct o.run_id from public.observations o
+                where o.workspace = p_workspace and o.created_at >= first_day * 86400.0
+            ) tried
+            join public.runs r on r.workspace = p_workspace and r.run_id = tried.run_id
+            where r.kind = 'reply' and r.day between first_day and last_day
+            group by r.day, r.agent
+        ) g
+        union all
+        select to_jsonb(g) from (
+            select floor(m.moved_at / 86400)::bigint as day, m.agent,
+                count(*) filter (where m.state = 'proposed') as proposed,
+                count(*) filter (where m.state = 'live' and not m.by_person) as by_itself,
+                count(*) filter (where m.state = 'live' and m.by_person) as by_people,
+                count(*) filter (where m.state = 'rolled_back') as rolled_back,
+                count(*) filter (where m.state = 'verified') as verified
+            from public.proposal_moves m
+            where m.workspace = p_workspace and m.moved_at >= first_day * 86400.0
+                and m.moved_at < (last_day + 1) * 86400.0
+            group by floor(m.moved_at / 86400)::bigint, m.agent
+        ) g
+        union all
+        select to_jsonb(g) from (
+            select floor(t.ended_at / 86400)::bigint as day, t.agent, count(*) as trials,
+                count(*) filter (where t.state = 'harmful') as caught
+            from public.trials t
+            where t.workspace = p_workspace and t.ended_at >= first_day * 86400.0
+                and t.ended_at < (last_day + 1) * 86400.0
+            group by floor(t.ended_at / 86400)::bigint, t.agent
+        ) g
+        union all
+        select to_jsonb(g) from (
+            select r.day, r.agent, count(*) as learning_runs,
+                coalesce(sum(
+                    coalesce(r.input_tokens, 0) + coalesce(r.output_tokens, 0)
+                ), 0)::bigint as learning_tokens,
+                coalesce(sum(r.cost_usd), 0) as learning_cost_usd
+            from public.runs r
+            where r.workspace = p_workspace and r.kind in ('shadow', 'replay', 'review')
+                and r.day between first_day and last_day
+            group by r.day, r.agent
+        ) g
     )
-    from public.improvement_days i
-    where i.workspace = p_workspace and i.day between first_day and last_day
+    select coalesce(jsonb_agg(piece.counted), '[]') from piece
 $$;
 
 -- The audit log behind a place, with who stands behind its aliases, and where it ends.

@@ -22,6 +22,7 @@ from database.learning import (
 )
 from database.records import (
     Document,
+    Feedback,
     Outcome,
     Person,
     PolicyChange,
@@ -276,6 +277,8 @@ async def test_what_learning_did_is_counted_by_day_and_agent(store: Store) -> No
             input_tokens=5, output_tokens=2, cost_usd=0.25),
         Run("old", "q", "poet", started_at=NOON - 86_400),
         Observation("o1", "t1", "r1", "outcome", 1.0, 0.0, created_at=NOON),
+        Observation("o2", "t1", "r1", "error", 0.0, 0.0, created_at=NOON),
+        Feedback("f1", "r2", "rating", -1.0, user_id="U1", created_at=NOON),
     )  # fmt: skip
     await store.run("r1")
     made = replace(proposal(), moved_at=NOON)
@@ -291,12 +294,12 @@ async def test_what_learning_did_is_counted_by_day_and_agent(store: Store) -> No
     await store.decide(Decision((replace(made, state="rolled_back", revision=3),)))
     [poet, coder] = await store.improvement_counts(NOON, NOON + 86_400)
     assert (poet.day, poet.agent, poet.replies, poet.judged, poet.succeeded) == (
-        DAY, "poet", 2, 1, 1,
+        DAY, "poet", 2, 2, 1,
     )  # fmt: skip
-    assert (poet.in_trial, poet.rated, poet.cost_usd, poet.coverage) == (1, 0, 0.5, 0.5)
+    assert (poet.in_trial, poet.rated, poet.cost_usd, poet.coverage) == (1, 1, 0.5, 0.5)
     assert (poet.proposed, poet.trials, poet.by_itself, poet.by_people) == (2, 1, 1, 1)
     assert (poet.caught, poet.rolled_back, poet.verified) == (1, 1, 0)
     assert (poet.learning_runs, poet.learning_tokens, poet.learning_cost_usd) == (1, 7, 0.25)
-    assert (poet.success_rate, poet.feedback_rate) == (1.0, 0.0)
+    assert (poet.success_rate, poet.feedback_rate) == (0.5, 0.5)
     assert (coder.day, coder.replies, coder.success_rate) == (DAY + 1, 1, None)
     assert await store.improvement_counts(0.0, 86_400.0) == []

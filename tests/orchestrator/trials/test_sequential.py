@@ -146,6 +146,29 @@ def test_a_guardrail_holds_within_its_margin(aspect: Aspect, pairs: Pairs) -> No
     json.dumps(found.figures, allow_nan=False)
 
 
+def test_guardrails_are_not_hurt_by_luck() -> None:
+    """Errors exactly at their margin, looked at after every request: all four together 5%."""
+    hurt = 0
+    generator = np.random.default_rng(11)
+    for _ in range(150):
+        errors = generator.choice(3, size=120, p=[0.18, 0.2, 0.62])
+        pairs = [(float(kind == 0), float(kind == 1)) for kind in errors]
+        found = verdict(trial(), paired(pairs, "error"))
+        hurt += found.state == "harmful"
+    assert hurt <= 6
+
+
+def test_an_interval_agrees_with_its_verdict() -> None:
+    """Wherever something is proven its bounds say so too, though they are found otherwise."""
+    for seed in range(60):
+        pairs = drawn(seed, 300, 0.1, 0.2)
+        for n in range(20, 301, 20):
+            found = verdict(trial(), paired(pairs[:n]))
+            if found.state == "proven":
+                assert found.low >= 0.0
+                break
+
+
 def test_what_people_decide_anyway_may_cost_more() -> None:
     dearer = [*paired(drawn(1, 200, 0.05, 0.2)), *paired([(0.001, 0.005)] * 200, "cost_usd")]
     assert verdict(trial(), dearer, margins("low")).state == "harmful"

@@ -31,7 +31,13 @@ from orchestrator.agent_pool import AgentPool, register_shipped
 from orchestrator.choosing import fast_chooser
 from orchestrator.consent import Consent
 from orchestrator.event_bus import EventBus
-from orchestrator.improving import Learning, beside_an_assistant, learners, off_switch
+from orchestrator.improving import (
+    Learners,
+    Learning,
+    beside_an_assistant,
+    learners,
+    off_switch,
+)
 from orchestrator.limits import Limits
 from orchestrator.memory import Memory
 from orchestrator.own_data import OwnData
@@ -79,6 +85,7 @@ class Shared:
     shipped: Sequence[AgentDefinition]
     redactor: Redactor
     background: Background
+    learners: Learners
     supabase: Supabase | None = None
     warm: WarmUp | None = None
 
@@ -188,7 +195,7 @@ class House:
         every("judge and count", "*/5 * * * *",
               self._each(lambda one: one.learning.each_few_minutes()))  # fmt: skip
         every("show what was learned", "* * * * *", self._show_what_was_learned)
-        for name, learner in learners(self.shared.models.of("")).items():
+        for name, learner in self.shared.learners(self.shared.models.of("")).items():
             slot = partial(_slot, name)
             every(_job(name), learner.cron, self._each(slot))
 
@@ -256,6 +263,7 @@ async def house(
     coordination: Coordination | None = None,
     tools: Mapping[str, Tool] | None = None,
     shipped: Sequence[AgentDefinition] | None = None,
+    learners: Learners = learners,
     weights: str | None = None,
     mode: Mode = "socket",
     listen: Listen | None = None,
@@ -282,6 +290,7 @@ async def house(
             shipped_definitions() if shipped is None else shipped,
             Redactor(),
             Background(gives_way=reads_slowly),
+            learners,
             await stack.enter_async_context(connected(settings)),
         )
         if reads_slowly:
@@ -326,7 +335,7 @@ async def _assistant(
     learning = beside_an_assistant(
         shared.settings, store, coordination, policy, bus, pool, consent, models,
         tools=shared.tools, redactor=redactor, background=shared.background,
-        next_run=house.next_run,
+        next_run=house.next_run, learners=shared.learners,
     )  # fmt: skip
     orchestrator = AgentOrchestrator(
         store=store,

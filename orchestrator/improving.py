@@ -161,6 +161,10 @@ def pipeline(
     return Loop(improvement, cycles, signals, budget, claims)
 
 
+Learners = Callable[[ModelsPort], Mapping[str, Learner]]
+"""Makes the learners on models that learning may use."""
+
+
 @dataclass(frozen=True, slots=True)
 class Learning:
     """The whole learning loop beside an assistant: `arms` and `shadows` are for its answers."""
@@ -242,6 +246,7 @@ def beside_an_assistant(
     redactor: Redactor,
     background: Background,
     next_run: NextRun,
+    learners: Learners = learners,
 ) -> Learning:
     """The learning loop of a workspace in which an assistant answers."""
     budget = LearningBudget(policy, store)

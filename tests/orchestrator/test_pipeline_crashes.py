@@ -219,7 +219,7 @@ def _watches(trial: Trial) -> bool:
 
 # Without shrinking, which took minutes for a failure whose steps can be read as they are.
 AnyOrder.TestCase.settings = settings(
-    max_examples=10, stateful_step_count=25, deadline=None,
+    max_examples=6, stateful_step_count=25, deadline=None,
     suppress_health_check=list(HealthCheck), phases=[Phase.generate],
 )  # fmt: skip
 TestAnyOrder = AnyOrder.TestCase
@@ -256,7 +256,7 @@ async def test_a_process_that_is_killed_at_any_moment_leaves_nothing_half_done(
 ) -> None:
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([__name__])
-    for steps in (1, 2, 5, 9):
+    for steps in (1, 4, 8):
         ours, theirs = context.Pipe()
         process = context.Process(target=_killed, args=(str(tmp_path), theirs))
         process.start()

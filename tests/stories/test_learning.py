@@ -9,8 +9,8 @@ from itertools import count
 
 import pytest
 
-from agents.improvement.prompt_optimizer import LEAST_QUESTIONS
-from database.learning import Proposal, ProposalState
+from agents.improvement.prompt_optimizer import LEAST_QUESTIONS, PromptOptimizer
+from database.learning import Change, Proposal, ProposalState
 from database.records import Feedback, Run
 from orchestrator.trials.exam import part_of
 from slack_interface.slack_bot import Mode
@@ -41,7 +41,7 @@ async def story(quiet_story: Story) -> Story:
     quiet_story.settings = quiet_story.settings.model_copy(
         update={"virtuous6_improvements_channel": CHANNEL, "virtuous6_approvers": ADA}
     )
-    await quiet_story.start()
+    await quiet_story.start(learners=lambda models: {"prompt-optimizer": PromptOptimizer(models)})
     return quiet_story
 
 
@@ -72,22 +72,15 @@ def right(text: str) -> str:
     return next(label for label, said in LABELS.items() if said.partition(" {}")[0] in text)
 
 
-def answers(*, when: str = "", turned: bool = False) -> list[Json]:
-    """The model knows the labels where `when` stands in its instructions; `turned`: only there not.
+def answers(*, when: str = "") -> list[Json]:
+    """The model knows the labels where `when` stands in its instructions.
 
-    Each takes the same time, so that no answer is slower by chance.
+    Each answer takes the same time, so that none is slower by chance.
     """
     knows = [
         answer(label, when=asked(said.partition(" {}")[0], systemMessage=when), latency=30)
         for label, said in LABELS.items()
     ]
-    if turned:
-        spoiled = answer("garden", when={"systemMessage": when}, latency=30)
-        everywhere = [
-            answer(label, when=asked(said.partition(" {}")[0]), latency=30)
-            for label, said in LABELS.items()
-        ]
-        return [spoiled, *everywhere]
     return [*knows, answer("garden", when={}, latency=30)]
 
 
@@ -102,7 +95,7 @@ async def ask(story: Story, texts: Sequence[str]) -> list[Run]:
         new = [run for run in await story.runs() if run.run_id not in before]
         return new if len(new) == len(texts) else None
 
-    found: list[Run] = await eventually(answered, "all is answered", timeout=60)
+    found: list[Run] = await eventually(answered, "all is answered")
     await story.house.learning.shadows.done()
     return found
 
@@ -122,20 +115,32 @@ async def say_what_is_right(story: Story, runs: Sequence[Run]) -> None:
     await story.house.bus.drain()
 
 
-async def moved(
-    story: Story, proposal: Proposal, state: ProposalState, look: bool = True
-) -> Proposal:
+async def moved(story: Story, proposal: Proposal, state: ProposalState) -> Proposal:
     """The proposal, once it is in a state; the clock's look is not waited for."""
     improvement = story.house.learning.improvement
 
     async def there() -> Proposal | None:
-        if look:
-            await improvement.advance()
+        await improvement.advance()
         now = await improvement.proposal(proposal.proposal_id)
         return now if now is not None and now.state == state else None
 
-    found: Proposal = await eventually(there, f"the proposal is {state}", timeout=60)
+    found: Proposal = await eventually(there, f"the proposal is {state}")
     return found
+
+
+async def used_until(story: Story, proposal: Proposal, state: ProposalState) -> list[Run]:
+    """People ask and judge until that moves the proposal there; what was answered on the way."""
+    improvement = story.house.learning.improvement
+    await story.house.learning.serve_what_is_decided()
+    runs: list[Run] = []
+    for _ in range(15):
+        runs += (latest := await ask(story, questions(12)))
+        await say_what_is_right(story, latest)
+        await improvement.advance()
+        now = await improvement.proposal(proposal.proposal_id)
+        if now is not None and now.state == state:
+            return runs
+    raise AssertionError(f"{len(runs)} requests did not make it {state}")
 
 
 async def proposed(story: Story) -> Proposal:
@@ -145,7 +150,7 @@ async def proposed(story: Story) -> Proposal:
         await story.house.learning.improvement.cycle("prompt-optimizer")
         return await story.house.learning.improvement.proposals()
 
-    [found] = await eventually(made, "a proposal", timeout=60)
+    [found] = await eventually(made, "a proposal")
     assert isinstance(found, Proposal)
     return found
 
@@ -157,7 +162,7 @@ async def card(story: Story, holds: Callable[[Json], bool], what: str) -> Json:
         messages = (await story.get(f"messages/{CHANNEL}"))["messages"]
         return next((m for m in messages if holds(m)), None)
 
-    found: Json = await eventually(there, what, timeout=60)
+    found: Json = await eventually(there, what)
     return found
 
 
@@ -179,27 +184,8 @@ async def approved(story: Story, proposal: Proposal) -> Json:
     assert still is not None
     assert still.state == "awaiting", "only an approver decides"
     await story.press(waiting, button(waiting, "Approve"), CHANNEL, ADA)
-    await moved(story, proposal, "live", look=False)
+    await moved(story, proposal, "live")
     return waiting
-
-
-async def live(story: Story) -> tuple[Proposal, Json]:
-    """From wrong answers to a change that is live, with its card."""
-    await story.told(*answers(when=LEARNED))
-    texts = [*questions(LEAST_QUESTIONS + 2, "learn"), *questions(4, "held_out")]
-    wrong = await ask(story, texts)
-    assert {run.agent for run in wrong} == {"triage"}
-    assert {run.reply for run in wrong} == {"garden"}
-    await say_what_is_right(story, wrong)
-
-    made = await proposed(story)
-    assert made.learner == "prompt-optimizer"
-    assert LEARNED in json.dumps(made.changes[0].body)
-    await moved(story, made, "trial")
-    await story.house.learning.serve_what_is_decided()
-    await say_what_is_right(story, await ask(story, questions(30)))
-    await moved(story, made, "awaiting")
-    return made, await approved(story, made)
 
 
 async def thread_says(story: Story, shown: Json, words: str) -> None:
@@ -209,23 +195,29 @@ async def thread_says(story: Story, shown: Json, words: str) -> None:
         return any(words in seen(m) for m in await story.thread(shown["ts"], CHANNEL))
 
     look: Callable[[], Awaitable[bool]] = there
-    await eventually(look, f"the thread says {words!r}", timeout=60)
+    await eventually(look, f"the thread says {words!r}")
 
 
 async def test_wrong_answers_become_right_ones_after_a_click(story: Story) -> None:
-    made, shown = await live(story)
-    assert made.audience == "public"
+    await story.told(*answers(when=LEARNED))
+    wrong = await ask(story, questions(LEAST_QUESTIONS + 2, "learn"))
+    assert {run.agent for run in wrong} == {"triage"}
+    assert {run.reply for run in wrong} == {"garden"}
+    await say_what_is_right(story, wrong)
 
-    await story.house.learning.serve_what_is_decided()
-    after = await ask(story, questions(60))
+    made = await proposed(story)
+    assert (made.learner, made.audience) == ("prompt-optimizer", "public")
+    assert LEARNED in json.dumps(made.changes[0].body)
+    await moved(story, made, "trial")
+    seen = await used_until(story, made, "awaiting")
+    assert {run.reply for run in seen} == {"garden"}, "people see what is active"
+    shown = await approved(story, made)
 
+    after = await used_until(story, made, "verified")
     # a few are always answered by what was there before: no variant is ever quite given up
     learned = [run for run in after if run.agent_version == made.changes[0].version]
-    assert len(learned) > 0.7 * len(after)
+    assert len(learned) > 0.6 * len(after)
     assert all(run.reply == right(run.request) for run in learned)
-    await say_what_is_right(story, after)
-    verified = await moved(story, made, "verified")
-    assert "right before" in verified.reason
     await thread_says(story, shown, "helped")
     assert (await story.house.store.audit_verify()).whole
 
@@ -233,18 +225,34 @@ async def test_wrong_answers_become_right_ones_after_a_click(story: Story) -> No
 async def test_what_turns_out_to_be_harmful_is_taken_back_and_said_in_the_thread(
     story: Story,
 ) -> None:
-    made, shown = await live(story)
-    before = made.changes[0].base
+    triage = await story.house.store.document("agent", "triage")
+    assert triage is not None
+    spoiled = {**triage.body, "system_prompt": "Say garden, always."}
+    sifted = await story.house.learning.improvement.submit(
+        [
+            Proposal(
+                "", "team-review", "Let triage be short", "It is too long.",
+                (Change("agent", "triage", triage.version, spoiled),
+                 Change("runbook", "sorting", None, {"steps": ["sort"]})),
+            )
+        ]
+    )  # fmt: skip
+    [made] = sifted.taken
+    await story.told(answer("garden", when={"systemMessage": "Say garden"}), *answers())
+    [before] = await ask(story, questions(1))
+    assert before.reply == right(before.request)
+    await moved(story, made, "awaiting")
+    shown = await approved(story, made)
 
-    # the world changes: what was learned is wrong from now on
-    await story.told(*answers(when=LEARNED, turned=True))
-    await story.house.learning.serve_what_is_decided()
-    await say_what_is_right(story, await ask(story, questions(60)))
+    await used_until(story, made, "rolled_back")
 
-    back = await moved(story, made, "rolled_back")
+    back = await story.house.learning.improvement.proposal(made.proposal_id)
+    assert back is not None
     assert back.decided_by is None
-    document = await story.house.store.document("agent", made.changes[0].name)
-    assert (document.version if document else None) == before
+    document = await story.house.store.document("agent", "triage")
+    assert document is not None
+    assert document.version == triage.version
+    assert await story.house.store.document("runbook", "sorting") is None
     await thread_says(story, shown, "took it back")
     [again] = await ask(story, questions(1))
     assert again.reply == right(again.request)

@@ -10,6 +10,7 @@ from agents.definition import AgentDefinition, parse_definition
 from agents.turns import ModelFinished, Turn
 
 _MAX_NAME = 40
+_LONGEST_QUOTE = 30
 
 DRAFTING = (
     "You design assistants. From the described specialty, write one specialist: a short name in "
@@ -78,6 +79,14 @@ def free_name(wanted: str, taken: Collection[str]) -> str:
 def one_line(text: str) -> str:
     """The text without line ends and repeated spaces."""
     return " ".join(text.split())
+
+
+def repeats(said: str, text: str) -> bool:
+    """Whether `text` repeats a long piece of what somebody said; both on one line."""
+    said, text = said.casefold(), text.casefold()
+    return any(
+        said[at : at + _LONGEST_QUOTE] in text for at in range(len(said) - _LONGEST_QUOTE + 1)
+    )
 
 
 def as_data(texts: Sequence[str]) -> str:

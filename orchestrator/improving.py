@@ -14,6 +14,7 @@ from agents.improvement.cost_optimizer import CostOptimizer
 from agents.improvement.error_recovery import ErrorRecovery
 from agents.improvement.learner import Learner
 from agents.improvement.prompt_optimizer import PromptOptimizer
+from agents.improvement.team_review import TeamReview
 from agents.improvement.workflow_analyst import WorkflowAnalyst
 from agents.tools.base import Tool
 from agents.universal_agent import UniversalAgent
@@ -117,6 +118,7 @@ def learners(models: ModelsPort) -> Mapping[str, Learner]:
         CostOptimizer(models),
         ErrorRecovery(),
         PromptOptimizer(models),
+        TeamReview(models),
     )
     return {learner.name: learner for learner in every}
 

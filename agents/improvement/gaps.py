@@ -23,6 +23,7 @@ from agents.drafting import (
     definition_of,
     free_name,
     one_line,
+    repeats,
 )
 from agents.improvement.intervals import wilson
 from agents.improvement.judged import went_well
@@ -43,8 +44,6 @@ _ALONE = 0.9
 _WELL, _BADLY = 0.85, 0.7
 _LEAST_EXAMPLES, _EXAMPLES = 3, 12
 _LONGEST_EXAMPLE = 300
-_LONGEST_QUOTE = 30
-"""A draft that repeats more of a request than this in a row is not used."""
 _MOST_DRAFTS = 2
 _PLACES = 3
 _MOST_WORDS = 2000
@@ -207,19 +206,10 @@ async def _drafted(
         _log.info("specialist_from_template", reason=str(error))
         return None
     words = (made.specialty, made.description, made.system_prompt)
-    if any(_repeats(request, one_line(text)) for request in requests for text in words):
+    if any(repeats(request, one_line(text)) for request in requests for text in words):
         _log.info("specialist_from_template", reason="The draft repeats what was asked.")
         return None
     return made
-
-
-def _repeats(request: str, text: str) -> bool:
-    """Whether a long piece of the request stands in the text."""
-    request, text = request.casefold(), text.casefold()
-    last = max(1, len(request) - _LONGEST_QUOTE)
-    return len(request) >= _LONGEST_QUOTE and any(
-        request[at : at + _LONGEST_QUOTE] in text for at in range(last)
-    )
 
 
 def _template(

@@ -334,7 +334,8 @@ async def _assistant(
     workflows = Workflows(store, pool, redactor, off=off)
     learning = beside_an_assistant(
         shared.settings, store, coordination, policy, bus, pool, consent, models,
-        tools=shared.tools, redactor=redactor, background=shared.background,
+        embedder=shared.embedder, tools=shared.tools, redactor=redactor,
+        background=shared.background,
         next_run=house.next_run, learners=shared.learners,
     )  # fmt: skip
     orchestrator = AgentOrchestrator(

@@ -36,8 +36,10 @@ from orchestrator.moves import Moves
 from orchestrator.next_trial import NextTrials, Replays
 from orchestrator.policy import Policy
 from orchestrator.ports import ModelsPort
+from orchestrator.routing import Embedder
 from orchestrator.settings import Settings
 from orchestrator.signals import Signals
+from orchestrator.spreading import Spreading
 from orchestrator.trials.arms import Arms
 from orchestrator.trials.background import Background
 from orchestrator.trials.exam import Exam
@@ -178,6 +180,7 @@ class Learning:
     exam: Exam
     known_errors: KnownErrors
     choice: VariantChoice
+    spreading: Spreading
 
     @property
     def improvement(self) -> Improvement:
@@ -197,6 +200,7 @@ class Learning:
         ran = (self.shadows.recorded, self.outcomes.recorded, self.known_errors.note)
         for heard in (*ran, signals.recorded):
             bus.on("run_recorded", heard)
+        bus.on("proposal_moved", self.spreading.moved)
         for told in (self.exam.feedback_given, self.outcomes.feedback_given, signals.felt):
             bus.on("feedback_given", told)
 
@@ -244,6 +248,7 @@ def beside_an_assistant(
     consent: Consent,
     models: ModelsPort,
     *,
+    embedder: Embedder,
     tools: Mapping[str, Tool],
     redactor: Redactor,
     background: Background,
@@ -275,4 +280,5 @@ def beside_an_assistant(
         store, claims, policy, bus, budget, learners(learning), bench, tools=tools,
         named=settings.approvers, allowed=settings.virtuous6_learning, next_run=next_run,
     )  # fmt: skip
-    return Learning(loop, arms, shadows, outcomes, exam, KnownErrors(store), choice)
+    return Learning(loop, arms, shadows, outcomes, exam, KnownErrors(store), choice,
+                    Spreading(store, loop.cycles, embedder))  # fmt: skip

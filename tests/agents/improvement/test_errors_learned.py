@@ -117,6 +117,7 @@ def test_a_shape_says_what_a_value_looks_like_and_not_what_it_is(value: object, 
     assert shape(value) == looks
 
 
+@settings(max_examples=40, deadline=None)
 @given(st.dictionaries(st.text(max_size=8), st.text(max_size=200), max_size=5))
 def test_features_quote_no_words(arguments: dict[str, str]) -> None:
     secret = {**arguments, "note": "Zanzibar Quetzalcoatl"}

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agents.definition import MAX_PROMPT_CHARACTERS, AgentDefinition, parse_definition
@@ -376,6 +376,7 @@ def test_every_answer_has_its_turn_before_any_has_a_second() -> None:
     }
 
 
+@settings(max_examples=30, deadline=None)
 @given(st.integers(50, 6000), st.integers(4, 60))
 def test_examples_gathered_fit_the_room_that_there_is(room: int, count: int) -> None:
     assert len(by_answer(known_answers(exam(count)), room)) <= room

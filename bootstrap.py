@@ -177,8 +177,7 @@ class House:
         learn = self._each(lambda one: one.orchestrator.learn_what_worked())
         scheduler.every("learn what worked", "* * * * *", learn)
         scheduler.every("delete old texts", "43 3 * * *", self._each(_retention), at_start=True)
-        spent = self._each(lambda one: one.limits.load())
-        scheduler.every("read what was spent", "*/5 * * * *", spent)
+        scheduler.every("read what was spent", "*/5 * * * *", self._each(watch_spending))
         scheduler.every("warn of the record", "7 * * * *", self._each(warn_of_the_record))
         scheduler.every("look after workspaces", "*/5 * * * *", self.slack.look_after)
         self._schedule_learning(scheduler)
@@ -394,6 +393,16 @@ async def warn_of_the_record(one: Assistant) -> None:
     for desk in one.slack.desks if warnings else ():
         if desk.identity.team_id == one.store.workspace:
             await desk.warn_approvers("record", "\n".join(warnings))
+
+
+async def watch_spending(one: Assistant) -> None:
+    """Read what was spent; approvers hear at 80% of a day's limit, and are asked at all of it."""
+    await one.limits.load()
+    alerts = one.limits.alerts()
+    for desk in one.slack.desks if alerts else ():
+        if desk.identity.team_id == one.store.workspace:
+            for alert in alerts:
+                await desk.warn_approvers(alert.about, alert.text)
 
 
 async def _retention(one: Assistant) -> None:

@@ -34,6 +34,14 @@ _THEIRS: Mapping[Scope, str] = {
 }
 
 
+ALERT_AT = 0.8
+"""From this share of a day's limit on approvers are told; at all of it they are asked."""
+_MOST_ALERTS = 10
+_WHO: Mapping[Scope, str] = {
+    "person": "<@{of}> has", "channel": "<#{of}> has", "workspace": "This workspace has",
+}  # fmt: skip
+
+
 class LimitReached(BudgetExceeded):
     """Refused before any work was done, so it says nothing about any agent."""
 
@@ -43,6 +51,15 @@ class SpentSource(Protocol):
 
     async def spent(self, since: float) -> list[Spent]:
         """By person and channel."""
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """A day's limit that is nearly or wholly used; `about` is the same for the same of a day."""
+
+    about: str
+    text: str
+    share: float
 
 
 @dataclass(slots=True)
@@ -111,6 +128,21 @@ class Limits:
             who, where = run.user_id or "", run.channel_id or ""
             self._used.add(Spent(who, where, tokens, run.cost_usd or 0.0))
 
+    def alerts(self) -> list[Alert]:
+        """What approvers should know of today's tokens and dollars, the gravest first."""
+        used: Mapping[Measure, Mapping[_Whose, float]] = {
+            "usd_per_day": self._used.usd, "tokens_per_day": self._used.tokens,
+        }  # fmt: skip
+        found = []
+        for measure, sums in used.items():
+            for whose, spent in sums.items():
+                limit = self._policy.limit(whose[0], measure, whose[1])
+                if limit is not None and spent and spent >= ALERT_AT * limit:
+                    found.append(_alert(whose, measure, spent, limit))
+        order = {"workspace": 0, "channel": 1, "person": 2}
+        found.sort(key=lambda one: (one.share < 1.0, order[one.about.split("-")[1]], -one.share))
+        return found[:_MOST_ALERTS]
+
     def _check(self, whose: _Whose, now: float) -> None:
         scope, of = whose
         for measure, used, free_in in self._measured(whose, now):
@@ -163,6 +195,24 @@ def _refusal(whose: _Whose, measure: Measure, limit: float, when: str) -> str:
         f"{reached} Ask again {when}. An approver can raise it: `policy set {name} NUMBER`, "
         "said to me."
     )
+
+
+def _alert(whose: _Whose, measure: Measure, spent: float, limit: float) -> Alert:
+    scope, of = whose
+    share = spent / limit if limit else 1.0
+    said = _WHO[scope].format(of=of)
+    allowed = _WORDS[measure].format(limit=limit)
+    name = f"{scope}_{measure}" + (f".{of}" if of else "")
+    if share < 1.0:
+        amount = f"${spent:,.2f}" if measure == "usd_per_day" else f"{spent:,.0f}"
+        text = f"{said} used {amount} of {allowed} ({share:.0%}). It begins anew at 00:00 UTC."
+    else:
+        text = (
+            f"{said} used up {allowed}. I answer nothing more that counts there before 00:00 UTC, "
+            f"unless an approver raises it. Shall I go on? Then say `policy set {name} NUMBER`."
+        )
+    level = 100 if share >= 1.0 else 80
+    return Alert(f"budget-{scope}-{of}-{measure}-{level}", text, share)
 
 
 def _in_words(seconds: float) -> str:

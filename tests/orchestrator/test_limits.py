@@ -112,6 +112,39 @@ async def test_what_was_spent_today_counts_also_after_a_restart(
     assert restarted.ask() == ""
 
 
+async def test_approvers_hear_at_four_fifths_and_are_asked_at_all_of_it(store: Store) -> None:
+    door = await Door.with_policies(
+        store, workspace_usd_per_day="1", person_tokens_per_day="1000", channel_usd_per_day="1"
+    )
+
+    def spend(usd: float, tokens: int, channel: str = "C1") -> None:
+        door.limits.spend(
+            Run("r", "x", "a", user_id="U1", channel_id=channel, started_at=NOON, cost_usd=usd,
+                input_tokens=tokens)
+        )  # fmt: skip
+
+    spend(0.79, 790, "D1")
+    assert door.limits.alerts() == []
+    spend(0.05, 10, "D1")
+    money, person = door.limits.alerts()
+    assert money.text == (
+        "This workspace has used $0.84 of $1.00 a day (84%). It begins anew at 00:00 UTC."
+    )
+    assert person.text.startswith("<@U1> has used 800 of 1,000 tokens a day (80%).")
+    spend(1.0, 0)
+    first, second, third = door.limits.alerts()
+    assert first.text.startswith("This workspace has used up $1.00 a day.")
+    assert "`policy set workspace_usd_per_day NUMBER`" in first.text
+    assert "`policy set channel_usd_per_day.C1 NUMBER`" in second.text
+    assert third == person
+    assert money.about != first.about
+    assert door.ask(), "and nobody is answered"
+    await door.policy.set("workspace_usd_per_day", "10", "U9")
+    await door.policy.set("channel_usd_per_day.C1", "10", "U9")
+    assert door.limits.alerts() == [person]
+    assert door.ask() == ""
+
+
 async def test_one_persons_own_limit_and_no_limit_at_all(store: Store) -> None:
     door = await Door.with_policies(store, person_at_once="0")
     assert door.ask()

@@ -1,21 +1,25 @@
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from agents.errors import ModelUnavailable
-from database import migrations
+from database import migrations, rows
 from database.errors import InputError, ModelError, UnknownName
 from database.learning import Change, Decision
 from database.records import (
     PUBLIC,
+    Document,
     Reader,
     Run,
     RunQuery,
+    content_hash,
     one_person,
     private_channel,
 )
-from database.store import Store
+from database.store import RECORD, Store
 from orchestrator.requests import Request
 from orchestrator.workflows import Workflows
 from tests.orchestrator.conftest import House
@@ -159,20 +163,30 @@ async def test_a_private_name_neither_takes_nor_tells_the_name_for_others(store:
         await flows.save("plan", [done("Else", one_person("U5"))], "U5", PUBLIC)
 
 
+def keep_as_before(record: Path, name: str, audience: str) -> None:
+    """Two versions of a workflow, as they were written before private names were anybody's."""
+    made = [
+        Document("runbook", name, body, content_hash(body), number, origin="person", author="U1",
+                 audience=audience, active=number == 2)
+        for number, body in enumerate((body_of("Old news"), body_of("News")), start=1)
+    ]  # fmt: skip
+    marks = ", ".join("?" * len(rows.DOCUMENT.split(", ")))
+    with closing(sqlite3.connect(record)) as connection, connection:
+        connection.executemany(
+            f"INSERT INTO documents ({rows.DOCUMENT}) VALUES ({marks})",
+            [rows.document_values("T1", document) for document in made],
+        )
+
+
 async def test_private_names_of_before_are_freed_for_others(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     steps = migrations.steps("record")
     before = {name: sql for name, sql in steps.items() if name < "0007"}
     monkeypatch.setattr(migrations, "steps", lambda _: before)
-    old = Store.open(tmp_path, "T1")
+    await Store.open(tmp_path, "T1").close()
     for name, audience in (("plan", one_person("U1")), ("report", PUBLIC)):
-        made = await old.create_document(
-            "runbook", name, body_of("Old news"), origin="person", author="U1", audience=audience
-        )
-        await old.activate("runbook", name, body_of("News"), base=made.version,
-                           origin="person", author="U1", reason=None)  # fmt: skip
-    await old.close()
+        keep_as_before(tmp_path / RECORD, name, audience)
     monkeypatch.undo()
 
     store = Store.open(tmp_path, "T1")

@@ -20,7 +20,8 @@ from database.sqlite_file import wipe
 Ask = Callable[..., Awaitable[Any]]
 """Calls an SQL function of the record for this workspace."""
 
-_SLACK_ID = re.compile(r"(?<![A-Za-z0-9])[UW][A-Z0-9]+(?![A-Za-z0-9])")
+_SLACK_ID = re.compile(r"[UW][A-Z0-9]+(?![A-Za-z0-9])")
+"""May find more than ids, which does no harm: looking before them takes four times as long."""
 _NAMING = (
     ForgetRule.PERSON, ForgetRule.WORDS, ForgetRule.LABEL, ForgetRule.WORK, ForgetRule.LEARNED,
     ForgetRule.NAME, ForgetRule.ROW,
@@ -115,7 +116,9 @@ def people_named(connection: sqlite3.Connection, workspace: str) -> set[str]:
 
 
 def _named_in(connection: sqlite3.Connection, workspace: str, table: str, column: str) -> set[str]:
-    sql = f"SELECT DISTINCT {column} FROM {table} WHERE workspace = ? AND {column} <> ''"
+    # Texts are not sorted out by SQLite: it would hold all of them in memory.
+    which = f"DISTINCT {column}" if column in _IDS else column
+    sql = f"SELECT {which} FROM {table} WHERE workspace = ? AND {column} <> ''"
     found: set[str] = set()
     for (text,) in connection.execute(sql, (workspace,)):
         if column in _IDS:

@@ -44,7 +44,7 @@ async def machine(
     supabase: SupabaseServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[Machine]:
     """Opens the store of a machine, by name; each has its own home folder."""
-    monkeypatch.setattr(local_copy, "LOOK_SECONDS", 0.05)
+    monkeypatch.setattr(local_copy, "LOOK_SECONDS", 0.1)
     monkeypatch.setattr(local_copy, "LONGEST_PAUSE_SECONDS", 0.1)
     opened: list[tuple[Store, SupabaseClient]] = []
 

@@ -181,7 +181,7 @@ async def test_who_is_forgotten_through_another_home_is_forgotten_here_to_the_la
     kept_there: Story, supabase: SupabaseServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Also what is not in the record: that she was told of a secret she typed."""
-    monkeypatch.setattr(local_copy, "LOOK_SECONDS", 0.05)
+    monkeypatch.setattr(local_copy, "LOOK_SECONDS", 0.1)
     await kept_there.told(answer("Platypus, you say.", when=asked("animal")))
     await kept_there.ask("My favourite animal is the platypus")
     await kept_there.ask("The animal's token is xoxb-1234567890-1234567890123-AbCdEfGhIjKlMnOpQrSt")

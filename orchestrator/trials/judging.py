@@ -182,16 +182,20 @@ class Judge:
         wrong = asked - round((share or 0.0) * asked)
         return asked < ENOUGH and (ENOUGH - wrong) / ENOUGH < self._floor()
 
-    async def compare(self, run: Run, shadow: Run, known: Pair) -> None:
-        """Ask it about a pair that is judged already, and count whether it agrees."""
-        if known.active == known.candidate:
-            return
+    async def compare(self, run: Run, shadow: Run, known: Pair) -> bool:
+        """Ask it about a pair that is judged already, and count whether it agrees.
+
+        False where it was not asked: it was before, or enough is known of it.
+        """
         share, asked = await self.agreement(run.task_type)
         if asked >= _CALIBRATED or self._hopeless(share, asked) or await self._guesses():
-            return
+            return False
+        if await self._store.run(_review_id(shadow, "back")) is not None:
+            return False
         said = await self.prefers(run, shadow)
         agrees = (said.active > said.candidate) == (known.active > known.candidate)
         await self._count(run.task_type, agrees and said.active != said.candidate)
+        return True
 
     async def _asked(self, run: Run, shadow: Run, first: str, second: str, order: str) -> str:
         mark = secrets.token_hex(4)
@@ -205,7 +209,7 @@ class Judge:
 
     def _keep(self, run: Run, shadow: Run, end: ModelFinished, order: str) -> None:
         made = Run(
-            run_id_of(shadow.run_id, JUDGE, order),
+            _review_id(shadow, order),
             "",
             JUDGE,
             kind="review",
@@ -243,6 +247,10 @@ class Judge:
             else:
                 self._state = made
                 return
+
+
+def _review_id(shadow: Run, order: str) -> str:
+    return run_id_of(shadow.run_id, JUDGE, order)
 
 
 def _quoted(name: str, words: str, mark: str) -> str:

@@ -7,8 +7,9 @@ decides, and by `settle` where nothing was said for a while.
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from functools import partial
+from typing import Any, TypeVar
 
 import structlog
 from cachetools import LRUCache
@@ -33,6 +34,8 @@ _LOOKED_AT = 500
 _JUDGED_AT_ONCE = 20
 _SLOWLY = 3
 """Pairs that one `settle` has a model judge; on the embedded model each takes many seconds."""
+
+Answer = TypeVar("Answer")
 
 log = structlog.get_logger()
 
@@ -96,6 +99,7 @@ class Outcomes:
         self._background = background
         self._settled_seconds = settled_seconds
         self._clock = clock
+        self._questions = 0
         self._settled: LRUCache[str, bool] = LRUCache(10_000)
         """Requests of which no more will be known."""
 
@@ -138,12 +142,15 @@ class Outcomes:
 
         For the clock, every few minutes. Returns how many requests were judged.
         """
-        judged, limit = 0, _SLOWLY if self._background.gives_way else _JUDGED_AT_ONCE
+        judged = 0
+        self._questions = _SLOWLY if self._background.gives_way else _JUDGED_AT_ONCE
         for course in self._arms.courses:
+            seen = await self._store.observations(course.trial.trial_id)
             if course.trial.method == "split":
-                judged += await self._settle_split(course)
+                judged += await self._settle_split(course, seen)
             else:
-                judged += await self._settle_pairs(course, limit - judged)
+                judged += await self._settle_pairs(course, seen)
+                await self._compare_judge(course, seen)
         return judged
 
     async def figures(self, trial: Trial) -> Mapping[str, Any]:
@@ -198,8 +205,7 @@ class Outcomes:
             told.append(self._in_arm(course, run, "complaint", 1.0, word.source))
         self._store.append(*told)
 
-    async def _settle_split(self, course: Course) -> int:
-        seen = await self._store.observations(course.trial.trial_id)
+    async def _settle_split(self, course: Course, seen: Sequence[Observation]) -> int:
         known = {o.run_id for o in seen if o.aspect == "complaint"} | self._settled.keys()
         due = self._clock() - self._settled_seconds
         silent = [
@@ -233,7 +239,6 @@ class Outcomes:
         if known is None:
             return False
         self._keep(trial, run, shadow, "outcome", known.active, known.candidate, known.source)
-        await self._calibrate(run, shadow, known)
         return True
 
     async def _known(
@@ -272,15 +277,8 @@ class Outcomes:
             )
         )
 
-    async def _calibrate(self, run: Run, shadow: Run, known: Pair) -> None:
-        try:
-            await self._background.run(lambda: self._judge.compare(run, shadow, known))
-        except (ModelError, BudgetExceeded, GaveWay) as error:
-            log.info("judge_not_compared", run_id=run.run_id, reason=str(error))
-
-    async def _settle_pairs(self, course: Course, limit: int) -> int:
+    async def _settle_pairs(self, course: Course, seen: Sequence[Observation]) -> int:
         trial = course.trial
-        seen = await self._store.observations(trial.trial_id)
         told = {(o.run_id, o.aspect) for o in seen}
         due = self._clock() - self._settled_seconds
         settled = [
@@ -301,29 +299,53 @@ class Outcomes:
                 self._settled[run_id] = True
                 continue
             if (run_id, "outcome") not in told:
-                judged += await self._settle_pair(trial, run, shadow, judged < limit)
+                judged += await self._settle_pair(trial, run, shadow)
             self._keep(trial, run, shadow, "complaint", 0.0, None, "implicit")
         return judged
 
-    async def _settle_pair(self, trial: Trial, run: Run, shadow: Run, ask: bool) -> bool:
+    async def _settle_pair(self, trial: Trial, run: Run, shadow: Run) -> bool:
         said = await self._said_of(run)
         if await self._judge_pair(trial, run, shadow, said, implicit=True):
             return True
-        return ask and await self._by_judge(trial, run, shadow)
+        return await self._by_judge(trial, run, shadow)
+
+    async def _compare_judge(self, course: Course, seen: Sequence[Observation]) -> None:
+        """Have the model judge what is judged already, to know how far its word can be trusted."""
+        for o in seen:
+            if not self._questions:
+                return
+            if not _tells_apart(o) or o.observation_id in self._settled:
+                continue
+            run = await self._store.run(o.run_id)
+            shadow = await self._shadow_of(course, run) if run else None
+            if run is not None and shadow is not None and run.request:
+                known = Pair(o.active or 0.0, o.candidate or 0.0, o.source or "user")
+                asked = await self._asked(run, partial(self._judge.compare, run, shadow, known))
+                if asked is None:
+                    return
+            self._settled[o.observation_id] = True
 
     async def _by_judge(self, trial: Trial, run: Run, shadow: Run) -> bool:
         # where each word of it takes half a minute, it has to have shown that it is worth that
         unproven = not self._background.gives_way
         worth = await self._judge.worth_asking(run.task_type, unproven=unproven)
-        if not run.request or not worth:
+        if not self._questions or not run.request or not worth:
             return False
-        try:
-            pair = await self._background.run(lambda: self._judge.prefers(run, shadow))
-        except (ModelError, BudgetExceeded, GaveWay) as error:
-            log.info("pair_not_judged", run_id=run.run_id, reason=str(error))
+        pair = await self._asked(run, partial(self._judge.prefers, run, shadow))
+        if pair is None:
             return False
         self._keep(trial, run, shadow, "outcome", pair.active, pair.candidate, pair.source)
         return True
+
+    async def _asked(self, run: Run, ask: Callable[[], Awaitable[Answer]]) -> Answer | None:
+        """What the model says; None where it cannot be asked now."""
+        try:
+            answer = await self._background.run(ask)
+        except (ModelError, BudgetExceeded, GaveWay) as error:
+            log.info("pair_not_judged", run_id=run.run_id, reason=str(error))
+            return None
+        self._questions -= answer is not False
+        return answer
 
     async def _said_of(self, run: Run) -> list[Feedback]:
         """What was said of an answer by those who may be learned from."""
@@ -331,6 +353,16 @@ class Outcomes:
             return []
         said = await self._store.feedback_on(run.run_id)
         return [f for f in said if await self._consent.given(f.user_id, run.channel_id)]
+
+
+def _tells_apart(o: Observation) -> bool:
+    """Whether a check or somebody's word said that one answer is better than the other."""
+    return (
+        o.aspect == "outcome"
+        and o.source in ("check", "user")
+        and None not in (o.active, o.candidate)
+        and o.active != o.candidate
+    )
 
 
 def _taken(run: Run) -> Iterator[tuple[Aspect, float]]:

@@ -302,6 +302,8 @@ async def test_a_judge_is_measured_against_people_for_each_kind(store: Store) ->
         agrees = better("B", "A") if n < 3 else better("A", "B")
         house.models.structured_answers = agrees
         await house.says(asked, "reason", -1.0, "billing")
+        await house.outcomes.settle()
+    await house.outcomes.settle()
     share, labels = await house.judge.agreement(kind)
     assert (round(share or 0, 2), labels) == (0.67, 3)
     assert await house.judge.agreement("kind-99") == (None, 0)
@@ -309,6 +311,7 @@ async def test_a_judge_is_measured_against_people_for_each_kind(store: Store) ->
     figures = await house.outcomes.figures(trial)
     assert (figures["judge_agreement"], figures["judge_labels"]) == (0.667, 3)
     restarted = await house_of(store)
+    await restarted.outcomes.settle()  # what was asked before is not asked again
     assert (await restarted.judge.agreement(kind))[1] == 3
     reviews = [r async for page in store.pages_of_runs() for r in page if r.kind == "review"]
     assert len(reviews) == 6
@@ -324,6 +327,7 @@ async def test_a_judge_that_is_often_wrong_is_not_asked_any_more(store: Store) -
         asked = await house.asked(TICKET.format(n=n), f"{n}.0")
         house.models.structured_answers = better("A", "B")
         await house.says(asked, "reason", -1.0, "billing")
+        await house.outcomes.settle()
         kinds.add(asked.run.task_type)
     [kind] = kinds
     assert await house.judge.agreement(kind) == (0.0, 7)  # 13 of 20 would be too few already

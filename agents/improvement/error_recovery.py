@@ -5,6 +5,7 @@ foreseen and what worked instead, and proposes lessons. Whether a lesson helps i
 control share: runs that are not told of it.
 """
 
+import asyncio
 import hashlib
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -36,6 +37,9 @@ _LEAST_FIXES = 1.5
 _FIX_SHARE = 0.2
 _SURE = 0.8
 """A call is foreseen to fail where of (failures + 1) in (calls + 2) at least so many would."""
+
+_AT_ONCE = 20
+"""Runs that are counted without a pause: some milliseconds."""
 
 _NEWS = 5
 _ENOUGH_CONTROLS = 8
@@ -91,9 +95,11 @@ class ErrorRecovery:
         memory = Memory(state.get("memory"))
         known = lessons_of(window.documents)
         told = {name: dict(row) for name, row in state.get("lessons", {}).items()}
-        for run in window.runs:
+        for number, run in enumerate(window.runs):
             _watch(run, known, told)
             memory.take_in(run)
+            if number % _AT_ONCE == 0:
+                await asyncio.sleep(0)  # answers go on meanwhile
         told = {name: row for name, row in told.items() if name in known}
         proposals = [*_wanted(memory, known, window.now), *_useless(known, told, window.now)]
         findings = [*_repeating(memory, state, window), *_helped(state, told, window)]

@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from pydantic import TypeAdapter, ValidationError
 
 from agents.checks import Check
 from agents.definition import Demonstration
-from agents.similarity import Similarity
+from agents.similarity import Similarity, Vectors
 from database.learning import ExamQuestion
 
 MAX_DEMONSTRATIONS = 12
@@ -155,17 +156,18 @@ def chosen(known: Sequence[Known], most: int, wrong: frozenset[str] = frozenset(
     return [known[at] for at in taken]
 
 
-def _spread(members: list[int], vectors: Any, wrong: Sequence[bool]) -> list[int]:
+def _spread(members: list[int], vectors: Vectors, wrong: Sequence[bool]) -> list[int]:
     """Members in an order in which each is unlike those before it; wrong ones count more."""
     own = vectors[members]
-    middle = own.mean(axis=0)
-    first = max(range(len(members)), key=lambda at: (wrong[at], float(own[at] @ middle)))
-    order, nearest = [first], own @ own[first]
+    ahead = np.array(wrong, dtype=np.float32)
+    at = int((own @ own.mean(axis=0) + 2 * ahead).argmax())
+    order = [at]
+    nearest = own @ own[at]
     while len(order) < len(members):
-        rest = (at for at in range(len(members)) if at not in order)
-        at = min(rest, key=lambda at: float(nearest[at]) - 0.2 * wrong[at])
+        nearest[at] = np.inf
+        at = int((nearest - 0.2 * ahead).argmin())
         order.append(at)
-        nearest = nearest.clip(min=own @ own[at])
+        nearest = np.maximum(nearest, own @ own[at])
     return [members[at] for at in order]
 
 

@@ -6,6 +6,7 @@ part only, and of that it chooses by other questions than it makes candidates fr
 again and again where nothing can be checked becomes a sentence of the instructions (wishes.py).
 """
 
+import asyncio
 import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
@@ -134,6 +135,7 @@ class PromptOptimizer:
             if run is None or run.kind != "reply":
                 continue
             verdict = await judge([known.check], run.reply or "")
+            await asyncio.sleep(0)  # answers go on meanwhile
             judged[known.question.question_id] = [run.agent_version, verdict.passed]
         return dict(list(judged.items())[-_MOST_REMEMBERED:])
 

@@ -109,7 +109,7 @@ class PromptSearch:
 
         What learning's budget or an absent model cut short is judged by what was asked until then.
         """
-        candidates = static_candidates(active, make, wrong)
+        candidates = await asyncio.to_thread(static_candidates, active, make, wrong)
         try:
             await self._halving(active, candidates, choose)
             best = self._best(candidates)

@@ -188,6 +188,12 @@ async def approved(story: Story, proposal: Proposal) -> Json:
     return waiting
 
 
+async def said_now(story: Story) -> tuple[str | None, str | None]:
+    """Which version answers a question about an invoice, and what it says."""
+    [run] = await ask(story, [question("billing")])
+    return run.agent_version, run.reply
+
+
 async def thread_says(story: Story, shown: Json, words: str) -> None:
     """Something is said in the thread of a card."""
 
@@ -239,11 +245,14 @@ async def test_what_turns_out_to_be_harmful_is_taken_back_and_said_in_the_thread
     )  # fmt: skip
     [made] = sifted.taken
     await story.told(answer("garden", when={"systemMessage": "Say garden"}), *answers())
-    [before] = await ask(story, questions(1))
-    assert before.reply == right(before.request)
+    assert await said_now(story) == (triage.version, "billing")
     await moved(story, made, "awaiting")
     shown = await approved(story, made)
+    assert await said_now(story) == (made.changes[0].version, "garden")
 
+    await story.house.learning.improvement.switch("off", ADA)
+    assert await said_now(story) == (triage.version, "billing"), "off is as it was shipped"
+    await story.house.learning.improvement.switch("on", ADA)
     await used_until(story, made, "rolled_back")
 
     back = await story.house.learning.improvement.proposal(made.proposal_id)
@@ -254,5 +263,4 @@ async def test_what_turns_out_to_be_harmful_is_taken_back_and_said_in_the_thread
     assert document.version == triage.version
     assert await story.house.store.document("runbook", "sorting") is None
     await thread_says(story, shown, "took it back")
-    [again] = await ask(story, questions(1))
-    assert again.reply == right(again.request)
+    assert await said_now(story) == (triage.version, "billing")

@@ -52,9 +52,13 @@ def requests_needed(
     method: Method, alpha: float, effect: float, discordance: float = USUAL_DISCORDANCE
 ) -> int | None:
     """After how many requests an effect is proven with a chance of 80%; None: never soon enough."""
-    if effect <= 0.0 or _power(method, alpha, _MOST, discordance, effect) < POWER:
+    if effect <= 0.0:
         return None
-    low, high = 0, _MOST
+    low, high = 0, 64
+    while _power(method, alpha, high, discordance, effect) < POWER:
+        if high >= _MOST:
+            return None
+        low, high = high, min(_MOST, 2 * high)
     while high - low > 1:
         middle = (low + high) // 2
         if _power(method, alpha, middle, discordance, effect) >= POWER:

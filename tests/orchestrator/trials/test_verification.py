@@ -70,6 +70,13 @@ def test_a_fall_of_a_tenth_is_rarely_taken_back_before_it_is_retired() -> None:
     assert back <= 5
 
 
+def test_a_fall_of_less_than_a_fifth_is_not_taken_back_however_certain() -> None:
+    fallen = [*[(1.0, 1.0)] * 83, *[(0.0, 1.0)] * 17]
+    assert look(trial(), paired(fallen * 3)).state == "wait"
+    deeper = [*[(1.0, 1.0)] * 76, *[(0.0, 1.0)] * 24]
+    assert look(trial(), paired(deeper * 3)).state == "roll_back"
+
+
 @pytest.mark.parametrize("aspect", ["error", "complaint"])
 def test_a_hurt_guardrail_takes_it_back(aspect: str) -> None:
     good = paired(drawn(1, 100, 0.2, 0.05))

@@ -35,7 +35,7 @@ _JUDGED_AT_ONCE = 20
 _SLOWLY = 3
 """Pairs that one `settle` has a model judge; on the embedded model each takes many seconds."""
 
-Answer = TypeVar("Answer")
+Result = TypeVar("Result")
 
 log = structlog.get_logger()
 
@@ -337,7 +337,7 @@ class Outcomes:
         self._keep(trial, run, shadow, "outcome", pair.active, pair.candidate, pair.source)
         return True
 
-    async def _asked(self, run: Run, ask: Callable[[], Awaitable[Answer]]) -> Answer | None:
+    async def _asked(self, run: Run, ask: Callable[[], Awaitable[Result]]) -> Result | None:
         """What the model says; None where it cannot be asked now."""
         try:
             answer = await self._background.run(ask)

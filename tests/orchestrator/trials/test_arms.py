@@ -1,3 +1,4 @@
+import random
 from collections import Counter
 from dataclasses import replace
 
@@ -6,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from database.errors import InputError
-from database.learning import Change, Decision, Trial
+from database.learning import Change, Decision, Method, Trial
 from database.records import PUBLIC, one_person, private_channel
 from database.store import Store
 from orchestrator.trials.arms import Arms, Place, Served, arm_of, takes_part
@@ -241,3 +242,53 @@ async def test_what_is_served_is_decided_without_the_record(store: Store) -> Non
     await house.try_out(BETTER, share=1.0)
     await store.close()
     assert house.arms.serve("cook", place()).arm is not None
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_whatever_happens_somebody_answers_and_nobody_is_tried_on_unasked(
+    store: Store, seed: int
+) -> None:
+    house = await house_of(store)
+    chance = random.Random(seed)
+    running: list[Trial] = []
+    for step in range(40):
+        act = chance.choice(("try", "end", "promote", "off", "pause", "ask", "ask", "ask"))
+        if act == "try":
+            running.append(await begun(house, chance, step))
+        elif act == "end" and running:
+            await house.end(running.pop(chance.randrange(len(running))))
+        elif act == "promote":
+            await promoted(house, step)
+        elif act == "off":
+            house.off = not house.off
+            await house.arms.refresh()
+        elif act == "pause":
+            house.paused = set() if house.paused else {"cook"}
+        learned = chance.random() < 0.8
+        asked = place(f"C1/{chance.randrange(9)}", task_type=f"kind-{step % 3}", learned=learned)
+        served = house.arms.serve("cook", asked)
+        if house.off or house.paused or not learned:
+            assert (served.trial_id, served.shadows) == (None, ())
+        async with house.pool.use(served.document, served.version) as live:
+            assert served.version in (None, live.document.version)
+            assert (house.off and live.document.origin == "proposal") is False
+        assert house.pool.live <= 50
+
+
+async def begun(house: TryingHouse, chance: random.Random, step: int) -> Trial:
+    candidate = agent("cook", "how do I cook rice", system_prompt=f"You try {step}.")
+    name = chance.choice(("cook", variant_name("cook", f"kind-{step % 3}", f"n{step}")))
+    method: Method = chance.choice(("split", "shadow"))
+    against = "" if name == "cook" else "cook"
+    return await house.try_out(
+        candidate, document=name, against=against, method=method, share=chance.random()
+    )
+
+
+async def promoted(house: TryingHouse, step: int) -> None:
+    active = await house.store.document("agent", "cook")
+    assert active is not None
+    better = agent("cook", "how do I cook rice", system_prompt=f"You are cook {step}.")
+    change = Change("agent", "cook", active.version, better.body())
+    await house.store.decide(Decision(changes=(change,)))
+    await house.arms.refresh()

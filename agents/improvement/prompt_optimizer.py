@@ -299,7 +299,8 @@ def _proposal(group: Group, found: Found, window: Window) -> Proposal:
         ),
         changes=changes,
         evidence={
-            "runs": [one.question.run_id for one in group.known][:50],
+            # all of them: whoever is forgotten must be found in what was made of their words
+            "runs": [one.question.run_id for one in group.known],
             "figures": {
                 "questions": found.n,
                 "right before": round(found.before, 3),

@@ -166,6 +166,17 @@ async def test_nothing_is_judged_by_what_it_was_made_from() -> None:
     assert not [text for text in own if text in shown]
 
 
+async def test_every_run_whose_words_are_shown_is_named() -> None:
+    questions = exam(120)
+    found = await learned(questions)
+    [proposal] = found.proposals
+    definition = proposed(found)
+    shown = definition.system_prompt + "".join(d.request for d in definition.demonstrations)
+    quoted = {one.question.run_id for one in known_answers(questions) if one.own in shown}
+    assert len(quoted) > 10
+    assert quoted <= set(proposal.evidence["runs"])
+
+
 async def test_where_the_choices_stand_in_the_question_it_is_tried_without_tools() -> None:
     class Distracted(Reader):
         """Looks something up whenever it may."""

@@ -39,6 +39,7 @@ from orchestrator.learning_status import LearningFigures, LearningStatus
 from orchestrator.moves import Moves
 from orchestrator.policy import COMMAND_LINE, Mode, Policy
 from orchestrator.proposal_rules import MOST_CHANGES
+from orchestrator.trials.variants import variant_of
 from orchestrator.verifying import verification_id
 
 RECENT_SECONDS = 2 * 86_400.0
@@ -117,9 +118,14 @@ class Improvement:
         return await self._store.findings(since, state, limit)
 
     async def before(self, change: Change) -> Mapping[str, Any] | None:
-        """The body that a change was made from; None where there was none."""
+        """The body that a change was made from; None where there was none.
+
+        That of a new variant is its agent's own, who answers its requests now.
+        """
         if change.base is None:
-            return None
+            variant = variant_of(change.name) if change.kind == "agent" else None
+            own = await self._store.document("agent", variant.agent) if variant else None
+            return own.body if own else None
         document = await self._store.document(change.kind, change.name, change.base)
         return document.body if document else None
 

@@ -7,7 +7,7 @@ rewrites it. So an event, a look each minute and another process may all ask for
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -26,9 +26,10 @@ from slack_interface.learning_cards import (
     proposal_card,
     result_text,
 )
+from slack_interface.learning_words import texts
 from slack_interface.outgoing import Kept, Post
 from slack_interface.places import Places
-from slack_interface.ports import ImprovementPort
+from slack_interface.ports import ImprovementPort, Record
 from slack_interface.proactive import Proactive
 
 log = structlog.get_logger()
@@ -61,6 +62,7 @@ class Approvals:
     gate: Gate
     places: Places
     proactive: Proactive
+    record: Record
     channel_id: str = ""
     clock: Callable[[], float] = time.time
     _showing: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -102,7 +104,8 @@ class Approvals:
         if channel := await self._direct(user_id):
             where = await self._where(channel, user_id)
             card_id = f"proposal:{proposal.proposal_id}{where.suffix}"
-            card = proposal_card(await self.suggestion(proposal), where.audiences, self.clock())
+            suggestion = await self.suggestion(proposal, where.audiences)
+            card = proposal_card(suggestion, where.audiences, self.clock())
             version = f"{card_id}:{proposal.revision}{self._stage(proposal)}"
             await self._put(card_id, version, where, card, known=True)
 
@@ -137,11 +140,20 @@ class Approvals:
                 return rest.partition("@")[0] if kind in ("proposal", "finding") else None
         return None
 
-    async def suggestion(self, proposal: Proposal) -> Suggestion:
-        """A proposal with what its card shows besides."""
+    async def suggestion(self, proposal: Proposal, audiences: Collection[str]) -> Suggestion:
+        """A proposal with what its card shows besides, where these may read it."""
         before = [await self.improvement.before(change) for change in proposal.changes[:4]]
         trial = await self.improvement.trial_of(proposal.proposal_id)
-        return Suggestion(proposal, trial, before, self.gate.approvers_in_words())
+        example = await self._example(proposal, audiences) if proposal.task_type else ""
+        return Suggestion(proposal, trial, before, self.gate.approvers_in_words(), example)
+
+    async def _example(self, proposal: Proposal, audiences: Collection[str]) -> str:
+        """A request of the kind that a proposal is for, as far as it may be shown."""
+        for run_id in texts(proposal.evidence, "runs")[:3]:
+            run = await self.record.run(run_id)
+            if run and run.audience in audiences and proposal.audience in audiences:
+                return run.request
+        return ""
 
     # Showing
 
@@ -166,7 +178,7 @@ class Approvals:
         known = kept is not None or card_id in self._queued
         if (kept and _shows(kept, version)) or not (known or self._worth(proposal)):
             return
-        suggestion = await self.suggestion(proposal)
+        suggestion = await self.suggestion(proposal, where.audiences)
         if kept and proposal.state in RESULTS:
             # First: a crash between the two leaves the card as it was, to be looked at again.
             check = await self.improvement.verification_of(proposal.proposal_id)

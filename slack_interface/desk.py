@@ -216,7 +216,12 @@ class Desk:
         if room.improvement is None:
             return None
         approvals = Approvals(
-            room.improvement, gate, self.places, self._proactive, room.improvements_channel
+            room.improvement,
+            gate,
+            self.places,
+            self._proactive,
+            room.store,
+            room.improvements_channel,
         )
         room.improvement.on_changed(approvals.moved)
         return Learning(room.improvement, approvals, room.policy, room.store, self.voice)

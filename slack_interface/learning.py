@@ -238,10 +238,9 @@ class Learning:
     async def page(self, user_id: str) -> LearningPage:
         """What the learning page shows to somebody. Raises StoreError."""
         now = self.clock()
-        places = self.approvals.places
         return LearningPage(
             status=await self.improvement.status(),
-            audiences=(await places.reader(user_id)).audiences(),
+            audiences=await self.audiences_of(user_id),
             now=now,
             approver=await self.approvals.gate.is_approver(user_id),
             proposals=await self.improvement.proposals(limit=LOOKED_AT),
@@ -296,10 +295,9 @@ class Learning:
             reader = places.reader_of_place(reader, item.channel_id, item.channel_type)
         return reader.audiences()
 
-    async def readable(self, proposal: Proposal, user_id: str) -> bool:
-        """Whether somebody may read what a proposal rests on."""
-        reader = await self.approvals.places.reader(user_id)
-        return proposal.audience in reader.audiences()
+    async def audiences_of(self, user_id: str) -> Collection[str]:
+        """What somebody may read."""
+        return (await self.approvals.places.reader(user_id)).audiences()
 
     async def _proposal(self, identifier: str) -> Proposal:
         proposal = await self.improvement.proposal(identifier)

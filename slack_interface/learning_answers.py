@@ -141,7 +141,8 @@ def _plans(records: Records, audiences: Collection[str]) -> list[str]:
     ]  # fmt: skip
     lines: list[str] = []
     if waiting:
-        lines += [f"*{count(len(waiting), 'suggestion')}* of mine wait for a decision:"]
+        verb = "waits" if len(waiting) == 1 else "wait"
+        lines += [f"*{count(len(waiting), 'suggestion')}* of mine {verb} for a decision:"]
         lines += proposal_lines(waiting, audiences)
     if tried:
         lines += [f"I am trying {count(len(tried), 'change')}:"]
@@ -264,8 +265,7 @@ def cost_lines(period: str, figures: LearningFigures) -> list[str]:
         known_cost, unpriced = "an unknown amount (the model has no known price)", ""
     lines = [
         f"*Cost {period}:* {known_cost}{unpriced}, for {count(figures.answers, 'answer')}.",
-        f"Of that, learning took {usd(figures.learning_usd)} and "
-        f"{count(figures.learning_tokens, 'token')}.",
+        f"Of that, learning took {_learning_cost(figures)}.",
     ]
     return [*lines, *saved_lines(figures)]
 
@@ -302,5 +302,11 @@ def metrics_lines(figures: LearningFigures) -> list[str]:
         f"Patterns: {figures.patterns} · Proposals: {figures.proposals}",
         f"Promotions: {figures.promoted}{by} · Rollbacks: {figures.rolled_back}",
         f"Prevented errors: {figures.prevented_errors} · Minutes saved: {minutes}",
-        f"Learning took {usd(figures.learning_usd)} and {figures.learning_tokens:,} tokens",
+        f"Learning took {_learning_cost(figures)}",
     ]
+
+
+def _learning_cost(figures: LearningFigures) -> str:
+    tokens = count(figures.learning_tokens, "token")
+    unknown = figures.learning_tokens and not figures.learning_usd and figures.unpriced
+    return f"{tokens} of unknown price" if unknown else f"{usd(figures.learning_usd)} and {tokens}"

@@ -62,13 +62,15 @@ FOUND: Mapping[str, str] = {
 class Suggestion:
     """A proposal with what its card shows besides: its newest trial, and the bodies it changes.
 
-    `before` has one entry for each of its changes (None: there was none).
+    `before` has one entry for each of its changes (None: there was none). `example` is a request
+    of the kind that it is for.
     """
 
     proposal: Proposal
     trial: Trial | None = None
     before: Sequence[Mapping[str, Any] | None] = ()
     approvers: str = "an approver"
+    example: str = ""
 
 
 # Findings
@@ -212,7 +214,7 @@ def _state(shown: Suggestion, now: float, told: bool) -> list[Json]:
 def _fields(shown: Suggestion, told: bool) -> list[str]:
     proposal, trial = shown.proposal, shown.trial
     found = {
-        "Changes": touched(proposal) + _for(proposal) if told else "",
+        "Changes": touched(proposal) + _for(shown) if told else "",
         "Risk": risk(proposal, told),
         "Expected": _expected(proposal),
         "Tried": tried(trial),
@@ -224,8 +226,12 @@ def _fields(shown: Suggestion, told: bool) -> list[str]:
     return [f"*{name}*\n{value}" for name, value in found.items() if value]
 
 
-def _for(proposal: Proposal) -> str:
-    return f", for {said(proposal.task_type, 60)}" if proposal.task_type else ""
+def _for(shown: Suggestion) -> str:
+    if not shown.proposal.task_type:
+        return ""
+    if shown.example:
+        return f", such as “{said(' '.join(shown.example.split()), 90)}”"
+    return f", {said(shown.proposal.task_type, 60)}"
 
 
 def _expected(proposal: Proposal) -> str:
@@ -265,7 +271,10 @@ def _diffs(shown: Suggestion) -> list[Json]:
         if change.body is None:
             found.append(section(f"Retires {document(change)}; its history stays."))
             continue
-        lead = f"What changes in {document(change)}:" if change.base else f"New: {document(change)}"
+        known_before = change.base is not None or before is not None
+        lead = (
+            f"What changes in {document(change)}:" if known_before else f"New: {document(change)}"
+        )
         found.append(section(f"{lead}\n{diff_text(before, change.body)}"))
     return found
 

@@ -137,15 +137,15 @@ def _source_table(evidence: Evidence) -> list[Json]:
         return []
     rows = [
         [
-            raw_text(shortened(" ".join((source.request or "(private)").split()), 120)),
-            raw_text(shortened(source.agent, 60)),
             raw_text(shortened(source.outcome, 40)),
+            raw_text(shortened(" ".join((source.request or "(private)").split()), 100)),
+            raw_text(shortened(source.agent, 60)),
             raw_text(source.run_id[:8]),
         ]
         for source in evidence.sources[:30]
     ]
     caption = f"Some of the {evidence.total} answers" if evidence.total > len(rows) else "Answers"
-    return [table(caption, ["Request", "Agent", "How it went", "Run"], rows)]
+    return [table(caption, ["How it went", "Request", "Agent", "Run"], rows)]
 
 
 def _trace(record: Finding | Proposal) -> str:

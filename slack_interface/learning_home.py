@@ -223,7 +223,9 @@ def _matters(standing: AgentStanding) -> tuple[bool, bool, int, str]:
 def _mode(standing: AgentStanding) -> Json:
     options = [option(label, name) for name, label in MODES.items()]
     choice = select(f"{AGENT_MODE}:{standing.agent}", options, standing.mode, "Choose")
+    changed = standing.verified + standing.rolled_back
     record = f"{standing.verified} helped, {standing.rolled_back} taken back"
+    record = record if changed else "nothing changed yet"
     words = f"*{said(standing.agent, 60)}*: {record}"
     if standing.earned:
         words += (

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from database.learning import Change, Finding, Proposal, Trial
+from orchestrator.trials.variants import variant_of
 from slack_interface.blocks import escaped, shortened
 from slack_interface.model_words import ModelWords
 
@@ -144,6 +145,9 @@ def waiting(since: float, now: float) -> str:
 
 def document(change: Change) -> str:
     """What a change touches: `the agent coder`."""
+    variant = variant_of(change.name) if change.kind == "agent" else None
+    if variant:
+        return f"the agent *{escaped(variant.agent)}* for one kind of request"
     return f"{KINDS.get(change.kind, change.kind)} *{escaped(change.name)}*"
 
 

@@ -95,6 +95,9 @@ class Record(MetricsSource, Protocol):
     async def runs(self, query: RunQuery) -> list[Run]:
         """Newest first."""
 
+    async def feedback_on(self, run_id: str) -> list[Feedback]:
+        """All that people let us know about the run."""
+
     async def run_of_message(self, channel_id: str, ts: str) -> Run | None:
         """The run whose reply or request is this message."""
 
@@ -160,7 +163,9 @@ class ImprovementPort(Protocol):
         """Newest first."""
 
     async def before(self, change: Change) -> Mapping[str, Any] | None:
-        """The body that a change was made from; None where there was none."""
+        """The body that a change was made from; None where there was none. That of a new variant
+        of an agent is the agent's own.
+        """
 
     async def status(self) -> LearningStatus:
         """How learning stands."""

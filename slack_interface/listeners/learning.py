@@ -105,11 +105,11 @@ class LearningClicks:
             await self._whisper(body, "It does not wait any more, so nothing was suggested.")
             return
         where = place_of(body)
-        readable = await self.learning.readable(proposal, body["user"]["id"])
-        if not readable:
+        audiences = await self.learning.audiences_of(body["user"]["id"])
+        if proposal.audience not in audiences:
             await self._whisper(body, "It rests on conversations that you may not read.")
             return
-        suggestion = await self.learning.approvals.suggestion(proposal)
+        suggestion = await self.learning.approvals.suggestion(proposal, audiences)
         values = values_of_suggestion(proposal, suggestion.before)
         form = conclude_form(proposal, values, about(subject=proposal_id, **where))
         await self._open(body, form)

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from database.records import PUBLIC, Outcome, Run, private_channel
+from database.records import PUBLIC, Feedback, Outcome, Run, private_channel
 from orchestrator.policy import Policy
 from slack_interface.incoming import Incoming
 from tests.people import ADA, ALAN, BOT, GRACE, TEAM, Json, eventually, find
@@ -376,8 +376,11 @@ async def test_why_in_the_thread_gives_the_evidence(
     world: World, improvement: LearningInMemory
 ) -> None:
     keep_runs(world)
+    world.store.append(Run("r4", "unjudged", "coder"))
+    world.store.append(Feedback("f1", "r4", "rating", -1.0))
+    evidence = {**proposal().evidence, "runs": ["r1", "r2", "r3", "r4", "gone"]}
     improvement.all_trials = [samples.trial()]
-    await improvement.put(proposal())
+    await improvement.put(proposal(evidence=evidence))
     card = await the_card(world, "I suggest")
     await world.say("Why?", GRACE, "improvements", card["ts"])
 
@@ -387,7 +390,7 @@ async def test_why_in_the_thread_gives_the_evidence(
 
     [answer] = await eventually(answered, "the evidence")
     shown = json.dumps(answer["blocks"], ensure_ascii=False)
-    for part in ("sort a dict", "wrong, says people", "right, says people", "Marked as too long",
+    for part in ("sort a dict", "wrong, says people", "right, says people", "did not like", "Marked as too long",
                  "It is too long", "+11 points", "virtuous6 proposals show"):  # fmt: skip
         assert part in shown
     assert "private question" not in shown

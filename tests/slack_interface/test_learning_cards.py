@@ -132,6 +132,17 @@ def test_what_has_nothing_to_be_compared_with_says_so() -> None:
         assert part in text
 
 
+def test_a_variant_is_shown_as_what_it_changes_of_its_agent() -> None:
+    variant = Change("agent", "coder--kind-1", None, AFTER)
+    proposal = samples.proposal(changes=(variant,), task_type="kind-1")
+    suggestion = Suggestion(proposal, None, (BEFORE,), example="sort   a\nlist")
+    text = str(proposal_card(suggestion, EVERYBODY, NOW)[1])
+    assert "What changes in the agent *coder* for one kind of request:" in text
+    assert "such as “sort a list”" in text
+    assert "kind-1" not in text
+    assert "specialty" not in text
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_finding_shows_its_strength_its_chart_and_how_to_judge_it(kind: FindingKind) -> None:
     _, blocks = finding_card(samples.finding(kind=kind), EVERYBODY)
@@ -403,7 +414,7 @@ def test_answers_come_from_the_records_with_ids_to_trace_them() -> None:
     assert "*1 pattern* yesterday:" in patterns
     assert "strong, 24 times, 5 people, 83% succeeded `f0a1b2c3`" in patterns
     plans = told("improve", records())
-    assert "*1 suggestion* of mine wait" in plans
+    assert "*1 suggestion* of mine waits" in plans
     assert "low risk, expected +12 points (between +4 and +20)" in plans
     live = samples.proposal(state="verified", reason="It holds.")
     learned = told("learned", records(proposals=[live]))

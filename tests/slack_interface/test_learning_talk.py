@@ -73,7 +73,7 @@ async def direct(world: World, user: str) -> str:
     ("asked", "says"),
     [
         ("What patterns did you find today?", "strong, 24 times, 5 people"),
-        ("How can you improve yourself today?", "*1 suggestion* of mine wait"),
+        ("How can you improve yourself today?", "*1 suggestion* of mine waits"),
         ("What did you learn from recent interactions?", "From 812 answers in the last 7 days"),
         ("How much did you cost this week and what did you save?", "*Cost this week:* $4.37"),
     ],

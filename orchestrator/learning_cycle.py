@@ -43,8 +43,9 @@ from orchestrator.proposal_rules import (
 from orchestrator.trials import risk
 
 KINDS: tuple[DocumentKind, ...] = ("agent", "runbook", "team", "lesson", "model")
-AT_ONCE = 5_000
-"""Runs in a window: more are seen in the next one, so that memory is bounded."""
+AT_ONCE = 1_000
+"""Runs in a window; more are seen in the next one: memory is bounded, and answers do not wait long
+for what a learner computes."""
 MOST_WINDOWS = 200
 _DAY = 86_400.0
 TOO_MANY = "Too many proposals today"

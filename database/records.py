@@ -58,7 +58,7 @@ def random_run_id() -> str:
 def content_hash(body: Mapping[str, Any]) -> str:
     """Version of a document: the first 16 hex digits of SHA-256 over its canonical JSON."""
     text = json.dumps(body, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+    return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:16]
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from database.audit import digest_of
 from database.learning import AuditEntry, Change, Decision, Finding, Proposal, Trial
 from database.records import PolicyChange
 from database.store import RECORD, Store
@@ -156,6 +157,18 @@ async def test_what_was_put_between_is_found(
         "FROM audit WHERE seq = 1",
     )  # fmt: skip
     assert not (await store.audit_verify()).whole
+
+
+async def test_a_changed_entry_with_a_digest_of_its_own_is_found_by_the_next(
+    store: Store, record: SupabaseServer | None, tmp_path: Path
+) -> None:
+    for n in range(3):
+        await store.policy.add("speak", str(n), "U1ADA")
+    row = {**raw(record, tmp_path, "audit")[1], "details": '{"value":"all"}'}
+    sql = f"""UPDATE audit SET details = '{row["details"]}', digest = '{digest_of(row)}'
+        WHERE seq = 2"""
+    change(record, tmp_path, sql)
+    assert (await store.audit_verify()).broken == ((3, "it does not follow the entry before it"),)
 
 
 async def test_an_empty_log_is_whole(store: Store) -> None:

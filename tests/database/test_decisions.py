@@ -71,6 +71,14 @@ async def test_every_record_is_read_as_it_was_decided(store: Store) -> None:
     assert (await store.trial("none"), await store.finding("none")) == (None, None)
 
 
+async def test_what_no_database_takes_is_replaced(store: Store) -> None:
+    odd = "a\x00b \ud800 c"
+    await store.decide(Decision((replace(proposal(), title=odd, evidence={odd: [odd]}),)))
+    [kept] = await store.proposals()
+    assert kept.title == "a\ufffdb ? c"
+    assert kept.evidence == {kept.title: [kept.title]}
+
+
 async def test_lists_are_newest_first_and_chosen_by_state(store: Store) -> None:
     states: tuple[ProposalState, ...] = ("proposed", "awaiting", "rejected")
     await store.decide(Decision(tuple(proposal(n, states[n]) for n in range(3))))
@@ -242,7 +250,8 @@ async def test_the_exam_is_asked_by_part_agent_and_task_type(store: Store) -> No
 
 async def test_who_declines_is_in_no_exam(store: Store) -> None:
     store.append(*(Run(f"r{n}", "q", "a", user_id=f"U{n}", channel_id=f"C{n}") for n in range(4)))
-    store.append(*(question(n) for n in range(4)), question(5, user_id=None, run_id="r1"))
+    store.append(*(question(n) for n in range(4)), question(5, user_id=None, run_id="r1"),
+                 question(6, user_id="U1", run_id="r0"))  # fmt: skip
     await store.save_person(Person("U1", "Ada", {"learning": "no"}))
     await store.policy.add("learning.C2", "no", "U9")
     assert [q.question_id for q in await store.exam("learn")] == ["q3", "q0"]
@@ -278,6 +287,7 @@ async def test_what_learning_did_is_counted_by_day_and_agent(store: Store) -> No
         Run("old", "q", "poet", started_at=NOON - 86_400),
         Observation("o1", "t1", "r1", "outcome", 1.0, 0.0, created_at=NOON),
         Observation("o2", "t1", "r1", "error", 0.0, 0.0, created_at=NOON),
+        Observation("o3", "t1", "s1", "error", 0.0, 0.0, created_at=NOON),
         Feedback("f1", "r2", "rating", -1.0, user_id="U1", created_at=NOON),
     )  # fmt: skip
     await store.run("r1")

@@ -40,7 +40,7 @@ def kill_in_the_middle(home: Path, after: int) -> None:
 
 
 async def test_what_was_decided_is_whole_whenever_the_process_is_killed(tmp_path: Path) -> None:
-    for after in (1, 7, 20):
+    for after in (1, 9):
         kill_in_the_middle(tmp_path, after)
         store = Store.open(tmp_path, "T1")
         proposal = await store.proposal("p1")

@@ -92,6 +92,19 @@ async def test_the_version_before_takes_the_place_of_one_that_rests_on_her(store
     assert (await store.audit_verify()).whole
 
 
+async def test_what_was_shipped_since_stays(store: Store) -> None:
+    """An update of the program comes from files, whatever was active before."""
+    await begin(store)
+    shipped = await first(store)
+    hers = await live(store, wish("p1", shipped.version, {"n": 2, "say": HERS}, ["hers"]))
+    update = await store.activate("agent", "poet", {"n": 3}, base=hers.version, origin="shipped",
+                                  author=None, reason=None)  # fmt: skip
+    await store.forget("U0ADA")
+    active = await store.document("agent", "poet")
+    assert active is not None
+    assert (active.version, active.body) == (update.version, {"n": 3})
+
+
 async def test_what_is_new_and_rests_on_her_is_retired(store: Store) -> None:
     await begin(store)
     made = await live(store, wish("p1", None, {"say": HERS}, ["hers", "his"]))

@@ -6,6 +6,7 @@ a shadow trial are made by `shadow`; here they are judged, at once where a check
 decides, and by `settle` where nothing was said for a while.
 """
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from functools import partial
@@ -29,7 +30,7 @@ from orchestrator.trials.judging import Judge, Pair, Word, by_check, by_word, wo
 
 SETTLED_SECONDS = 15 * 60.0
 """Who says nothing about an answer for so long mostly says nothing at all."""
-_LOOKED_AT = 500
+_LOOKED_AT = 200
 """Answers of a trial that one `settle` looks at."""
 _JUDGED_AT_ONCE = 20
 _SLOWLY = 3
@@ -213,6 +214,7 @@ class Outcomes:
             if o.aspect == "error" and o.run_id not in known and o.created_at <= due
         ][:_LOOKED_AT]  # fmt: skip
         for run_id in silent:
+            await asyncio.sleep(0)  # replies go on between two of them
             self._settled[run_id] = True
             run = await self._store.run(run_id)
             if run is not None:
@@ -292,6 +294,7 @@ class Outcomes:
         ]  # fmt: skip
         judged = 0
         for run_id in waiting[:_LOOKED_AT]:
+            await asyncio.sleep(0)
             run, shadow = await self._store.run(run_id), None
             if run is not None:
                 shadow = await self._shadow_of(course, run)
@@ -316,6 +319,7 @@ class Outcomes:
                 return
             if not _tells_apart(o) or o.observation_id in self._settled:
                 continue
+            await asyncio.sleep(0)
             run = await self._store.run(o.run_id)
             shadow = await self._shadow_of(course, run) if run else None
             if run is not None and shadow is not None and run.request:

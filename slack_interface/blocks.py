@@ -184,13 +184,15 @@ def raw_text(text: str) -> Json:
     return {"type": "raw_text", "text": text or "–"}
 
 
-def table(caption: str, head: Sequence[str], rows: Sequence[Sequence[Json]]) -> Json:
+def table(
+    caption: str, head: Sequence[str], rows: Sequence[Sequence[Json]], *, page: int = 10
+) -> Json:
     """A native data_table (at most 100 rows)."""
     return {
         "type": "data_table",
         "caption": shortened(caption, 255),
         "rows": [[raw_text(name) for name in head], *(list(row) for row in rows[:100])],
-        "page_size": 10,
+        "page_size": page,
     }
 
 

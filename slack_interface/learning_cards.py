@@ -165,11 +165,17 @@ PRIVATE_PROPOSAL = (
 
 
 def _heading(proposal: Proposal) -> str:
-    if proposal.state in ("proposed", "trial", "awaiting"):
-        return "I suggest"
-    if proposal.state in ("live", "verified") and not (proposal.decided_by):
-        return "I changed something by myself"
-    return "I suggested"
+    match proposal.state:
+        case "proposed" | "trial" | "awaiting":
+            return "I suggest"
+        case "live":
+            return "I suggested" if proposal.decided_by else "I changed something by myself"
+        case "verified":
+            return "It helped"
+        case "rolled_back":
+            return "Taken back"
+        case _:
+            return "I suggested"
 
 
 def plain_state(proposal: Proposal) -> str:
@@ -195,7 +201,7 @@ def _state(shown: Suggestion, now: float, told: bool) -> list[Json]:
         case "live":
             line = f"✅ *Live* since {when}. I watch how it does.{why}"
         case "verified":
-            line = f"🎉 *It helped*, seen {when}{f'; approved by {by}' if people else ''}.{why}"
+            line = f"🎉 *It helped*: so it shows in use, {when}.{why}"
         case "rolled_back":
             who = by if people else "I"
             line = f"↩️ {who} *took it back*, {when}.{why}"

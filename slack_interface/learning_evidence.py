@@ -133,19 +133,24 @@ def _examples(data: Mapping[str, Any]) -> list[Json]:
 
 
 def _source_table(evidence: Evidence) -> list[Json]:
+    """Some of the answers; by whom only where there were several agents."""
     if not evidence.sources:
         return []
+    several = len({source.agent for source in evidence.sources}) > 1
+    shown = evidence.sources[:30]
+    agents = [[raw_text(shortened(s.agent, 60))] if several else [] for s in shown]
     rows = [
-        [
-            raw_text(shortened(source.outcome, 40)),
-            raw_text(shortened(" ".join((source.request or "(private)").split()), 100)),
-            raw_text(shortened(source.agent, 60)),
-            raw_text(source.run_id[:8]),
-        ]
-        for source in evidence.sources[:30]
-    ]
+        [raw_text(shortened(source.outcome, 40)), raw_text(_asked(source)), *agent,
+         raw_text(source.run_id[:8])]
+        for source, agent in zip(shown, agents, strict=True)
+    ]  # fmt: skip
     caption = f"Some of the {evidence.total} answers" if evidence.total > len(rows) else "Answers"
-    return [table(caption, ["How it went", "Request", "Agent", "Run"], rows)]
+    head = ["How it went", "Request", *(["Agent"] if several else []), "Run"]
+    return [table(caption, head, rows, page=5)]
+
+
+def _asked(source: Source) -> str:
+    return shortened(" ".join((source.request or "(private)").split()), 100)
 
 
 def _trace(record: Finding | Proposal) -> str:

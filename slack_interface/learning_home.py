@@ -169,6 +169,8 @@ def _learner(one: LearnerStatus) -> str:
     signals = f"{bar(one.signals, one.threshold)} {one.signals:,} of {one.threshold:,} signals"
     if one.running:
         when = "looking right now"
+    elif one.threshold and one.signals >= one.threshold:
+        when = "enough to look at: soon"
     elif one.next_run:
         when = f"at the latest {date(one.next_run)}"
     else:
@@ -190,13 +192,14 @@ def _decided(page: LearningPage) -> list[Json]:
 
 def _ended(proposal: Proposal, audiences: Collection[str]) -> str:
     sign = {
-        "live": "✅ live", "verified": "🎉 helped",
+        "live": "✅ made live", "verified": "🎉 shown to help",
         "rolled_back": "↩️ taken back",
         "rejected": "🚫 rejected", "superseded": "⏩ superseded",
     }.get(proposal.state, "")  # fmt: skip
-    by = f"decided by {actor(proposal.decided_by)}" if proposal.decided_by else "by itself"
+    alone = " by itself" if proposal.state in ("live", "rolled_back", "rejected") else ""
+    by = f" by {actor(proposal.decided_by)}" if proposal.decided_by else alone
     title = _title(proposal, audiences)
-    return f"*{title}*\n{sign} · {by} · {date(proposal.moved_at)} · {id_of(proposal)}"
+    return f"*{title}*\n{sign}{by} · {date(proposal.moved_at)} · {id_of(proposal)}"
 
 
 def _modes(page: LearningPage) -> list[Json]:

@@ -96,7 +96,7 @@ def test_a_suggestion_says_all_that_somebody_needs_to_decide() -> None:
     [
         ("live", "U0ADA", "*Approved* by <@U0ADA>", ["learn:why", "learn:back"]),
         ("live", None, "I changed something by myself", ["learn:why", "learn:back"]),
-        ("verified", None, "*It helped*", ["learn:why", "learn:back"]),
+        ("verified", None, "It helped: Let coder", ["learn:why", "learn:back"]),
         ("rolled_back", None, "I *took it back*", ["learn:why"]),
         ("rolled_back", "U0ADA", "<@U0ADA> *took it back*", ["learn:why"]),
         ("rejected", "U0ADA", "*Rejected* by <@U0ADA>", ["learn:why"]),

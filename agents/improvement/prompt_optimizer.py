@@ -38,8 +38,9 @@ _WEAK = 0.9
 _LEAST_WRONG = 3
 _LEAST_GAIN = 0.05
 _MOST_CHOOSE = 48
-_AGAIN = 1.25
-"""The same version is searched again when there are so many times the questions of last time."""
+_AGAIN, _AGAIN_WHILE_TRIED = 1.25, 2.0
+"""The same version is searched again when there are so many times the questions of last time: more
+where something was found then, which is perhaps still being tried."""
 
 _MOST_REMEMBERED = 3000
 _REFLECTION_TOKENS = 700
@@ -118,9 +119,14 @@ class PromptOptimizer:
             wrong = frozenset(key for key, ok in right.items() if not ok)
             found = await search.search(group.definition, make, choose, wrong)
             left -= search.asked
-            tried[group.key] = {"version": group.document.version, "known": len(group.known)}
-            if found is not None and found.after - found.before >= _LEAST_GAIN:
+            better = found is not None and found.after - found.before >= _LEAST_GAIN
+            if found is not None and better:
                 proposals.append(_proposal(group, found, window))
+            tried[group.key] = {
+                "version": group.document.version,
+                "known": len(group.known),
+                "found": better,
+            }
         kept = {"judged": judged, "tried": dict(list(tried.items())[-500:])}
         kept |= counted(window, state)
         wishes, kept["wishes"] = wished(window, state.get("wishes", {}))
@@ -233,7 +239,8 @@ def _weak(right: Mapping[str, bool]) -> bool:
 def _worth_trying(group: Group, before: Mapping[str, Any] | None) -> bool:
     if before is None or before["version"] != group.document.version:
         return True
-    return len(group.known) >= _AGAIN * float(before["known"])
+    again = _AGAIN_WHILE_TRIED if before["found"] else _AGAIN
+    return len(group.known) >= again * float(before["known"])
 
 
 def _remarks(window: Window, audience: str) -> dict[str, str]:

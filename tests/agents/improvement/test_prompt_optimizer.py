@@ -237,10 +237,19 @@ async def test_few_questions_say_too_little() -> None:
 async def test_the_same_version_is_searched_again_only_with_more_to_learn_from() -> None:
     first = await learned(exam(60))
     asks = Reader()
-    again = await learned(exam(62), asks, state=dict(first.state))
+    again = await learned(exam(110), asks, state=dict(first.state))
     assert not asks.asked
     assert not again.proposals
-    assert (await learned(exam(80), state=dict(again.state))).proposals
+    assert (await learned(exam(120), state=dict(again.state))).proposals
+
+
+async def test_where_nothing_was_found_it_is_searched_again_sooner() -> None:
+    class Deaf(Reader):
+        async def ask(self, definition: AgentDefinition, request: str) -> str:
+            return "fee"
+
+    first = await learned(exam(60), Deaf())
+    assert (await learned(exam(80), state=dict(first.state))).proposals
 
 
 async def test_what_an_older_version_got_wrong_does_not_count_against_the_new_one() -> None:

@@ -54,7 +54,6 @@ class Evidence:
     total: int = 0
     hidden: int = 0
     trial: Trial | None = None
-    extra: Sequence[str] = ()
 
 
 def why_card(record: Finding | Proposal, evidence: Evidence, audiences: Collection[str]) -> Card:
@@ -74,7 +73,7 @@ def why_card(record: Finding | Proposal, evidence: Evidence, audiences: Collecti
 
 
 def _why_lines(record: Finding | Proposal, evidence: Evidence, told: bool) -> list[str]:
-    lines = list(evidence.extra)
+    lines = []
     if isinstance(record, Proposal):
         lines.append(f"Risk: {risk(record, told)}")
     if (trial := evidence.trial) is not None:

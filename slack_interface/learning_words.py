@@ -168,11 +168,6 @@ def actor(name: str | None) -> str:
     return f"<@{name}>" if name[:1] in "UW" and name.isalnum() and name.isupper() else escaped(name)
 
 
-def is_person(name: str | None) -> bool:
-    """Whether an id is a person's."""
-    return bool(name) and actor(name).startswith("<@")
-
-
 def risk(proposal: Proposal, told: bool = True) -> str:
     """The risk with why it is so; where not `told`, without the names of what it touches."""
     reasons = [_risk_reason(reason, told) for reason in proposal.risk_reasons[:4]]

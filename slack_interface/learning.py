@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Protocol, cast
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from database.errors import InputError, UnknownName
+from database.errors import InputError, NotAllowed, UnknownName
 from database.learning import Change, Finding, Proposal
 from orchestrator.policy import Mode
 from slack_interface.approvals import Approvals
@@ -25,6 +25,7 @@ from slack_interface.learning_home import LearningPage, learning_teaser
 from slack_interface.learning_questions import Question, Said, question
 from slack_interface.learning_sources import evidence_of
 from slack_interface.learning_summary import DAY_S, Day, summary
+from slack_interface.learning_words import ID_CHARS
 from slack_interface.outgoing import Post
 from slack_interface.ports import ImprovementPort, Record
 from slack_interface.voice import Voice
@@ -122,6 +123,8 @@ class Learning:
 
     async def _judge(self, item: Incoming, verified: bool) -> None:
         finding = await self._finding(item.subject)
+        if finding.audience not in await self.audiences_of(item.user_id):
+            raise NotAllowed("It rests on conversations that you may not read: nothing was noted.")
         judged = await self.improvement.judge_finding(finding.finding_id, item.user_id, verified)
         await self.approvals.moved(judged)
 
@@ -187,7 +190,9 @@ class Learning:
             await self._decide(replace(item, subject=identifier), said.act == "approve", said.words)
 
     async def why(self, item: Incoming, prefix: str) -> None:
-        """The evidence for an id, or the beginning of one."""
+        """The evidence for an id, or the beginning of one that is long enough to be no accident."""
+        if len(prefix) < ID_CHARS:
+            raise UnknownName(NOT_HERE)
         proposals = await self.improvement.proposals(limit=1_000)
         findings = await self.improvement.findings(limit=1_000)
         for proposal in proposals:

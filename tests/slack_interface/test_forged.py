@@ -11,11 +11,12 @@ from typing import Any
 import httpx
 import pytest
 
-from database.records import Run, RunQuery
+from database.records import Run, RunQuery, private_channel
 from orchestrator.policy import Policy
 from slack_interface.answer_cards import FEEDBACK
 from slack_interface.slack_bot import Mode
 from tests.people import ADA, ALAN, BOT, GRACE, Json, eventually
+from tests.slack_interface.learning_samples import LearningInMemory, finding, proposal
 from tests.slack_interface.samples import SAMPLES, as_sent
 from tests.slack_interface.sender import Sender
 from tests.slack_interface.world import World
@@ -26,6 +27,18 @@ GENERAL, LEADERSHIP = "C0GENERAL", "C0LEADERSHIP"
 @pytest.fixture
 def transport() -> Mode:
     return "http"
+
+
+@pytest.fixture
+async def learning(quiet_world: World) -> LearningInMemory:
+    """A suggestion that waits and a pattern, both of the leadership's channel; to be asked for
+    before `world`."""
+    private = private_channel(LEADERSHIP)
+    waiting, found = proposal(audience=private), finding(audience=private)
+    made = LearningInMemory({waiting.proposal_id: waiting}, {found.finding_id: found})
+    quiet_world.improvement = made
+    await Policy(quiet_world.store.policy).set("approvers", ADA, ADA)
+    return made
 
 
 @pytest.fixture
@@ -194,3 +207,41 @@ async def test_an_answer_goes_to_slack_only(world: World, sender: Sender) -> Non
         [whisper] = await world.whispers(ADA)
     assert "You" in whisper["text"]
     assert not taken
+
+
+@pytest.mark.parametrize("verb", ["true", "untrue"])
+async def test_nobody_judges_a_pattern_that_they_may_not_read(
+    learning: LearningInMemory, world: World, sender: Sender, verb: str
+) -> None:
+    pressed: Json = {"type": "button", "action_id": f"learn:{verb}", "value": finding().finding_id}
+    await sender.send(click(ALAN, GENERAL, **pressed))
+    assert "may not read" in await told(world, ALAN)
+    assert learning.all_findings[finding().finding_id].state == "open"
+    await sender.send(click(GRACE, GENERAL, **pressed))
+    await world.idle()
+    assert learning.all_findings[finding().finding_id].decided_by == GRACE
+
+
+async def test_only_approvers_decide_on_suggestions_whatever_is_pressed_or_sent(
+    learning: LearningInMemory, world: World, sender: Sender
+) -> None:
+    waiting = proposal().proposal_id
+    for verb in ("approve", "reject", "back", "conclude", "card", "on", "paused", "off"):
+        pressed: Json = {"type": "button", "action_id": f"learn:{verb}", "value": waiting}
+        await sender.send(click(GRACE, GENERAL, **pressed))
+    for name in ("learn_reject", "learn_back", "learn_conclude"):
+        about = {"subject": waiting, "channel": GENERAL}
+        await sender.send(form(f"{name} of learning", GRACE, about))
+    assert f"Only <@{ADA}> can decide that" in await told(world, GRACE)
+    await world.idle()
+    assert learning.all_proposals == {waiting: proposal(audience=private_channel(LEADERSHIP))}
+    assert learning.standing.set_by == ""
+    assert (await world.get(f"views/{GRACE}"))["modals"] == []
+
+
+@pytest.mark.parametrize("typed", ["why", "why ", "why f", "why f0a1b2c"])
+async def test_a_short_id_picks_nothing(
+    learning: LearningInMemory, world: World, typed: str
+) -> None:
+    await world.replies(await world.say(typed), "D0ADA")
+    assert [request.text for request in world.orchestrator.requests] == [typed.strip()]

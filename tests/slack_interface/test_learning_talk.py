@@ -68,7 +68,6 @@ async def direct(world: World, user: str) -> str:
 # Questions
 
 
-@over_both_transports
 @pytest.mark.parametrize(
     ("asked", "says"),
     [

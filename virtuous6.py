@@ -106,7 +106,7 @@ def demo(
         say("Setting up ...")
         if settings.embedded and model is not DemoModel.none:
             _pull(model.value, settings.models_dir)
-        from bootstrap import demo as run
+        from serving import demo as run
 
         asyncio.run(run(settings, port=port, model=model.value, browser=not no_browser, say=say))
 
@@ -131,7 +131,7 @@ def serve(
     with reported():
         log_to_standard_error(logging.INFO)
         settings = configured()
-        from bootstrap import serve as run
+        from serving import serve as run
 
         asyncio.run(run(settings, say, mode=mode.value, host=host, port=port))
 

@@ -93,22 +93,27 @@ class Advance:
 
     async def advance(self) -> int:
         """Move everything that can move; how many moves. 0 where another process does it."""
-        if self._switch() == "off":
-            return 0
+        moves = await self.watch()
+        if self._switch() != "on":
+            return moves
         async with lease(self._claims, "improvement:advance") as mine:
             if not mine:
-                return 0
-            moves = 0
-            for proposal in await self._oldest_first("live"):
-                moves += await self._guarded(proposal, self._watch)
-            if self._switch() == "on":
-                for proposal in await self._oldest_first("trial"):
-                    moves += await self._guarded(proposal, self._look)
-                for proposal in await self._oldest_first("proposed"):
-                    moves += await self._guarded(proposal, self._take_up)
-                for proposal in await self._oldest_first("awaiting"):
-                    moves += await self._guarded(proposal, self._still_fits)
-            return moves
+                return moves
+            for proposal in await self._oldest_first("trial"):
+                moves += await self._guarded(proposal, self._look)
+            for proposal in await self._oldest_first("proposed"):
+                moves += await self._guarded(proposal, self._take_up)
+            for proposal in await self._oldest_first("awaiting"):
+                moves += await self._guarded(proposal, self._still_fits)
+        return moves
+
+    async def watch(self) -> int:
+        """Look after what is live; how many moves. Harm does not wait for the exam of others."""
+        if self._switch() == "off":
+            return 0
+        async with lease(self._claims, "improvement:watch") as mine:
+            live = await self._oldest_first("live") if mine else []
+            return sum([await self._guarded(proposal, self._watch) for proposal in live])
 
     async def trial_of(self, proposal_id: str) -> Trial | None:
         """The newest trial of a proposal, verification left out."""

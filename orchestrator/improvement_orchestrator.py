@@ -82,6 +82,7 @@ class Improvement:
         self._named = tuple(named)
         self._refresh = refresh
         self._clock = clock
+        self._announced = -1
 
     # What there is
 
@@ -150,6 +151,13 @@ class Improvement:
     async def advance(self) -> int:
         """Move everything that can move; how many moves. Doing it twice changes nothing more."""
         moves = await self._advance.advance()
+        if moves:
+            await self._refresh()
+        return moves
+
+    async def watch(self) -> int:
+        """Look after what is live, as `advance` does first; for the clock, which waits for none."""
+        moves = await self._advance.watch()
         if moves:
             await self._refresh()
         return moves
@@ -295,6 +303,10 @@ class Improvement:
 
     async def announce(self) -> None:
         """Tell of what moved elsewhere, and after a restart of what is open or moved lately."""
+        changes = self._store.learning_changes()
+        if changes == self._announced:
+            return
+        self._announced = changes
         since = self._clock() - RECENT_SECONDS
         for proposal in reversed(await self._store.proposals(limit=500)):
             waits = proposal.state in ("proposed", "trial", "awaiting", "live")

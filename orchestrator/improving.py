@@ -215,6 +215,10 @@ class Learning:
         await self.loop.improvement.announce()
         await self.loop.signals.tick()
 
+    async def watch(self) -> None:
+        """Look after what is live, whatever else is being tried just now."""
+        await self.loop.improvement.watch()
+
     async def each_few_minutes(self) -> None:
         """Judge what nobody spoke of, and read what was spent."""
         await self.loop.budget.load()

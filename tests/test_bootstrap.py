@@ -9,7 +9,7 @@ import httpx
 import pytest
 from filelock import FileLock
 
-from bootstrap import Assistant, assistant, demo, house, serve
+from bootstrap import Assistant, assistant, house
 from database.coordination import Coordination
 from database.errors import ConfigurationError
 from database.installations import Installation
@@ -17,6 +17,7 @@ from database.records import Run, RunQuery
 from database.store import Store
 from orchestrator.administration import forget
 from orchestrator.settings import Settings, load_settings
+from serving import demo, serve
 from slack_interface.http_server import Listen
 from slack_interface.local_workspace import LocalWorkspace
 from slack_interface.manifest import manifest

@@ -8,6 +8,7 @@ import pytest
 from database.errors import InputError, NotAllowed, StaleBase, UnknownName
 from database.learning import Change, Proposal
 from orchestrator.improvement_orchestrator import AlreadyDecided
+from orchestrator.leases import lease
 from orchestrator.verifying import verification_id
 from tests.orchestrator.pipeline import (
     ADA,
@@ -232,6 +233,17 @@ async def test_what_hurts_when_live_is_taken_back_by_itself(pipeline: Pipeline) 
     assert await pipeline.active("coder") == CODER.version
     with pytest.raises(AlreadyDecided, match="rolled back"):
         await pipeline.improvement.roll_back(waits.proposal_id, ADA)
+
+
+async def test_harm_does_not_wait_for_the_exam_of_another_proposal(pipeline: Pipeline) -> None:
+    waits = await pipeline.awaiting(BETTER)
+    await pipeline.improvement.decide(waits.proposal_id, ADA, True)
+    watch = await pipeline.improvement.verification_of(waits.proposal_id)
+    assert watch is not None
+    observe_all(pipeline.store, watch, 60, 0.0, 1.0)
+    async with lease(pipeline.rows, "improvement:advance"):  # as while questions are asked
+        assert await pipeline.improvement.watch() == 1
+    assert (await pipeline.now(waits)).state == "rolled_back"
 
 
 async def test_a_person_takes_back_what_was_verified(pipeline: Pipeline) -> None:

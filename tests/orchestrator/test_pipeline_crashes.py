@@ -228,7 +228,8 @@ TestAnyOrder = AnyOrder.TestCase
 async def _improve_for_ever(home: str, said: Connection) -> None:
     """Proposals, trials, clicks and verdicts, one after the other; each step is told."""
     pipeline = await Pipeline(Path(home)).open()
-    await pipeline.rows.release("improvement:advance")  # whoever held it was killed
+    for name in ("watch", "advance"):
+        await pipeline.rows.release(f"improvement:{name}")  # whoever held it was killed
     number = len(await pipeline.store.proposals(limit=1_000))
     while True:
         number += 1

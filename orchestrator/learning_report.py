@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 from agents.improvement.error_recovery import NAME as ERROR_RECOVERY
 from agents.improvement.error_recovery import prevented
@@ -122,8 +123,10 @@ class LearningReport:
 
     async def _standings(self) -> tuple[AgentStanding, ...]:
         ended = await self._store.proposals({"verified", "rolled_back"}, _MOST)
-        agents = [d.name for d in await self._store.documents("agent") if not variant_of(d.name)]
-        return tuple(_standing(name, self._policy, ended) for name in agents)
+        agents = [d for d in await self._store.documents("agent") if not variant_of(d.name)]
+        return tuple(
+            replace(_standing(d.name, self._policy, ended), audience=d.audience) for d in agents
+        )
 
     async def _saved(self, since: float) -> tuple[float | None, str]:
         """What verified changes saved in money, held against what the old version cost."""

@@ -410,3 +410,21 @@ async def test_every_move_is_in_the_audit_and_its_chain_is_whole(pipeline: Pipel
     assert str(BETTER.version) in str(entries[3].details)
     assert (await pipeline.store.audit_verify()).whole
     assert verification_id(waits.proposal_id) in str(entries[3].details)
+
+
+async def test_how_agents_stand_and_what_learning_did_can_be_told(pipeline: Pipeline) -> None:
+    waits = await pipeline.awaiting(BETTER)
+    await pipeline.improvement.decide(waits.proposal_id, ADA, True)
+    watch = await pipeline.improvement.verification_of(waits.proposal_id)
+    assert watch is not None
+    observe_all(pipeline.store, watch, 60, 1.0, 0.0)
+    await pipeline.improvement.advance()
+    status = await pipeline.improvement.status()
+    standing = {agent.agent: agent for agent in status.agents}
+    assert (standing["coder"].verified, standing["coder"].earned) == (1, False)
+    assert (standing["writer"].mode, standing["writer"].audience) == ("ask", "public")
+    assert [learner.threshold for learner in status.learners] == [5]
+    now = pipeline.clock.now
+    figures = await pipeline.improvement.figures(now - 3_600, now + 3_600)
+    assert (figures.proposals, figures.promoted_alone, figures.promoted_by_people) == (1, 0, 1)
+    assert (figures.verified, figures.rolled_back, figures.rejected) == (1, 0, 0)

@@ -265,3 +265,8 @@ async def test_a_home_that_never_was_connected_changes_nothing_that_is_decided_t
     assert await other.document("agent", "poet") == first
     assert [c.value for c in other.policy.latest()] == ["U0ADA,U0BOB"]
     assert "U0BOB" in everything(supabase)
+    await other.close()
+    other = await machine("b")
+    await eventually(alike)
+    whose = {row["user_id"] for row in there(supabase, "runs")}
+    assert "U0BOB" in whose, "nor when it is connected again"

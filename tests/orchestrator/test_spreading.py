@@ -58,7 +58,8 @@ async def test_a_large_success_is_suggested_to_similar_agents_once(pipeline: Pip
     suggested = {p.changes[0].name: p for p in await verified(pipeline, 0.0, system_prompt=added)}
     assert suggested.keys() <= {"tester", "writer"}, "who brews is not alike"
     made = suggested["tester"]
-    assert (made.changes[0].name, made.state, made.risk) == ("tester", "proposed", "low")
+    assert (made.changes[0].name, made.risk) == ("tester", "low")
+    assert made.state in ("proposed", "trial"), "it is tried like anything else"
     assert prompt_of(made) == "You are tester.\n\nSay what is missing."
     again = await pipeline.again()
     again.bus.on("proposal_moved", Spreading(again.store, again.cycles, WordEmbedder()).moved)

@@ -239,7 +239,7 @@ def _weak(right: Mapping[str, bool]) -> bool:
 def _worth_trying(group: Group, before: Mapping[str, Any] | None) -> bool:
     if before is None or before["version"] != group.document.version:
         return True
-    again = _AGAIN_WHILE_TRIED if before["found"] else _AGAIN
+    again = _AGAIN_WHILE_TRIED if before.get("found") else _AGAIN
     return len(group.known) >= again * float(before["known"])
 
 

@@ -92,7 +92,9 @@ class Approvals:
     async def wheres(self) -> Sequence[Where]:
         """The improvements channel, or else the direct messages of those who decide."""
         if self.channel_id and await self.places.is_in(self.channel_id):
-            return [await self._where(self.channel_id)]
+            where = await self._where(self.channel_id)
+            # Who reads there is not known just now: the next look shows it.
+            return [where] if self.places.told(self.channel_id) else []
         found = []
         for user_id in await self.gate.deciders():
             if channel := await self._direct(user_id):
@@ -129,7 +131,9 @@ class Approvals:
         for card_id, kept in cards.get(card, {}).items():
             suffix = card_id.removeprefix(card)
             if suffix not in found or found[suffix].channel_id != kept.channel_id:
-                found[suffix] = await self._where(kept.channel_id, suffix.removeprefix("@"))
+                where = await self._where(kept.channel_id, suffix.removeprefix("@"))
+                if suffix or self.places.told(kept.channel_id):
+                    found[suffix] = where
         return list(found.values())
 
     async def card_at(self, channel_id: str, ts: str) -> str | None:

@@ -94,6 +94,10 @@ class Places:
         self._shared[channel_id] = found == SHARED
         return found
 
+    def told(self, channel_id: str) -> bool:
+        """Whether `placed` was told by the server, and did not only assume the worst it knew."""
+        return channel_id in self._shared
+
     async def is_in(self, channel_id: str) -> bool:
         """Whether we are in a channel; yes where Slack does not tell."""
         if channel_id not in self._ours:

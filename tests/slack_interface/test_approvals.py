@@ -336,6 +336,21 @@ async def test_a_channel_that_we_are_not_in_is_no_place_for_cards(
     await the_card(quiet_world, "I suggest", "D0ADA")
 
 
+async def test_nothing_is_shown_while_slack_does_not_tell_who_reads_there(
+    quiet_world: World, improvement: LearningInMemory
+) -> None:
+    async with Refusals(quiet_world.workspace.api_url) as slack:
+        slack.refuse("conversations.info", "internal_error")
+        bot = await quiet_world.start(slack.url)
+        await improvement.put(proposal())
+        await look(quiet_world)
+        assert await cards(quiet_world) == []
+        del slack.by_method["conversations.info"]
+        await look(quiet_world)
+        await the_card(quiet_world, "I suggest")
+        await bot.stop()
+
+
 async def test_what_is_private_shows_counts_only_and_more_to_who_may_see_it(
     world: World, improvement: LearningInMemory
 ) -> None:

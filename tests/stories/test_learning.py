@@ -78,10 +78,10 @@ def answers(*, when: str = "") -> list[Json]:
     Each answer takes the same time, so that none is slower by chance.
     """
     knows = [
-        answer(label, when=asked(said.partition(" {}")[0], systemMessage=when), latency=30)
+        answer(label, when=asked(said.partition(" {}")[0], systemMessage=when), latency=15)
         for label, said in LABELS.items()
     ]
-    return [*knows, answer("garden", when={}, latency=30)]
+    return [*knows, answer("garden", when={}, latency=15)]
 
 
 async def ask(story: Story, texts: Sequence[str]) -> list[Run]:

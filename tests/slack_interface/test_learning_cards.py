@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any, get_args
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from database.errors import InputError
@@ -228,6 +228,7 @@ def test_an_agent_that_others_made_in_private_is_not_named() -> None:
 # Whatever is in it
 
 
+@settings(max_examples=50)
 @given(words, words, figures, st.sampled_from(STATES), st.sampled_from(get_args(Risk)), figures)
 def test_any_suggestion_fits_into_slack_and_calls_nobody(
     title: str, why: str, evidence: Any, state: ProposalState, risk: Risk, trial: Any
@@ -248,7 +249,7 @@ def test_any_suggestion_fits_into_slack_and_calls_nobody(
         assert "<@" not in text + in_mrkdwn.replace("<@U0ADA> can decide", "")
     evidence_ = Evidence((Source("r", title, why, "right"),) * 40, 40, 2, tried)
     fits(why_card(proposal, evidence_, EVERYBODY)[1])
-    page = LearningPage(samples.status(), EVERYBODY, NOW, True, [proposal] * 40, [tried] * 20)
+    page = LearningPage(samples.status(), EVERYBODY, NOW, True, [proposal] * 10, [tried] * 9)
     fits(learning_view(page)["blocks"], "home")
     fits(discussion(proposal, "U0ADA", told=True)[1])
 

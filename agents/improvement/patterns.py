@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from agents.improvement.intervals import wilson
-from agents.improvement.sequences import Items, closed_patterns, occurs
+from agents.improvement.sequences import Items, Occurrences, closed_patterns
 from database.learning import Strength
 from database.records import PUBLIC
 
@@ -125,20 +125,23 @@ class Patterns:
         for one in new:
             self.judged += one.success is not None
             self.good += bool(one.success)
-            for items, pattern in self.known.items():
-                if occurs(items, one.items):
-                    pattern.add(one)
+        self._count(self.known, new)
         together = [*self._recent, *new]
         # In a large window what occurs three times is chance.
         least = max(_LEAST, len(together) // 100)
-        for items in closed_patterns([one.items for one in together], least):
-            if items not in self.known:
-                self.known[items] = pattern = Pattern(self._kind, list(items))
-                for one in together:
-                    if occurs(items, one.items):
-                        pattern.add(one)
+        found = closed_patterns([one.items for one in together], least)
+        most = sorted(found, key=lambda items: (-found[items] * len(items), items))[:MOST]
+        found_now = {i: Pattern(self._kind, list(i)) for i in most if i not in self.known}
+        self._count(found_now, together)
+        self.known |= found_now
         self._recent = together[-_RECENT:]
         self._drop()
+
+    def _count(self, patterns: Mapping[Items, Pattern], seen: Sequence[Occurrence]) -> None:
+        occurrences = Occurrences([one.items for one in seen])
+        for items, pattern in patterns.items():
+            for number in occurrences.of(items):
+                pattern.add(seen[number])
 
     def worth_telling(self) -> list[Pattern]:
         """The strongest that have grown, without those that say nearly the same as a stronger one.
@@ -169,12 +172,15 @@ class Patterns:
 
     def _drop(self) -> None:
         """Without what longer patterns say as well, and the least of what is too much."""
+        as_often: dict[int, list[Items]] = {}
+        for items, pattern in self.known.items():
+            as_often.setdefault(pattern.n, []).append(items)
         whole = {
             items: pattern
             for items, pattern in self.known.items()
             if not any(
-                pattern.n == other.n and len(items) < len(longer) and _within(items, longer)
-                for longer, other in self.known.items()
+                len(items) < len(longer) and _within(items, longer)
+                for longer in as_often[pattern.n]
             )
         }
         most = sorted(whole.items(), key=lambda entry: (-entry[1].n * len(entry[0]), entry[0]))

@@ -5,6 +5,7 @@ strong one becomes a drafted runbook. Steps that take most of the time and steps
 for each other are told; kinds of requests that nobody is for become proposed specialists (gaps.py).
 """
 
+import asyncio
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
@@ -46,26 +47,14 @@ class WorkflowAnalyst:
 
     async def learn(self, window: Window, state: Mapping[str, Any]) -> Learned:
         """Takes in the runs of the window; those that made others' answers are left out."""
-        runs = [run for run in window.runs if run.kind in ("reply", "task")]
-        now, shapes = window.now, Shapes(state.get("shapes"))
-        for run in runs:
-            shapes.take_in(run)
-        seen = {"steps": _of_steps(runs, window), "requests": _of_requests(runs, window)}
-        patterns = {kind: Patterns(kind, state.get(kind)) for kind in _KINDS}
-        findings: list[Finding] = []
-        proposals: list[Proposal] = []
-        for kind in _KINDS:
-            patterns[kind].take_in(seen[kind])
-            findings += [_told(p, patterns[kind], now) for p in patterns[kind].worth_telling()]
-            for pattern in patterns[kind].known.values():
-                proposals += _runbooks(pattern, patterns[kind], seen[kind], window)
-        findings += [_bottleneck(one, now) for one in shapes.bottlenecks()]
-        findings += [_parallel(one, now) for one in shapes.waiting()]
-        told, said = _untold(findings, state.get("said", {}))
-        kept: dict[str, Any] = {kind: patterns[kind].as_json() for kind in _KINDS}
+        # In a thread, as it takes a tenth of a second: replies go on meanwhile.
+        learned = await asyncio.to_thread(_without_gaps, window, state)
         gaps, missing, specialists = await self._gaps(window, state)
-        kept |= {"shapes": shapes.as_json(), "said": said, "gaps": gaps.as_json()}
-        return Learned((*told, *missing), (*proposals, *specialists), kept)
+        return Learned(
+            (*learned.findings, *missing),
+            (*learned.proposals, *specialists),
+            {**learned.state, "gaps": gaps.as_json()},
+        )
 
     async def _gaps(
         self, window: Window, state: Mapping[str, Any]
@@ -76,6 +65,30 @@ class WorkflowAnalyst:
         for run in window.older:
             gaps.judge(run, window.feedback.get(run.run_id, ()))
         return gaps, *await found_gaps(gaps, window, self._models)
+
+
+def _without_gaps(window: Window, state: Mapping[str, Any]) -> Learned:
+    """Patterns, runbooks and what slows runs down."""
+    runs = [run for run in window.runs if run.kind in ("reply", "task")]
+    now, shapes = window.now, Shapes(state.get("shapes"))
+    for run in runs:
+        shapes.take_in(run)
+    seen = {"steps": _of_steps(runs, window), "requests": _of_requests(runs, window)}
+    patterns = {kind: Patterns(kind, state.get(kind)) for kind in _KINDS}
+    findings: list[Finding] = []
+    proposals: list[Proposal] = []
+    for kind in _KINDS:
+        patterns[kind].take_in(seen[kind])
+        findings += [_told(p, patterns[kind], now) for p in patterns[kind].worth_telling()]
+        for pattern in patterns[kind].known.values():
+            proposals += _runbooks(pattern, patterns[kind], seen[kind], window)
+    findings += [_bottleneck(one, now) for one in shapes.bottlenecks()]
+    findings += [_parallel(one, now) for one in shapes.waiting()]
+    told, said = _untold(findings, state.get("said", {}))
+    kept: dict[str, Any] = {kind: patterns[kind].as_json() for kind in _KINDS}
+    return Learned(
+        tuple(told), tuple(proposals), {**kept, "shapes": shapes.as_json(), "said": said}
+    )
 
 
 # What was seen

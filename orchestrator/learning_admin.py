@@ -32,8 +32,13 @@ class LateModels:
         self._models: ModelsPort | None = None
 
     def resolve(self, model: str) -> str:
-        """The name itself: nothing here shows it."""
-        return self._models.resolve(model) if self._models else model
+        """The name that is set for it; the embedded model is both."""
+        if self._models is not None:
+            return self._models.resolve(model)
+        if self._settings.embedded:
+            return "embedded"
+        set_to = {"strong": self._settings.strong_model, "fast": self._settings.fast_model}
+        return set_to.get(model, model)
 
     async def stream(
         self,

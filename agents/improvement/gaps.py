@@ -6,6 +6,7 @@ requests with; of the prompt it never becomes a part. What was asked in public i
 what was asked in one private place there; of several private places only counts are told.
 """
 
+import asyncio
 import hashlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -44,7 +45,10 @@ _ALONE = 0.9
 _WELL, _BADLY = 0.85, 0.7
 _LEAST_EXAMPLES, _EXAMPLES = 3, 12
 _LONGEST_EXAMPLE = 300
-_MOST_DRAFTS = 2
+_MOST_DRAFTS = 1
+_SHOWN, _SHOWN_CHARACTERS = 6, 120
+PATIENCE_SECONDS = 60.0
+"""A model that drafts for longer than this, on a busy machine, is not waited for."""
 _PLACES = 3
 _MOST_WORDS = 2000
 
@@ -195,15 +199,17 @@ async def _drafted(
     models: ShapedModels,
 ) -> AgentDefinition | None:
     """What the fast model makes of it; None where it makes nothing that can be used."""
-    asked = f"The specialty: requests like these.\n{as_data(requests)}"
+    shown = as_data([request[:_SHOWN_CHARACTERS] for request in requests[-_SHOWN:]])
+    asked = f"The specialty: requests like these.\n{shown}"
     try:
-        draft, _ = await models.structured(
-            [Turn("system", DRAFTING), Turn("user", asked)], DraftAgent, model="fast",
-            temperature=0.2, max_tokens=1200,
-        )  # fmt: skip
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            draft, _ = await models.structured(
+                [Turn("system", DRAFTING), Turn("user", asked)], DraftAgent, model="fast",
+                temperature=0.2, max_tokens=1200,
+            )  # fmt: skip
         made = definition_of(draft, taken, tools)
-    except VirtuousError as error:
-        _log.info("specialist_from_template", reason=str(error))
+    except (VirtuousError, TimeoutError) as error:
+        _log.info("specialist_from_template", reason=str(error) or "It takes too long.")
         return None
     words = (made.specialty, made.description, made.system_prompt)
     if any(repeats(request, one_line(text)) for request in requests for text in words):

@@ -12,7 +12,7 @@ from agents.errors import ModelAnswerMalformed
 from agents.improvement.learner import Learned, Window
 from agents.improvement.workflow_analyst import WorkflowAnalyst
 from agents.turns import ModelFinished, Turn
-from database.errors import BudgetExceeded, VirtuousError
+from database.errors import BudgetExceeded
 from database.learning import Finding
 from database.records import (
     PUBLIC,
@@ -36,7 +36,7 @@ DRAFT = {
 class Models:
     """Drafts what it is told to, and keeps what it was asked."""
 
-    def __init__(self, draft: Mapping[str, Any] | VirtuousError) -> None:
+    def __init__(self, draft: Mapping[str, Any] | Exception) -> None:
         self._draft = draft
         self.asked: list[str] = []
 
@@ -51,7 +51,7 @@ class Models:
     ) -> tuple[Answered, ModelFinished]:
         assert model == "fast"
         self.asked.append(turns[-1].text)
-        if isinstance(self._draft, VirtuousError):
+        if isinstance(self._draft, Exception):
             raise self._draft
         return schema.model_validate(self._draft), ModelFinished("small", 10, 10, None, 1.0)
 
@@ -121,8 +121,10 @@ async def test_a_gap_is_told_once_until_it_has_doubled() -> None:
     assert [one.finding_id for one in gaps(third)] == [gaps(first)[0].finding_id]
 
 
-@pytest.mark.parametrize("failure", [ModelAnswerMalformed("m", "no"), BudgetExceeded("spent")])
-async def test_without_a_model_there_is_a_template_of_single_words(failure: VirtuousError) -> None:
+@pytest.mark.parametrize(
+    "failure", [ModelAnswerMalformed("m", "no"), BudgetExceeded("spent"), TimeoutError()]
+)
+async def test_without_a_model_there_is_a_template_of_single_words(failure: Exception) -> None:
     for models in (None, Models(failure)):
         found = await learned([asked(n) for n in range(24)], models)
         [change] = found.proposals[0].changes

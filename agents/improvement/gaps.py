@@ -8,9 +8,11 @@ what was asked in one private place there; of several private places only counts
 
 import asyncio
 import hashlib
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from itertools import pairwise
 from typing import Any
 
 import structlog
@@ -29,7 +31,7 @@ from agents.drafting import (
 from agents.improvement.intervals import wilson
 from agents.improvement.judged import went_well
 from agents.improvement.learner import Window
-from agents.improvement.runbook_drafts import name_for
+from agents.improvement.runbook_drafts import name_for, telling
 from agents.turns import Turn
 from database.errors import VirtuousError
 from database.learning import Change, Finding, Proposal, learning_id, proposal_id_of
@@ -47,6 +49,11 @@ _LEAST_EXAMPLES, _EXAMPLES = 3, 12
 _LONGEST_EXAMPLE = 300
 _MOST_DRAFTS = 1
 _SHOWN, _SHOWN_CHARACTERS = 6, 120
+_TEMPLATE_WORDS = 3
+_LETTERS = re.compile(r"[^\W\d_]{2,}")
+_LEAST_WORDS = 2
+_UNLIKE = 0.75
+"""Of the pairs of neighbouring words in a draft, so many must be different ones."""
 PATIENCE_SECONDS = 60.0
 """A model that drafts for longer than this, on a busy machine, is not waited for."""
 _PLACES = 3
@@ -211,18 +218,33 @@ async def _drafted(
     except (VirtuousError, TimeoutError) as error:
         _log.info("specialist_from_template", reason=str(error) or "It takes too long.")
         return None
-    words = (made.specialty, made.description, made.system_prompt)
-    if any(repeats(request, one_line(text)) for request in requests for text in words):
-        _log.info("specialist_from_template", reason="The draft repeats what was asked.")
+    if wrong := _unusable(made, [*requests, one_line(asked)]):
+        _log.info("specialist_from_template", reason=wrong)
         return None
     return made
+
+
+def _unusable(made: AgentDefinition, heard: Sequence[str]) -> str:
+    """What is wrong with a draft: small models echo what they read, and go round in circles."""
+    texts = [one_line(t) for t in (made.specialty, made.description, made.system_prompt)]
+    if any(repeats(said, text) for said in heard for text in texts):
+        return "The draft repeats what was asked."
+    if len(_LETTERS.findall(made.specialty)) < _LEAST_WORDS:
+        return "The draft names no specialty."
+    for text in texts:
+        pairs = list(pairwise(_LETTERS.findall(text.lower())))
+        if len(set(pairs)) < _UNLIKE * len(pairs):
+            return "The draft goes round in circles."
+    return ""
 
 
 def _template(
     runs: Sequence[Run], taken: Mapping[str, Document], tools: Sequence[str]
 ) -> AgentDefinition:
-    """A specialist from nothing but single words of the requests."""
-    name = name_for(runs)
+    """A specialist from nothing but single words of the requests, those that most of them have."""
+    often = Counter(word for run in runs for word in telling(run.request) if len(word) > 2)
+    words = [word for word, n in often.most_common(_TEMPLATE_WORDS) if n > 1 and len(word) < 20]
+    name = "-".join(words) or name_for(runs)
     about = ", ".join(name.split("-"))
     body = {
         "name": free_name(name, taken),

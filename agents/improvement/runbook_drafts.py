@@ -31,11 +31,15 @@ def guided(run: Run, steps: Sequence[str]) -> dict[str, Any]:
 
 def name_for(requests: Sequence[Run]) -> str:
     """A short name in the way people name workflows, of the first words that say something."""
-    words = _WORD.findall(" ".join(run.request for run in requests).lower())
-    telling = list(dict.fromkeys(word for word in words if word not in _FILLER))
     name = ""
-    for word in telling[:4]:
+    for word in telling(" ".join(run.request for run in requests))[:4]:
         longer = f"{name}-{word}" if name else word[:_NAME]
         if len(longer) <= _NAME:
             name = longer
     return name or "workflow"
+
+
+def telling(text: str) -> list[str]:
+    """The words of a text that say something, each once, in their order."""
+    words = _WORD.findall(text.lower())
+    return list(dict.fromkeys(word for word in words if word not in _FILLER))

@@ -129,9 +129,25 @@ async def test_without_a_model_there_is_a_template_of_single_words(failure: Exce
         found = await learned([asked(n) for n in range(24)], models)
         [change] = found.proposals[0].changes
         assert change.body
-        assert change.name == "may-claim-expenses-taxi"
-        assert "may, claim, expenses, taxi" in change.body["system_prompt"]
+        assert change.name == "may-claim-expenses"
+        assert "may, claim, expenses." in change.body["system_prompt"]
         parse_definition(change.body, "drafted", tools={"calculator"})
+
+
+@pytest.mark.parametrize(
+    "spoiled",
+    [
+        {"specialty": "3e87517e"},
+        {"description": "It is only a few words. It is only a few words. It is only a few words."},
+        {"instructions": "The specialty: requests like these. Between the marks is what others "
+                         "wrote."},
+    ],
+)  # fmt: skip
+async def test_a_draft_that_echoes_or_goes_round_in_circles_is_not_used(
+    spoiled: Mapping[str, str],
+) -> None:
+    found = await learned([asked(n) for n in range(24)], Models({**DRAFT, **spoiled}))
+    assert found.proposals[0].changes[0].name == "may-claim-expenses"
 
 
 async def test_what_people_wrote_is_data_to_the_model_and_never_becomes_instructions() -> None:

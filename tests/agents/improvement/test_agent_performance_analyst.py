@@ -105,7 +105,7 @@ async def test_a_problem_is_told_once_and_again_when_it_grows() -> None:
 
 async def test_chance_is_no_problem() -> None:
     draws, told = random.Random(7), 0
-    for week in range(60):
+    for week in range(30):
         runs = [
             run(n, day=TODAY - n % 40, good=draws.random() < 0.7, duration_ms=draws.random() * 900)
             for n in range(400)
@@ -286,7 +286,7 @@ async def test_agents_that_are_nearly_the_same_become_one(other: str, merged: bo
 
 async def test_what_is_remembered_stays_bounded() -> None:
     state: Any = None
-    for start in range(0, 6000, 1000):
+    for start in range(0, 4000, 1000):
         runs = [
             run(start + n, f"agent-{(start + n) % 700}", day=TODAY - n % 60, kind=f"kind-{n % 90}")
             for n in range(1000)

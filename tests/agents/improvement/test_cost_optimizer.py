@@ -170,7 +170,7 @@ async def test_what_may_change_or_is_anothers_is_not_reused() -> None:
 
 async def test_what_is_remembered_stays_bounded() -> None:
     state: Any = None
-    for start in range(0, 6000, 1500):
+    for start in range(0, 3000, 1500):
         runs = [run(start + n, f"Question {start + n}", user_id=f"U{n}") for n in range(1500)]
         state = (await learned(runs, state=state)).state
     assert len(json.dumps(state)) < 1_500_000

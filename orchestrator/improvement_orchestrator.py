@@ -30,6 +30,7 @@ from database.learning import (
     Trial,
     proposal_id_of,
 )
+from database.privacy import Redactor
 from database.records import PolicyChange
 from database.store import Store
 from orchestrator.advancing import Advance
@@ -69,6 +70,7 @@ class Improvement:
         advance: Advance,
         report: LearningReport,
         *,
+        redactor: Redactor,
         named: Sequence[str] = (),
         refresh: Callable[[], Awaitable[None]],
         clock: Callable[[], float] = time.time,
@@ -79,6 +81,7 @@ class Improvement:
         self._cycles = cycles
         self._advance = advance
         self._report = report
+        self._redactor = redactor
         self._named = tuple(named)
         self._refresh = refresh
         self._clock = clock
@@ -174,6 +177,7 @@ class Improvement:
         RecordAway where it could not be kept.
         """
         self._check(person)
+        reason = self._redactor.redact(reason)
         proposal = await self._known(proposal_id)
         if proposal.state != "awaiting" and (
             approve or proposal.state not in ("proposed", "trial")
@@ -223,6 +227,7 @@ class Improvement:
         stands on it: that is to be taken back first.
         """
         self._check(person)
+        reason = self._redactor.redact(reason)
         proposal = await self._known(proposal_id)
         if proposal.state not in ("live", "verified"):
             raise AlreadyDecided(_as_it_is(proposal))
@@ -246,9 +251,10 @@ class Improvement:
             raise AlreadyDecided(_as_it_is(proposal))
         if len(changes) > MOST_CHANGES:
             raise InputError(f"At most {MOST_CHANGES} documents may change at once.")
+        kept = tuple(self._redacted(change) for change in changes)
         made = replace(
-            proposal, learner=person, changes=tuple(changes), why=why, state="proposed",
-            expected=None, proposal_id=proposal_id_of(person, tuple(changes)),
+            proposal, learner=person, changes=kept, why=self._redactor.redact(why),
+            state="proposed", expected=None, proposal_id=proposal_id_of(person, kept),
         )  # fmt: skip
         taken = await self._cycles.fitted(made)
         ended = await self._advance.ended(proposal, "Another proposal took its place.")
@@ -314,6 +320,12 @@ class Improvement:
                 self._moves.announce(proposal)
         for finding in reversed(await self._store.findings(since)):
             self._moves.announce_finding(finding)
+
+    def _redacted(self, change: Change) -> Change:
+        """What a person typed into a document, without secrets and addresses."""
+        if change.body is None:
+            return change
+        return replace(change, body=self._redactor.redact_body(change.body))
 
     def _check(self, person: str) -> None:
         named = self._policy.approvers or self._named

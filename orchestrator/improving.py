@@ -135,6 +135,7 @@ def pipeline(
     bench: Bench,
     *,
     tools: Collection[str],
+    redactor: Redactor | None = None,
     named: Sequence[str] = (),
     allowed: bool = True,
     next_run: NextRun = lambda _: None,
@@ -159,8 +160,8 @@ def pipeline(
         store, policy, cycles, signals, budget, allowed=allowed, next_run=next_run, clock=clock
     )
     improvement = Improvement(
-        store, policy, moves, cycles, advance, report, named=named, refresh=bench.refresh,
-        clock=clock,
+        store, policy, moves, cycles, advance, report, redactor=redactor or Redactor(),
+        named=named, refresh=bench.refresh, clock=clock,
     )  # fmt: skip
     return Loop(improvement, cycles, signals, budget, claims)
 
@@ -282,7 +283,8 @@ def beside_an_assistant(
     bench = Bench(replays, exam, outcomes, partial(_refresh, choice, arms))
     loop = pipeline(
         store, claims, policy, bus, budget, learners(learning), bench, tools=tools,
-        named=settings.approvers, allowed=settings.virtuous6_learning, next_run=next_run,
+        redactor=redactor, named=settings.approvers, allowed=settings.virtuous6_learning,
+        next_run=next_run,
     )  # fmt: skip
     return Learning(loop, arms, shadows, outcomes, exam, KnownErrors(store), choice,
                     Spreading(store, loop.cycles, embedder))  # fmt: skip

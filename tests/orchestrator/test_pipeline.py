@@ -169,6 +169,24 @@ async def test_two_clicks_in_two_processes_are_one_decision(pipeline: Pipeline) 
     await other.close()
 
 
+async def test_what_people_type_is_kept_without_secrets(pipeline: Pipeline) -> None:
+    secret = "xoxb-" + "123456789012-1234567890123-AbCdEfGhIjKlMnOpQrStUvWx"
+    made = await pipeline.propose(BETTER)
+    await pipeline.tried(made, 0.0, 1.0)
+    body = {**(BETTER.body or {}), "system_prompt": f"You are a coder. Use {secret}."}
+    change = Change("agent", "coder", CODER.version, body)
+    revised = await pipeline.improvement.revise(made.proposal_id, ADA, [change], f"so: {secret}")
+    rejected = await pipeline.improvement.decide(
+        revised.proposal_id, ADA, False, f"no, {secret} leaks"
+    )
+    assert rejected.reason.startswith("no, [")
+    assert revised.why.startswith("so: [")
+    await pipeline.close()
+    kept = b"".join(path.read_bytes() for path in pipeline.home.rglob("*") if path.is_file())
+    assert b"leaks" in kept
+    assert secret.encode() not in kept
+
+
 async def test_nobody_approves_what_is_still_being_tried_but_may_reject_it(
     pipeline: Pipeline,
 ) -> None:

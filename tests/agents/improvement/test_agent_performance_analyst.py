@@ -284,6 +284,15 @@ async def test_agents_that_are_nearly_the_same_become_one(other: str, merged: bo
     assert kept.body["examples"] == ["Review this function", "Review my patch"]
 
 
+async def test_who_stands_in_for_others_is_not_taken_away() -> None:
+    words = {"description": "It reviews code of the team.", "system_prompt": "You review code."}
+    pair = [agent(**words), agent("reviewer", **words)]
+    third = agent("poet", fallbacks=["reviewer"])
+    runs = [run(n, pair[0]) for n in range(20)]
+    assert (await learned(runs, pair)).proposals
+    assert not (await learned(runs, [*pair, third])).proposals
+
+
 async def test_what_is_remembered_stays_bounded() -> None:
     state: Any = None
     for start in range(0, 4000, 1000):

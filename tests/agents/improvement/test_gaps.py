@@ -184,6 +184,10 @@ async def test_what_a_specialist_does_badly_is_a_gap_and_later_words_count() -> 
     [gap] = gaps(second)
     assert gap.title == "One kind of request goes badly"
     assert "0 of 24 judged answers were good" in gap.text
+    up = {one.run_id: [Feedback("g", one.run_id, "rating", 1.0)] for one in runs}
+    third = await learned([asked(n, by="expert") for n in range(30, 60)], state=second.state,
+                          feedback=up, older=runs)  # fmt: skip
+    assert not gaps(third)
 
 
 async def test_a_private_gap_stays_where_it_is_and_mixed_ones_are_counts() -> None:

@@ -155,8 +155,12 @@ class Patterns:
             self.known.values(),
             key=lambda one: (order.get(one.strength, len(order)), -one.n * (len(one.items) - 1)),
         ):
-            if len(chosen) < _AT_MOST and not any(_alike(pattern, other) for other in chosen):
-                chosen.append(pattern)
+            if len(chosen) == _AT_MOST:
+                break
+            # Of those in several private places only counts are told: one of them says it.
+            if any(_alike(pattern, o) or (pattern.mixed and o.mixed) for o in chosen):
+                continue
+            chosen.append(pattern)
         grown = [pattern for pattern in chosen if pattern.grown()]
         for pattern in grown:
             pattern.told = [pattern.strength, pattern.n]

@@ -162,8 +162,12 @@ async def test_a_private_pattern_is_for_those_who_may_see_it() -> None:
     assert {(p.audience, p.changes[0].audience) for p in found.proposals} == {(here, here)}
 
 
-async def test_of_a_pattern_in_several_private_places_only_counts_are_told() -> None:
+async def test_of_patterns_in_several_private_places_only_counts_are_told_and_once() -> None:
     runs = [weekly(n, audience=one_person(f"U{n % 6}")) for n in range(30)]
+    runs += [
+        run(n, "?", tool("look"), tool("book"), audience=one_person(f"U{n % 6}"))
+        for n in range(30, 55)
+    ]
     found = await learned(runs)
     [pattern] = patterns(found)
     assert pattern.audience == PUBLIC

@@ -46,7 +46,10 @@ async def test_runs_go_out_of_one_home_and_into_another(
     assert (await command("runs", "export", everything))["runs"] == 2
     about = await command("runs", "export", "--user", ADA, hers)
     assert about["runs"] == 1
-    assert about["kept"] == {"person": 1, "run": 1, "message": 2, "feedback": 1}
+    # The thumb on an answer that can be checked is a question of the exam, too.
+    assert about["kept"] == {
+        "person": 1, "run": 1, "message": 2, "feedback": 1, "exam_question": 1,
+    }  # fmt: skip
     kept = [json.loads(line) for line in Path(about["everything"]).read_text().splitlines()]
     assert kept[0]["person"]["user_id"] == ADA
     assert [line["feedback"]["value"] for line in kept if "feedback" in line] == [1.0]

@@ -18,12 +18,14 @@ from command_line.output import (
     reported,
     say,
     table,
+    waiting,
 )
 
 if TYPE_CHECKING:
     from database.learning import Finding, Proposal, ProposalState, Trial
     from database.store import Store
     from orchestrator.improvement_orchestrator import Improvement
+    from orchestrator.learning_cycle import CycleReport
     from orchestrator.policy import Mode
 
 learn_app = typer.Typer(
@@ -52,7 +54,15 @@ def learn(
         from orchestrator.learning_admin import cycle_json, learn
 
         log_to_standard_error(logging.WARNING)
-        reports = asyncio.run(learn(configured(), context.obj.workspace, learner))
+        with waiting("Learning ...") as shown:
+
+            def progress(so_far: "CycleReport") -> None:
+                shown(
+                    f"{so_far.learner}: {so_far.runs:,} runs read, {len(so_far.findings)} found, "
+                    f"{len(so_far.proposals)} proposed"
+                )
+
+            reports = asyncio.run(learn(configured(), context.obj.workspace, learner, progress))
         if json:
             cycles = [cycle_json(report) for report in reports]
             print_json(

@@ -121,3 +121,12 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     for row in rows:
         shown.add_row(*(Text(cell) for cell in row))
     Console().print(shown)
+
+
+@contextmanager
+def waiting(words: str) -> Iterator[Callable[[str], None]]:
+    """Says on standard error what is going on, for as long as the block runs and people watch."""
+    from rich.console import Console
+
+    with Console(stderr=True).status(words) as status:
+        yield lambda now: status.update(now)

@@ -17,7 +17,7 @@ from orchestrator.agent_pool import register_shipped
 from orchestrator.budgets import LearningBudget, LearningModels
 from orchestrator.event_bus import EventBus
 from orchestrator.improving import Loop, learners, no_bench, pipeline
-from orchestrator.learning_cycle import CycleReport
+from orchestrator.learning_cycle import CycleReport, Progress
 from orchestrator.policy import Policy
 from orchestrator.ports import Answered, ModelsPort
 from orchestrator.settings import Settings
@@ -109,13 +109,13 @@ async def loop_of(settings: Settings, workspace: str | None) -> AsyncIterator[tu
 
 
 async def learn(
-    settings: Settings, workspace: str | None, learner: str | None
+    settings: Settings, workspace: str | None, learner: str | None, progress: Progress
 ) -> list[CycleReport]:
     """One cycle of a learner now, or of each. Raises UnknownName."""
     async with loop_of(settings, workspace) as (loop, store):
         await register_shipped(store, shipped_definitions())
         names = [learner] if learner else sorted(loop.cycles.learners)
-        return [await loop.cycles.cycle(name) for name in names]
+        return [await loop.cycles.cycle(name, progress) for name in names]
 
 
 async def changes_json(store: Store, proposal: Proposal) -> list[dict[str, Any]]:

@@ -93,6 +93,9 @@ class CycleReport:
         )
 
 
+Progress = Callable[[CycleReport], None]
+
+
 @dataclass(slots=True)
 class Sifted:
     """Proposals that are taken up, and those that are not."""
@@ -130,8 +133,11 @@ class Cycles:
         self._clock = clock
         self._at_once = at_once
 
-    async def cycle(self, name: str) -> CycleReport:
-        """Let a learner see all that is new since it looked last. Raises UnknownName."""
+    async def cycle(self, name: str, progress: Progress = lambda _: None) -> CycleReport:
+        """Let a learner see all that is new since it looked last. Raises UnknownName.
+
+        `progress` is told after each window what there is until then.
+        """
         learner = self.learners.get(name)
         if learner is None:
             raise UnknownName(
@@ -144,7 +150,7 @@ class Cycles:
                 return CycleReport(name, skipped="A cycle of this learner is running already.")
             self.running.add(name)
             try:
-                return await self._windows(learner)
+                return await self._windows(learner, progress)
             finally:
                 self.running.discard(name)
 
@@ -167,8 +173,9 @@ class Cycles:
             raise InputError(f"The same was proposed before: {known.state}. {known.reason}")
         return made
 
-    async def _windows(self, learner: Learner) -> CycleReport:
+    async def _windows(self, learner: Learner, progress: Progress) -> CycleReport:
         report = CycleReport(learner.name)
+        progress(report)
         for _ in range(MOST_WINDOWS):
             state = await self._store.learner_state(learner.name)
             rows = await self._store.window(state.runs_seen, state.feedback_seen, self._at_once)
@@ -178,6 +185,7 @@ class Cycles:
                 return replace(report, skipped="Another process has seen this already.")
             except BudgetExceeded as error:
                 return replace(report, skipped=str(error))
+            progress(report)
             if not rows.more or self._switch() != "on":
                 break
         log.info("learning_cycle", learner=learner.name, runs=report.runs,

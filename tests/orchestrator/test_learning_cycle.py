@@ -15,6 +15,7 @@ from database.errors import BudgetExceeded, UnknownName
 from database.learning import Finding
 from database.records import LEARNING, Feedback, Person, Run, RunQuery, one_person, private_channel
 from orchestrator.budgets import LearningBudget, LearningModels
+from orchestrator.learning_cycle import CycleReport
 from orchestrator.leases import LEASE_SECONDS, lease
 from tests.orchestrator.fakes import ScriptedModels
 from tests.orchestrator.pipeline import ADA, CODER, Pipeline, ScriptedLearner, changed, proposal
@@ -54,9 +55,18 @@ async def test_more_than_fits_into_a_window_is_seen_in_the_next_ones(pipeline: P
     pipeline.cycles._at_once = 4
     for number in range(10):
         pipeline.run(f"r{number}")
-    report = await pipeline.improvement.cycle(NAME)
+    told: list[int] = []
+    report = await pipeline.cycles.cycle(NAME, lambda so_far: told.append(so_far.runs))
     assert report.runs == 10
     assert [len(window.runs) for window in pipeline.learner.windows] == [4, 4, 2]
+    assert told == [0, 4, 8, 10]
+
+
+def test_a_cycles_windows_add_up() -> None:
+    one = CycleReport(NAME, runs=4, tokens=30, cost_usd=0.5, seconds=1.0)
+    other = CycleReport(NAME, runs=2, tokens=12, cost_usd=0.25, seconds=0.5)
+    assert one.plus(other) == CycleReport(NAME, runs=6, tokens=42, cost_usd=0.75, seconds=1.5)
+    assert one.plus(replace(other, cost_usd=None)).cost_usd is None
 
 
 async def test_who_declined_is_not_learned_from(pipeline: Pipeline) -> None:

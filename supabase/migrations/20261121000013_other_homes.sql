@@ -140,7 +140,7 @@ $$;
 
 create or replace function public.schema_version() returns text
 language sql immutable security invoker set search_path = '' as $$
-    select '20261121000030_other_homes'
+    select '20261121000013_other_homes'
 $$;
 
 revoke execute on function public.names(text, text), public.nameless(text),

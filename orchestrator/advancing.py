@@ -4,6 +4,7 @@ Each move is saved before the next step and everything is computed from what is 
 restart goes on where it stopped. One process at a time does this.
 """
 
+import asyncio
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -261,7 +262,7 @@ class Advance:
         if trial.method == "replay":
             left = await self._replays.run(trial, proposal, REPLAYED_AT_ONCE)
         seen = await self._store.observations(trial.trial_id)
-        verdict = sequential.verdict(trial, seen, margins(proposal.risk))
+        verdict = await _verdict(trial, seen, proposal)
         state, reason = self._said(trial, verdict, mismatch(trial, seen), left)
         figures = {**trial.figures, **await self._figures(trial, verdict)}
         if state == "running":
@@ -303,7 +304,7 @@ class Advance:
         if trial.state == "proven" and trial.method != "replay":
             if verdict is None:
                 seen = await self._store.observations(trial.trial_id)
-                verdict = sequential.verdict(trial, seen, margins(proposal.risk))
+                verdict = await _verdict(trial, seen, proposal)
             exam = await self._held_out.score(trial, proposal)
             if exam:
                 proposal = replace(proposal, evidence={**proposal.evidence, "exam": dict(exam)})
@@ -392,7 +393,9 @@ class Advance:
                 return await self._overtaken(proposal, reason)
         seen = await self._store.observations(trial.trial_id)
         before = await self._before(proposal)
-        found = verification.look(trial, seen, before, margins(proposal.risk))
+        found = await asyncio.to_thread(
+            verification.look, trial, seen, before, margins(proposal.risk)
+        )
         if found.state == "wait":
             await self._keep_look(trial, found.figures, found.reason)
             return 0
@@ -446,6 +449,13 @@ class Advance:
         modes = {self._policy.mode(agent) for agent in agents}
         strictest_first: Sequence[Mode] = ("paused", "ask", "automatic")
         return next(mode for mode in strictest_first if mode in modes)
+
+
+async def _verdict(
+    trial: Trial, seen: Sequence[Observation], proposal: Proposal
+) -> sequential.Verdict:
+    """In a thread: a trial's first look computes its boundary, and replies go on meanwhile."""
+    return await asyncio.to_thread(sequential.verdict, trial, seen, margins(proposal.risk))
 
 
 def _chosen_by_feedback(figures: Mapping[str, Any]) -> str:

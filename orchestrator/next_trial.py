@@ -1,5 +1,6 @@
 """Which trial a proposal is to have next: who answers now, by which method, at which level."""
 
+import asyncio
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -86,7 +87,9 @@ class NextTrials:
                 alpha = levels.FALSE_SHARE  # it promotes nothing
                 there = await self._replays.questions(compared.agent, compared.task_type)
                 most = min(most, there)
-            smallest = planning.smallest_effect(method, alpha, most) if most else 1.0
+            smallest = 1.0
+            if most:  # in a thread: it takes a tenth of a second
+                smallest = await asyncio.to_thread(planning.smallest_effect, method, alpha, most)
             if smallest >= HOPELESS:
                 continue
             now = self._clock()

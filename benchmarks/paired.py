@@ -5,7 +5,8 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-_Z = 1.959964
+from agents.improvement.intervals import wilson
+
 _T_975 = (
     12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228,
     2.201, 2.179, 2.160, 2.145, 2.131, 2.120, 2.110, 2.101, 2.093, 2.086,
@@ -63,14 +64,6 @@ def clustered_difference(clusters: Sequence[Sequence[Pair]]) -> Difference:
     mean = statistics.fmean(means)
     half = _T_975[len(means) - 2] * statistics.stdev(means) / math.sqrt(len(means))
     return Difference(mean, mean - half, mean + half, sum(map(len, clusters)))
-
-
-def wilson(successes: int, n: int) -> tuple[float, float]:
-    """Wilson's 95% interval of one proportion."""
-    p, square = successes / n, _Z**2
-    centre = (p + square / (2 * n)) / (1 + square / n)
-    half = _Z / (1 + square / n) * math.sqrt(p * (1 - p) / n + square / (4 * n * n))
-    return max(0.0, centre - half), min(1.0, centre + half)
 
 
 def _correlation(both: int, only_first: int, only_second: int, neither: int) -> float:

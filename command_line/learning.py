@@ -3,7 +3,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
@@ -75,24 +75,28 @@ def learn(
                 }
             )
             return
-        table(
-            ("learner", "runs", "found", "proposed", "held", "seconds", "tokens"),
-            [
-                (r.learner, f"{r.runs:,}", str(len(r.findings)), str(len(r.proposals)),
-                 str(len(r.held)), f"{r.seconds:.1f}", f"{r.tokens:,}")
-                for r in reports
-            ],
-        )  # fmt: skip
-        for report in reports:
-            if report.skipped:
-                say(f"{report.learner}: {report.skipped}")
-            for title in (
-                *(f.title for f in report.findings),
-                *(p.title for p in report.proposals),
-            ):
-                say(f"{report.learner}: {title}")
-            for held in report.held:
-                say(f"{report.learner}: not taken up: {held.title}. {held.reason}")
+        _show_cycles(reports)
+
+
+def _show_cycles(reports: "Sequence[CycleReport]") -> None:
+    table(
+        ("learner", "runs", "found", "proposed", "held", "seconds", "tokens"),
+        [
+            (r.learner, f"{r.runs:,}", str(len(r.findings)), str(len(r.proposals)),
+             str(len(r.held)), f"{r.seconds:.1f}", f"{r.tokens:,}")
+            for r in reports
+        ],
+    )  # fmt: skip
+    for report in reports:
+        if report.skipped:
+            say(f"{report.learner}: {report.skipped}")
+        for title in (
+            *(f.title for f in report.findings),
+            *(p.title for p in report.proposals),
+        ):
+            say(f"{report.learner}: {title}")
+        for held in report.held:
+            say(f"{report.learner}: not taken up: {held.title}. {held.reason}")
 
 
 @learn_app.command("on")

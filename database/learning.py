@@ -24,8 +24,7 @@ Risk = Literal["low", "medium", "high"]
 ProposalState = Literal[
     "proposed", "trial", "awaiting", "live", "verified", "rolled_back", "rejected", "superseded"
 ]
-OPEN: frozenset[ProposalState] = frozenset({"proposed", "trial", "awaiting", "live"})
-"""States that somebody or something still has to move a proposal out of."""
+
 
 Method = Literal["replay", "shadow", "split"]
 TrialState = Literal["running", "proven", "unproven", "harmful", "stopped"]

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 import structlog
 
+from agents.variants import agent_of
 from database.errors import (
     BudgetExceeded,
     NotAllowed,
@@ -36,7 +37,6 @@ from orchestrator.proposal_rules import Active, bases, by_name, stale
 from orchestrator.trials import gate, sequential, verification
 from orchestrator.trials.guardrails import margins
 from orchestrator.trials.outcomes import mismatch
-from orchestrator.trials.variants import agent_of
 from orchestrator.verifying import inverse, verification_id, verification_of
 
 _WEEK = 7 * 86_400.0

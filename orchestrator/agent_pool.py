@@ -11,12 +11,12 @@ import structlog
 
 from agents.definition import AgentDefinition, DefinitionError, parse_definition
 from agents.universal_agent import UniversalAgent
+from agents.variants import variant_of
 from database.errors import InputError, RecordAway, UnknownName
 from database.records import Document, Reader
 from database.store import Store
 from orchestrator.event_bus import EventBus
 from orchestrator.routing import GENERALIST, Matrix, Router, Specialty
-from orchestrator.trials.variants import variant_of
 
 MAX_LIVE = 50
 IDLE_SECONDS = 24 * 3600.0

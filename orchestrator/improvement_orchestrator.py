@@ -11,6 +11,7 @@ from typing import Any
 
 import structlog
 
+from agents.variants import variant_of
 from database.errors import (
     InputError,
     NotAllowed,
@@ -40,7 +41,6 @@ from orchestrator.learning_status import LearningFigures, LearningStatus
 from orchestrator.moves import Moves
 from orchestrator.policy import COMMAND_LINE, Mode, Policy
 from orchestrator.proposal_rules import MOST_CHANGES
-from orchestrator.trials.variants import variant_of
 from orchestrator.verifying import verification_id
 
 RECENT_SECONDS = 2 * 86_400.0

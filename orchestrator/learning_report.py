@@ -7,6 +7,7 @@ from dataclasses import replace
 from agents.improvement.error_recovery import NAME as ERROR_RECOVERY
 from agents.improvement.error_recovery import prevented
 from agents.improvement.learner import Learner
+from agents.variants import agent_of, variant_of
 from database.learning import ImprovementCounts, Proposal
 from database.records import RunQuery
 from database.store import Store
@@ -20,7 +21,6 @@ from orchestrator.learning_status import (
 )
 from orchestrator.policy import Improving, Policy
 from orchestrator.signals import Signals
-from orchestrator.trials.variants import agent_of, variant_of
 from orchestrator.verifying import verification_id
 
 EARNED = 3

@@ -7,11 +7,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from agents.variants import agent_of, variant_of
 from database.learning import Method, Proposal, Trial, learning_id
 from database.store import Store
 from orchestrator.proposal_rules import Active
 from orchestrator.trials import levels, planning
-from orchestrator.trials.variants import agent_of, variant_of
 from orchestrator.verifying import verification_id, wished
 
 MOST_REQUESTS: Mapping[Method, int] = {"replay": 300, "shadow": 1_000, "split": 2_000}

@@ -11,10 +11,10 @@ from typing import Any
 import orjson
 
 from agents.definition import DefinitionError, parse_definition
+from agents.variants import variant_of
 from database.learning import Change, Finding, Proposal, learning_id
 from database.records import PUBLIC, Document, Run
 from orchestrator.routing import GENERALIST
-from orchestrator.trials.variants import variant_of
 
 Active = Mapping[tuple[str, str], Document]
 """The active version of every document, by kind and name."""

@@ -6,12 +6,12 @@ from typing import Any
 
 import structlog
 
+from agents.variants import variant_of
 from database.learning import Change, Proposal, Trial, proposal_id_of
 from database.records import PUBLIC, Document
 from database.store import Store
 from orchestrator.learning_cycle import Cycles
 from orchestrator.routing import GENERALIST, Embedder
-from orchestrator.trials.variants import variant_of
 
 WORTH_TELLING = 0.1
 """Of right answers: what helped by more is suggested to others."""

@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from agents.variants import variant_of
 from database.errors import StaleBase
 from database.learning import Change, Method, Proposal, Trial, learning_id
 from orchestrator.proposal_rules import Active
-from orchestrator.trials.variants import variant_of
 
 PAIRED_SHARE = 0.5
 """Of the requests after a change went live, so many are answered by the old version too, unseen."""

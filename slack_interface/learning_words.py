@@ -4,8 +4,8 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from agents.variants import variant_of
 from database.learning import Change, Finding, Proposal, Trial
-from orchestrator.trials.variants import variant_of
 from slack_interface.blocks import escaped, shortened
 from slack_interface.model_words import ModelWords
 

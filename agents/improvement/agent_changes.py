@@ -13,6 +13,7 @@ from agents.improvement.intervals import wilson
 from agents.improvement.problems import Problem
 from agents.improvement.tallies import Habits, Tallies
 from agents.similarity import Similarity
+from agents.variants import variant_of
 from database.learning import Change
 from database.records import Document
 
@@ -76,7 +77,7 @@ def suggestions(
 def near_equal(agents: Sequence[Agent], tallies: Tallies) -> Iterator[Suggestion]:
     """Pairs of agents that are nearly the same: one takes over the other's examples."""
     fallbacks = {name for one in agents for name in one.definition.fallbacks}
-    plain = [one for one in agents if "--" not in one.document.name]
+    plain = [one for one in agents if variant_of(one.document.name) is None]
     if len(plain) < 2:
         return
     vectors = Similarity.load().embed([_of_itself(one.definition) for one in plain])

@@ -22,6 +22,7 @@ from agents.improvement.learner import Learned, Window
 from agents.improvement.problems import Problem, problems
 from agents.improvement.tallies import DAYS, Habits, Tallies, Tally
 from agents.improvement.trends import Ahead, Day, ahead
+from agents.variants import variant_of
 from database.learning import Finding, Proposal, learning_id, proposal_id_of
 from database.records import PUBLIC, Document
 
@@ -105,7 +106,8 @@ def _health_of(sums: Mapping[str, Tally]) -> Mapping[str, Health]:
 
 def _agents(documents: Sequence[Document]) -> dict[str, Document]:
     """Agents by name, without variants: their runs are their agent's."""
-    return {d.name: d for d in documents if d.kind == "agent" and d.active and "--" not in d.name}
+    agents = (d for d in documents if d.kind == "agent" and d.active)
+    return {document.name: document for document in agents if variant_of(document.name) is None}
 
 
 def _take_in(tallies: Tallies, window: Window, agents: Mapping[str, Document]) -> None:

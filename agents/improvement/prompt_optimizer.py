@@ -25,6 +25,7 @@ from agents.improvement.variant_counts import counted
 from agents.improvement.wishes import wished
 from agents.turns import TextDelta, Turn
 from agents.universal_agent import ModelPort
+from agents.variants import variant_name
 from database.errors import ModelError
 from database.learning import Change, Finding, Proposal, learning_id, proposal_id_of
 from database.records import PUBLIC, Document
@@ -208,10 +209,10 @@ def _groups(window: Window) -> list[Group]:
 
 
 def _variant(agent: str, kind: str, audience: str, document: Document) -> str:
-    """The name of a variant's document: see orchestrator/trials/variants.py."""
+    """The name of a variant's document; one for a narrower audience is told apart by it."""
     if audience == document.audience:
-        return f"{agent}--{kind}"
-    return f"{agent}--{kind}--{learning_id(audience)[:8]}"
+        return variant_name(agent, kind)
+    return variant_name(agent, kind, learning_id(audience)[:8])
 
 
 def _definition(document: Document) -> AgentDefinition | None:

@@ -6,6 +6,7 @@ from typing import Any
 
 from agents.improvement.judged import word_on
 from agents.improvement.learner import Window
+from agents.variants import variant_of
 from database.records import Feedback, Run
 
 _MOST_RUNS = 1000
@@ -65,8 +66,9 @@ def counted(window: Window, state: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _kinds_with_variants(window: Window) -> set[tuple[str, str]]:
-    names = (d.name.split("--") for d in window.documents if d.kind == "agent" and d.active)
-    return {(parts[0], parts[1]) for parts in names if len(parts) > 1}
+    agents = (d for d in window.documents if d.kind == "agent" and d.active)
+    variants = (variant_of(document.name) for document in agents)
+    return {(variant.agent, variant.task_type) for variant in variants if variant}
 
 
 def _word(run: Run, feedback: Sequence[Feedback]) -> tuple[float, float] | None:

@@ -13,12 +13,12 @@ import structlog
 from cachetools import LRUCache
 
 from agents.definition import AgentDefinition, DefinitionError, parse_definition
+from agents.variants import agent_of, variant_of
 from database.learning import Proposal, Trial
 from database.records import Document
 from database.store import Store
 from orchestrator.agent_pool import AgentPool
 from orchestrator.routing import FLOOR, Matrix, Vector, times
-from orchestrator.trials.variants import agent_of, variant_of
 from orchestrator.verifying import verification_id
 
 Arm = Literal["active", "candidate"]

@@ -7,7 +7,6 @@ what learners see is never what they are judged on.
 """
 
 import hashlib
-import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -19,8 +18,10 @@ import structlog
 from agents.checks.stated import check_of, questions_alike, stated_check
 from agents.definition import AgentDefinition, DefinitionError, parse_definition
 from agents.improvement.asking import nobody
+from agents.improvement.intervals import wilson
 from agents.tools.tape import Tape
 from agents.turns import Turn
+from agents.variants import variant_of
 from database.learning import ExamPart, ExamQuestion, Proposal, Trial, learning_id
 from database.records import Feedback, FeedbackKind, Run, run_id_of
 from database.store import Store
@@ -29,7 +30,6 @@ from orchestrator.trials.answers import Build, Unseen, answer_unseen
 from orchestrator.trials.arms import candidate_of
 from orchestrator.trials.background import Background
 from orchestrator.trials.judging import passes
-from orchestrator.trials.variants import variant_of
 
 PARTS: Mapping[ExamPart, float] = {"learn": 0.4, "trial": 0.3, "held_out": 0.3}
 HELD_OUT_AT_ONCE = 60
@@ -92,14 +92,8 @@ class Score:
 
     @property
     def bounds(self) -> tuple[float, float]:
-        """Wilson's interval (E. B. Wilson, 1927) at 95%."""
-        n, z = self.asked, 1.96
-        if not n:
-            return 0.0, 1.0
-        p = self.right / n
-        middle = (p + z * z / (2 * n)) / (1 + z * z / n)
-        half = z / (1 + z * z / n) * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
-        return max(0.0, middle - half), min(1.0, middle + half)
+        """Wilson's interval at 95%."""
+        return wilson(self.right, self.asked)
 
 
 @dataclass(frozen=True, slots=True)

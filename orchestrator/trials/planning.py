@@ -4,7 +4,7 @@ Figures are of the exact coin test (coins.py), for as many differing answers as 
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -13,22 +13,18 @@ from orchestrator.trials.betting import horizon_of
 from orchestrator.trials.coins import coin_test
 
 POWER = 0.8
-USUAL_DISCORDANCE = 0.3
-"""How often one version is right and the other wrong, before anything is known: the median of 2,700
-pairs of models and prompts in public records (MINT) that are 10 to 40 points apart."""
+USUAL_DISCORDANCE: Mapping[Method, float] = {"replay": 0.3, "shadow": 0.3, "split": 0.5}
+"""How often one version is right and the other wrong, before anything is known. In pairs: the
+median of 2,700 pairs of models and prompts in public records (MINT) that are 10 to 40 points apart.
+In a split the answers are to different requests: p(1 - q) + q(1 - p), at most a half where both are
+right more often than not."""
 
 _HALVINGS = 12
 _MOST = 20_000
 
 
-def discordance_of(rates: Sequence[float]) -> float:
-    """How often unrelated answers of two versions differ, given how often each is right."""
-    one, other = rates
-    return one * (1.0 - other) + other * (1.0 - one)
-
-
 def smallest_effect(
-    method: Method, alpha: float, most: int, discordance: float = USUAL_DISCORDANCE
+    method: Method, alpha: float, most: int, discordance: float | None = None
 ) -> float:
     """The smallest effect (a share of right answers) that is proven with a chance of 80%.
 
@@ -49,7 +45,7 @@ def smallest_effect(
 
 
 def requests_needed(
-    method: Method, alpha: float, effect: float, discordance: float = USUAL_DISCORDANCE
+    method: Method, alpha: float, effect: float, discordance: float | None = None
 ) -> int | None:
     """After how many requests an effect is proven with a chance of 80%; None: never soon enough."""
     if effect <= 0.0:
@@ -68,9 +64,12 @@ def requests_needed(
     return high
 
 
-def _power(method: Method, alpha: float, most: int, discordance: float, effect: float) -> float:
+def _power(
+    method: Method, alpha: float, most: int, discordance: float | None, effect: float
+) -> float:
     """The chance to prove an effect within so many requests, as many differing as expected."""
-    differing = min(1.0, max(discordance, effect))
+    usual = USUAL_DISCORDANCE[method] if discordance is None else discordance
+    differing = min(1.0, max(usual, effect))
     pairs = most / 2 if method == "split" else most
     if pairs < 1:
         return 0.0

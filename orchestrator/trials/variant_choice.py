@@ -13,8 +13,8 @@ from typing import Protocol
 
 from agents.improvement.prompt_optimizer import NAME
 from agents.improvement.variant_counts import Record, record_key, records_of
+from agents.variants import variant_of
 from database.learning import LearnerState, Proposal, ProposalState, Trial
-from orchestrator.trials.variants import variant_of
 from orchestrator.verifying import verification_id
 
 FLOOR = 0.06

@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agents.variants import Variant, agent_of, variant_name, variant_of
 from database.errors import InputError
 from database.learning import Change, Decision, Method, Trial
 from database.records import PUBLIC, one_person, private_channel
 from database.store import Store
 from orchestrator.trials.arms import Arms, Place, Served, arm_of, takes_part
-from orchestrator.trials.variants import Variant, agent_of, variant_name, variant_of
 from orchestrator.verifying import verification_id
 from tests.orchestrator.fakes import ScriptedModels, agent
 from tests.orchestrator.trials.house import TryingHouse

@@ -7,12 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agents.turns import ToolCall, ToolCallsRequested, Turn
+from agents.variants import variant_name
 from database.errors import BudgetExceeded
 from database.learning import ExamPart, ExamQuestion, learning_id
 from database.records import Person, RunQuery, one_person, private_channel
 from database.store import Store
 from orchestrator.trials.exam import PARTS, Score, part_of
-from orchestrator.trials.variants import variant_name
 from tests.orchestrator.fakes import Say, ScriptedModels, agent
 from tests.orchestrator.trials.house import TryingHouse
 from tests.orchestrator.trials.test_shadow import NOTED, notes

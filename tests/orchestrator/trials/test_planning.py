@@ -1,6 +1,6 @@
 import pytest
 
-from orchestrator.trials.planning import discordance_of, requests_needed, smallest_effect
+from orchestrator.trials.planning import requests_needed, smallest_effect
 from orchestrator.trials.sequential import verdict
 from tests.orchestrator.trials.observed import drawn, paired, trial
 
@@ -26,7 +26,7 @@ def test_planning_one_way_and_back_is_the_same() -> None:
     needed = requests_needed("shadow", 0.05, 0.1)
     assert needed is not None
     assert smallest_effect("shadow", 0.05, needed) == pytest.approx(0.1, abs=0.005)
-    split = requests_needed("split", 0.05, 0.1, discordance_of((0.5, 0.6)))
+    split = requests_needed("split", 0.05, 0.1)
     assert split is not None
     assert split > 3 * needed
 
@@ -41,8 +41,3 @@ def test_four_of_five_trials_prove_the_effect_they_were_planned_for() -> None:
         observations = paired(drawn(seed, needed, 0.075, 0.225))
         proven += verdict(tried, observations).state == "proven"
     assert 72 <= proven <= 95
-
-
-def test_answers_that_have_nothing_to_do_with_each_other() -> None:
-    assert discordance_of((0.5, 0.6)) == pytest.approx(0.5)
-    assert discordance_of((1.0, 1.0)) == 0.0

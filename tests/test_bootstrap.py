@@ -56,6 +56,7 @@ async def ask(workspace: LocalWorkspace, house: Assistant, **body: str) -> list[
                 path = f"/_control/messages/{channel}?thread_ts={thread}"
                 found: list[Mapping[str, Any]] = (await client.get(path)).json()["messages"]
                 if found[-1].get("bot_id") and not found[-1].get("streaming"):
+                    await house.slack.idle()  # what is seen may not be recorded yet
                     return found
                 await asyncio.sleep(0.02)
 

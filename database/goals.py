@@ -1,0 +1,181 @@
+"""Goals: what somebody asked for that needs a plan, as one frozen record.
+
+A goal holds its plan and how far each task is, so that every move of it is one compare-and-set: read
+a Goal, make another one (goals.task_graph, pure), put it in its place unless somebody was faster.
+Times are seconds since the epoch, durations seconds, money US dollars (None: the price is unknown).
+"""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from database.records import PUBLIC, Reader
+
+GoalState = Literal["proposed", "running", "waiting", "done", "failed", "cancelled", "refused"]
+"""proposed: the plan waits for Start. running: something runs or will without anybody's help.
+waiting: nothing goes on before a person answers or decides. done: the answer is there, also where
+parts are missing, which it says. failed: nothing of use came out. refused: no valid plan was found."""
+
+TaskState = Literal[
+    "pending", "queued", "running", "waiting", "done", "failed", "skipped", "blocked", "cancelled"
+]
+"""pending: waits for other tasks. queued: may run, is on its way to a worker. waiting: for a person.
+blocked: what it needs has failed."""
+
+ENDED_GOAL: frozenset[GoalState] = frozenset({"done", "failed", "cancelled", "refused"})
+ENDED_TASK: frozenset[TaskState] = frozenset({"done", "failed", "skipped", "blocked", "cancelled"})
+
+ANSWER = "answer"
+"""Key of the last task of every plan: it makes the answer of what the others found."""
+
+Level = Literal["strategic", "tactical", "operational"]
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """What was used, or is expected to be: `usd` leaves out what has no known price."""
+
+    seconds: float = 0.0
+    tokens: int = 0
+    usd: float = 0.0
+
+    def __add__(self, other: "Spent") -> "Spent":
+        return Spent(self.seconds + other.seconds, self.tokens + other.tokens, self.usd + other.usd)
+
+
+NOTHING = Spent()
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """The most that a goal may use; `seconds` of work, not of waiting for people."""
+
+    usd: float = 1.0
+    tokens: int = 200_000
+    seconds: float = 3_600.0
+    agents: int = 8
+    spawns: int = 2
+    tasks: int = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """What something is expected to take. `chance` of going well in 0..1; `usd` None where no price
+    is known; `known` says of how many earlier runs.
+    """
+
+    seconds: float
+    tokens: int
+    usd: float | None
+    chance: float
+    known: int = 0
+
+
+UNKNOWN = Estimate(20.0, 1_500, None, 0.5)
+"""What is expected of a task while nothing is known of its like."""
+
+
+@dataclass(frozen=True, slots=True)
+class Objective:
+    """A goal within the plan: tactical ones serve the strategic one, operational ones a tactical."""
+
+    key: str
+    level: Level
+    title: str
+    parent: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One piece of work for one agent, and how far it is.
+
+    `number` is what people call it ("step 3"). `agent` None asks for a new specialist that
+    `specialty` describes. `question` is what it waits to hear from a person, `answers` what they
+    said, oldest first. `run_id` is the Run of the last attempt; `reserved` is held of the budgets
+    while it runs. `result` is the text it came to, `reason` why it failed, was skipped or blocked.
+    """
+
+    key: str
+    number: int
+    title: str
+    instruction: str
+    agent: str | None
+    specialty: str = ""
+    objective: str = ""
+    needs: tuple[str, ...] = ()
+    estimate: Estimate = UNKNOWN
+    model: str | None = None
+    state: TaskState = "pending"
+    attempt: int = 0
+    run_id: str | None = None
+    result: str | None = None
+    reason: str = ""
+    question: str | None = None
+    answers: tuple[str, ...] = ()
+    reserved: Spent = NOTHING
+    spent: Spent = NOTHING
+    started_at: float | None = None
+    ended_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Goal:
+    """What somebody asked for, the plan for it and where it stands.
+
+    `run_id` is the Run of the request, the parent of its tasks' runs. `title` is the strategic goal
+    in a line. `notes` are sentences for the thread: what was repaired in the plan, what was changed,
+    what is blocked and why. `asks` is a question of the goal itself, such as whether it may go on
+    beyond its budget. `replans` counts how often a failure was planned around. `revision` counts
+    moves.
+    """
+
+    goal_id: str
+    user_id: str
+    request: str
+    run_id: str
+    title: str = ""
+    channel_id: str = ""
+    thread_ts: str = ""
+    audience: str = PUBLIC
+    reader_channels: frozenset[str] = frozenset()
+    reader_public: bool = True
+    state: GoalState = "proposed"
+    objectives: tuple[Objective, ...] = ()
+    tasks: tuple[Task, ...] = ()
+    budget: Budget = field(default_factory=Budget)
+    estimate: Estimate = UNKNOWN
+    planning: Spent = NOTHING
+    notes: tuple[str, ...] = ()
+    asks: str | None = None
+    runbook: str | None = None
+    replans: int = 0
+    spawns: int = 0
+    reason: str = ""
+    created_at: float = 0.0
+    started_at: float | None = None
+    ended_at: float | None = None
+    revision: int = 0
+
+    def task(self, key: str) -> Task:
+        """The task of this key. Raises KeyError."""
+        for task in self.tasks:
+            if task.key == key:
+                return task
+        raise KeyError(key)
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing will happen to it any more."""
+        return self.state in ENDED_GOAL
+
+    @property
+    def spent(self) -> Spent:
+        """All that was used for it so far, planning included."""
+        total = self.planning
+        for task in self.tasks:
+            total += task.spent
+        return total
+
+    @property
+    def reader(self) -> Reader:
+        """What its tasks may read: what the one who asked could read in that place."""
+        return Reader(self.user_id, self.reader_channels, self.reader_public)

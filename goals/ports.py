@@ -1,0 +1,105 @@
+"""What goals need of the rest of the house; orchestrator has it, bootstrap wires it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
+
+from pydantic import BaseModel
+
+from database.goals import NOTHING, Goal, Spent, Task
+from database.records import Reader
+
+Asked = TypeVar("Asked", bound=BaseModel)
+
+
+@dataclass(frozen=True, slots=True)
+class Specialist:
+    """Somebody who can be given a task, and what the records say of them.
+
+    `runs` are those with a known outcome, `succeeded` how many went well; `seconds` and `usd` are
+    means of a run, None where nothing is known. `writes` says that it has tools with an effect.
+    """
+
+    name: str
+    specialty: str
+    description: str = ""
+    runs: float = 0.0
+    succeeded: float = 0.0
+    seconds: float | None = None
+    usd: float | None = None
+    tokens: float | None = None
+    writes: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Runbook:
+    """A saved workflow that may serve as a plan: requests in their order, with their agents."""
+
+    name: str
+    description: str
+    steps: tuple[tuple[str, str], ...]
+
+
+class Planner(Protocol):
+    """The models, as far as planning needs them."""
+
+    async def ask(
+        self, instructions: str, request: str, schema: type[Asked], *, model: str = "strong"
+    ) -> tuple[Asked, Spent]:
+        """An answer of the given shape and what it took. Raises ModelError."""
+
+
+class Roster(Protocol):
+    """Who there is, and what has worked."""
+
+    async def specialists(self, reader: Reader) -> Sequence[Specialist]:
+        """Agents that may work for this reader."""
+
+    async def runbook_for(self, request: str, reader: Reader) -> Runbook | None:
+        """A saved workflow that was made for such a request, where one clearly fits."""
+
+    def likeness(self, one: str, others: Sequence[str]) -> Sequence[float]:
+        """How alike a text and each of the others are in meaning, -1..1."""
+
+
+@dataclass(frozen=True, slots=True)
+class TaskOutcome:
+    """How an attempt at a task ended: with a result, with a question to a person, or a failure.
+
+    `retry` says that another attempt may go better (the model was away); `uncertain` that something
+    with an effect may or may not have been done, so that a person has to say.
+    """
+
+    result: str | None = None
+    question: str | None = None
+    failure: str | None = None
+    retry: bool = False
+    uncertain: bool = False
+    spent: Spent = NOTHING
+    run_id: str | None = None
+    agent: str | None = None
+    spawned: bool = False
+
+
+class Workforce(Protocol):
+    """Carries out a task. At least once: what it did before a crash is found in its journal."""
+
+    async def work(self, goal: Goal, task: Task) -> TaskOutcome:
+        """Do one attempt and record its Run. Raises nothing but CancelledError."""
+
+
+class Engine(Protocol):
+    """Where attempts wait for a worker and are run once (goals/execution.py)."""
+
+    async def enqueue(self, goal_id: str, key: str, attempt: int, person: str) -> None:
+        """Have an attempt run by some worker, soon; the same one again changes nothing."""
+
+    async def cancel(self, goal_id: str, key: str, attempt: int) -> None:
+        """Stop it where it waits or runs; no matter if it is over."""
+
+
+class Figures(Protocol):
+    """Where estimates are scored."""
+
+    async def note(self, goal: Goal, figures: Mapping[str, Any]) -> None:
+        """A goal ended: what was expected of it and what it took."""

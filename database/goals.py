@@ -1,7 +1,8 @@
 """Goals: what somebody asked for that needs a plan, as one frozen record.
 
-A goal holds its plan and how far each task is, so that every move of it is one compare-and-set: read
-a Goal, make another one (goals.task_graph, pure), put it in its place unless somebody was faster.
+A goal holds its plan and how far each task is, so that every move of it is one compare-and-set:
+read a Goal, make another one (goals.task_graph, pure), put it in its place unless somebody was
+faster.
 Times are seconds since the epoch, durations seconds, money US dollars (None: the price is unknown).
 """
 
@@ -13,13 +14,14 @@ from database.records import PUBLIC, Reader
 GoalState = Literal["proposed", "running", "waiting", "done", "failed", "cancelled", "refused"]
 """proposed: the plan waits for Start. running: something runs or will without anybody's help.
 waiting: nothing goes on before a person answers or decides. done: the answer is there, also where
-parts are missing, which it says. failed: nothing of use came out. refused: no valid plan was found."""
+parts are missing, which it says. failed: nothing of use came out. refused: there is no valid
+plan."""
 
 TaskState = Literal[
     "pending", "queued", "running", "waiting", "done", "failed", "skipped", "blocked", "cancelled"
 ]
-"""pending: waits for other tasks. queued: may run, is on its way to a worker. waiting: for a person.
-blocked: what it needs has failed."""
+"""pending: waits for other tasks. queued: may run, is on its way to a worker. waiting: for a
+person. blocked: what it needs has failed."""
 
 ENDED_GOAL: frozenset[GoalState] = frozenset({"done", "failed", "cancelled", "refused"})
 ENDED_TASK: frozenset[TaskState] = frozenset({"done", "failed", "skipped", "blocked", "cancelled"})
@@ -76,7 +78,7 @@ UNKNOWN = Estimate(20.0, 1_500, None, 0.5)
 
 @dataclass(frozen=True, slots=True)
 class Objective:
-    """A goal within the plan: tactical ones serve the strategic one, operational ones a tactical."""
+    """A goal in the plan: tactical ones serve the strategic one, operational a tactical one."""
 
     key: str
     level: Level
@@ -121,9 +123,9 @@ class Task:
 class Goal:
     """What somebody asked for, the plan for it and where it stands.
 
-    `run_id` is the Run of the request, the parent of its tasks' runs. `title` is the strategic goal
-    in a line. `notes` are sentences for the thread: what was repaired in the plan, what was changed,
-    what is blocked and why. `asks` is a question of the goal itself, such as whether it may go on
+    `run_id` is the Run of the request, the parent of its tasks' runs. `title` is the strategic
+    goal in a line. `notes` are sentences for the thread: what was repaired in the plan, what was
+    changed, what is blocked and why. `asks` is a question of the goal itself, such as whether it may go on
     beyond its budget. `replans` counts how often a failure was planned around. `revision` counts
     moves.
     """

@@ -125,9 +125,9 @@ class Goal:
 
     `run_id` is the Run of the request, the parent of its tasks' runs. `title` is the strategic
     goal in a line. `notes` are sentences for the thread: what was repaired in the plan, what was
-    changed, what is blocked and why. `asks` is a question of the goal itself, such as whether it may go on
-    beyond its budget. `replans` counts how often a failure was planned around. `revision` counts
-    moves.
+    changed, what is blocked and why. `asks` is a question of the goal itself, such as whether it
+    may go on beyond its budget. `replans` counts how often a failure was planned around.
+    `revision` counts moves.
     """
 
     goal_id: str

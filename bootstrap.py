@@ -36,7 +36,7 @@ from orchestrator.memory import Memory
 from orchestrator.own_data import OwnData
 from orchestrator.policy import Policy
 from orchestrator.ports import ModelsPort
-from orchestrator.providers import models_of, slots_of, tools_of
+from orchestrator.providers import models_of, reads_slowly, slots_of, tools_of
 from orchestrator.resource_pool import ResourcePool
 from orchestrator.routing import GENERALIST, Embedder, Router
 from orchestrator.scheduler import Scheduler
@@ -263,8 +263,8 @@ async def house(
         engine = coordination.engine if coordination else _engine(settings)
         if coordination is None:
             stack.push_async_callback(engine.close)
-        reads_slowly = models is None and settings.embedded
         models = models or await models_of(settings, weights, stack)
+        slow = reads_slowly(models)
         shared = Shared(
             settings,
             ResourcePool(models, slots_of(models)),
@@ -272,11 +272,11 @@ async def house(
             await tools_of(settings) if tools is None else tools,
             shipped_definitions() if shipped is None else shipped,
             Redactor(),
-            Background(gives_way=reads_slowly),
+            Background(gives_way=slow),
             learners,
             await stack.enter_async_context(connected(settings)),
         )
-        if reads_slowly:
+        if slow:
             shared = replace(shared, warm=_warm_up(shared, stack))
         running = House(shared, engine, store, coordination)
         stack.push_async_callback(running.slack.stop)
@@ -338,6 +338,7 @@ async def _assistant(
         watch=learning.shadows,
         known_errors=learning.known_errors,
         before_reply=shared.warm.stop if shared.warm else lambda: None,
+        brief=shared.background.gives_way,
     )
     await orchestrator.start()
     return Assistant(

@@ -90,7 +90,8 @@ class ToolContext:
 
     `named_workflows` are the saved workflows that the request speaks of; `tape`, where given,
     records what the tools return or answers from what was recorded. `known_errors` is None where
-    nothing is known, and in runs that are told of nothing.
+    nothing is known, and in runs that are told of nothing. `brief` asks tools to say little, for a
+    model that reads slowly.
     """
 
     user_id: str
@@ -105,3 +106,4 @@ class ToolContext:
     named_workflows: Sequence[str] = ()
     tape: TapePort | None = None
     known_errors: KnownErrorsPort | None = None
+    brief: bool = False

@@ -85,6 +85,7 @@ class AgentOrchestrator:
         watch: Watch | None = None,
         known_errors: KnownErrors | None = None,
         before_reply: Callable[[], None] = lambda: None,
+        brief: bool = False,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._store = store
@@ -103,6 +104,7 @@ class AgentOrchestrator:
         self._watch = watch
         self._known_errors = known_errors
         self._before_reply = before_reply
+        self._brief = brief
         self._clock = clock
         self._agent_of: LRUCache[tuple[str, str], str] = LRUCache(maxsize=10_000)
         self._edits: TTLCache[tuple[str, str], str] = TTLCache(1_000, _EDIT_SECONDS)
@@ -382,6 +384,7 @@ class AgentOrchestrator:
             spawn=self._spawn.heard_by(request.audience) if self._spawn else None,
             named_workflows=named,
             known_errors=self._told(answer, reader),
+            brief=self._brief,
         )
 
     def _told(self, answer: Answer, reader: Reader) -> KnownErrorsPort | None:

@@ -43,6 +43,11 @@ def slots_of(models: ModelsPort) -> int:
     return models.settings.concurrency if isinstance(models, Models) else UNKNOWN_CONCURRENCY
 
 
+def reads_slowly(models: ModelsPort) -> bool:
+    """Whether it is the embedded model, which shares this machine with everything else."""
+    return isinstance(models, Models) and models.settings.provider == "embedded"
+
+
 async def tools_of(settings: Settings) -> Mapping[str, Tool]:
     """The house's own tools and, where configured, those of MCP servers."""
     if settings.virtuous6_mcp_config is None:

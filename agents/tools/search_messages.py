@@ -10,6 +10,9 @@ from database.records import Message
 
 _MAX_RESULTS = 8
 _MAX_CHARACTERS = 400
+_BRIEF_RESULTS = 4
+_BRIEF_CHARACTERS = 200
+"""The embedded model reads some 80 tokens a second: these are three seconds, not fifteen."""
 
 
 class Search(BaseModel):
@@ -24,7 +27,8 @@ class Search(BaseModel):
 
 async def _run(arguments: Search, context: ToolContext) -> str:
     words = " ".join(arguments.words.split())
-    found = await context.recall.search_messages(words, context.reader, _MAX_RESULTS)
+    most = _BRIEF_RESULTS if context.brief else _MAX_RESULTS
+    found = await context.recall.search_messages(words, context.reader, most)
     if not found:
         return f"No message was found for '{words}'. Fewer or other words may find some."
     lines = [_line(number, message, context) for number, message in enumerate(found, start=1)]
@@ -36,8 +40,9 @@ def _line(number: int, message: Message, context: ToolContext) -> str:
     said = datetime.fromtimestamp(float(message.ts), context.now.tzinfo)
     who = "the assistant" if message.role == "assistant" else f"<@{message.user_id or 'unknown'}>"
     text = " ".join(message.text.split())
-    if len(text) > _MAX_CHARACTERS:
-        text = text[: _MAX_CHARACTERS - 1] + "…"
+    most = _BRIEF_CHARACTERS if context.brief else _MAX_CHARACTERS
+    if len(text) > most:
+        text = text[: most - 1] + "…"
     return (
         f"{number}. {who} in <#{message.channel_id}> on {said:%Y-%m-%d %H:%M} "
         f"(ts {message.ts}): {text}"

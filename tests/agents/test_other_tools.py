@@ -1,4 +1,5 @@
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -62,6 +63,14 @@ async def test_long_messages_are_shortened() -> None:
     found = await CATALOGUE["search_messages"].call({"words": "word"}, context(recall=memory))
     assert "the assistant" in found
     assert len(found) < 600
+
+
+async def test_a_model_that_reads_slowly_is_told_less() -> None:
+    many = [Message("C2", f"{n}.0", "1.0", "person", "word " * 500) for n in range(1, 9)]
+    asked = replace(context(recall=Memory(many)), brief=True)
+    found = await CATALOGUE["search_messages"].call({"words": "word"}, asked)
+    assert found.count("on 1970-01-01") == 4
+    assert len(found) < 1200
 
 
 async def test_a_workflow_runs_with_its_inputs() -> None:

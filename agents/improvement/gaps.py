@@ -2,8 +2,11 @@
 
 A new specialist is drafted by the fast model, or from a template where there is none. What people
 wrote goes to that model as data, and into the new agent only as examples that routing compares
-requests with; of the prompt it never becomes a part. What was asked in public is quoted to all,
-what was asked in one private place there; of several private places only counts are told.
+requests with; of the prompt it never becomes a part. Where people let us know right answers,
+whoever answers now can be shown them (the prompt optimizer's work), and no specialist is proposed:
+it would begin without them, and its trial would stand in the way. What was asked in public is
+quoted to all, what was asked in one private place there; of several private places only counts are
+told.
 """
 
 import asyncio
@@ -47,6 +50,7 @@ _ALONE = 0.9
 _WELL, _BADLY = 0.85, 0.7
 _LEAST_EXAMPLES, _EXAMPLES = 3, 12
 _LONGEST_EXAMPLE = 300
+_LEAST_KNOWN = 4
 _MOST_DRAFTS = 1
 _SHOWN, _SHOWN_CHARACTERS = 6, 120
 _TEMPLATE_WORDS = 3
@@ -166,11 +170,15 @@ async def found_gaps(
             break
         kind.told = kind.n
         findings.append(_finding(name, kind, runs, window.now))
-        if audience is not None:
+        if audience is not None and not _right_answers_known(name, window):
             made = await _definition(kind, runs, window, models)
             if made is not None:
                 proposals.append(_proposal(name, kind, audience, made, runs, window))
     return findings, proposals
+
+
+def _right_answers_known(name: str, window: Window) -> bool:
+    return sum(one.task_type == name for one in window.exam) >= _LEAST_KNOWN
 
 
 def _examples(name: str, audience: str | None, window: Window) -> list[Run]:

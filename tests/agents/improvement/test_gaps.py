@@ -13,7 +13,7 @@ from agents.improvement.learner import Learned, Window
 from agents.improvement.workflow_analyst import WorkflowAnalyst
 from agents.turns import ModelFinished, Turn
 from database.errors import BudgetExceeded
-from database.learning import Finding
+from database.learning import ExamQuestion, Finding
 from database.records import (
     PUBLIC,
     Document,
@@ -84,8 +84,9 @@ async def learned(
     state: Any = None,
     feedback: Mapping[str, Sequence[Feedback]] | None = None,
     older: Sequence[Run] = (),
+    exam: Sequence[ExamQuestion] = (),
 ) -> Learned:
-    window = Window(runs, 1.0, feedback or {}, older, [generalist()])
+    window = Window(runs, 1.0, feedback or {}, older, [generalist()], exam=exam)
     found = await WorkflowAnalyst(models).learn(window, state or {})
     assert "taxi" not in json.dumps(found.state)
     return found
@@ -111,6 +112,19 @@ async def test_what_only_the_generalist_answers_gets_a_drafted_specialist() -> N
     assert change.body["tools"] == ["calculator"]
     assert (proposal.task_type, proposal.evidence["answers_now"]) == ("kind-7", "generalist")
     assert set(proposal.evidence["runs"]) == {f"run-{n}" for n in range(12, 24)}
+
+
+async def test_where_right_answers_are_known_a_specialist_without_them_is_not_tried() -> None:
+    check = {"kind": "number", "expected": 3.0}
+    known = [
+        ExamQuestion(f"q{n}", f"run-{n}", f"How many {n}?", check, "generalist", "learn", "kind-7")
+        for n in range(4)
+    ]
+    few = await learned([asked(n) for n in range(24)], exam=known[:3])
+    enough = await learned([asked(n) for n in range(24)], exam=known)
+    assert len(few.proposals) == 1
+    assert len(gaps(enough)) == 1
+    assert not enough.proposals
 
 
 async def test_a_gap_is_told_once_until_it_has_doubled() -> None:

@@ -2,13 +2,15 @@
 
 import gzip
 import json
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
 
 from agents.checks.stated import stated_check
-from benchmarks.closed_loop import Answered, Question, Seed, picture, questions_of, report
+from benchmarks.closed_loop_people import Question, questions_of
+from benchmarks.closed_loop_report import Answered, Seed, picture, read, report
 from database.errors import InputError
 
 
@@ -86,3 +88,25 @@ def test_the_picture_is_an_svg_that_names_every_seed() -> None:
     ElementTree.fromstring(drawn)
     assert "seed 1: 50% → 75% unseen" in drawn
     assert "seed 2: 55% → 76% unseen" in drawn
+
+
+def test_what_was_kept_gives_the_same_figures_another_day(tmp_path: Path) -> None:
+    one, broken_off = happened(1, 50, 75), happened(2, 50, 60)
+    broken_off.answers = [a for a in broken_off.answers if a.phase != "after"]
+    files = [tmp_path / "one.jsonl", tmp_path / "two.jsonl"]
+    for seed, file in zip((one, broken_off), files, strict=True):
+        written = Seed(seed.seed, file)
+        for answer in seed.answers:
+            written.add(answer)
+        written.note({"asked": 60, "state": "live"})
+    again = read(files)
+    assert report(again) == report([replace(one, events=[{"asked": 60, "state": "live"}])])
+
+
+def test_what_holds_no_whole_seed_is_said(tmp_path: Path) -> None:
+    (tmp_path / "other.jsonl").write_text('{"seed": 1, "what": 2}\n')
+    (tmp_path / "none.jsonl").write_text("")
+    with pytest.raises(InputError, match=r"other\.jsonl"):
+        read([tmp_path / "other.jsonl"])
+    with pytest.raises(InputError, match="No seed"):
+        read([tmp_path / "none.jsonl"])

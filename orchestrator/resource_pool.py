@@ -1,8 +1,9 @@
 """Model calls shared fairly: replies before everything else, and nobody's flood before others.
 
-One pool stands before each provider and has as many slots as the provider takes calls at once.
-Who waits for a call is found in the context of the running task (`replying_to`); what runs outside
-of a reply is background work.
+One pool stands before each provider and has as many slots as the provider takes calls at once, or
+its share of them where several processes call the same provider. Who waits for a call is found in
+the context of the running task (`replying_to`, `working_for`); what runs outside of these is
+nobody's background work.
 """
 
 import asyncio
@@ -17,7 +18,9 @@ from agents.turns import ModelEvent, ModelFinished, ToolSpec, Turn
 from orchestrator.ports import Answered, ModelsPort
 
 _BACKGROUND = ""
-"""The one queue of everything that no person waits for."""
+"""The one queue of everything that is done for nobody in particular."""
+_FOR = "~"
+"""Begins the name of the queue of what is done for somebody who does not sit and wait."""
 
 _waiting_person: ContextVar[str] = ContextVar("waiting_person", default=_BACKGROUND)
 
@@ -29,9 +32,16 @@ def replying_to(user_id: str) -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def working_for(user_id: str) -> Iterator[None]:
+    """Model calls made inside are background work of this person, such as a goal's tasks."""
+    yield from _calling_for(f"{_FOR}{user_id}")
+
+
+@contextlib.contextmanager
 def in_background() -> Iterator[None]:
-    """Model calls made inside let every reply go first."""
-    yield from _calling_for(_BACKGROUND)
+    """Model calls made inside let every reply go first; whose work they are stays as it was."""
+    current = _waiting_person.get()
+    yield from _calling_for(current if _is_background(current) else _BACKGROUND)
 
 
 def _calling_for(user_id: str) -> Iterator[None]:
@@ -44,6 +54,10 @@ def _calling_for(user_id: str) -> Iterator[None]:
         _waiting_person.set(before)
 
 
+def _is_background(person: str) -> bool:
+    return person == _BACKGROUND or person.startswith(_FOR)
+
+
 Turnstile = asyncio.Future[None]
 
 
@@ -51,13 +65,14 @@ Turnstile = asyncio.Future[None]
 class FairSlots:
     """So many calls at once, handed out in turns.
 
-    Replies go before background work; among people the one with the fewest calls under way is
-    next, and among equals the one who had no turn for longest. A quarter of the slots (one at
-    least) is never given to the same person, so that whoever comes beside a flood finds one free;
-    background work gets half of them at most.
+    Replies go before background work; in both the one with the fewest calls under way is next, and
+    among equals the one who had no turn for longest. A quarter of the slots (one at least) is never
+    given to the replies of one person, so that whoever comes beside a flood finds one free;
+    background work gets `background` of them at most, and one at least.
     """
 
     slots: int
+    background: float = 0.5
     _using: Counter[str] = field(default_factory=Counter)
     _queues: OrderedDict[str, deque[Turnstile]] = field(default_factory=OrderedDict)
 
@@ -106,6 +121,14 @@ class FairSlots:
         self._using[person] -= 1
         if not self._using[person]:
             del self._using[person]
+        self._hand_out()
+
+    def resize(self, slots: int) -> None:
+        """From now on so many; calls under way are not broken off."""
+        self.slots = slots
+        self._hand_out()
+
+    def _hand_out(self) -> None:
         while (chosen := self._next()) is not None:
             queue = self._queues.pop(chosen)
             turn = queue.popleft()
@@ -117,27 +140,34 @@ class FairSlots:
 
     def _next(self) -> str | None:
         able = [person for person in self._queues if self._may_begin(person)]
-        people = [person for person in able if person != _BACKGROUND]
-        if people:
-            return min(people, key=lambda person: self._using[person])
-        return able[0] if able else None
+        first = [person for person in able if not _is_background(person)] or able
+        return min(first, key=lambda person: self._using[person], default=None)
 
     def _may_begin(self, person: str) -> bool:
-        return self.in_use < self.slots and self._using[person] < self._most(person)
+        if self.in_use >= self.slots:
+            return False
+        if _is_background(person):
+            return self._in_background() < max(1, int(self.slots * self.background))
+        return self._using[person] < max(1, self.slots - max(1, self.slots // 4))
 
-    def _most(self, person: str) -> int:
-        if person == _BACKGROUND:
-            return max(1, self.slots // 2)
-        return max(1, self.slots - max(1, self.slots // 4))
+    def _in_background(self) -> int:
+        return sum(calls for person, calls in self._using.items() if _is_background(person))
 
 
 class ResourcePool:
     """The models of one provider, as ModelsPort, with each call in its turn."""
 
-    def __init__(self, models: ModelsPort, concurrency: int) -> None:
+    def __init__(self, models: ModelsPort, concurrency: int, *, background: float = 0.5) -> None:
         self._models = models
         self._workspace = ""
-        self.slots = FairSlots(concurrency)
+        self._concurrency = concurrency
+        self.slots = FairSlots(concurrency, background)
+
+    def share_among(self, processes: int) -> None:
+        """So many processes call this provider: each takes its part of what it takes at once."""
+        slots = max(1, self._concurrency // max(1, processes))
+        if slots != self.slots.slots:
+            self.slots.resize(slots)
 
     def of(self, workspace: str) -> "ResourcePool":
         """The same slots for the people of a workspace: ids may be the same in another one."""
@@ -147,7 +177,10 @@ class ResourcePool:
 
     def _person(self) -> str:
         person = _waiting_person.get()
-        return person if person == _BACKGROUND else f"{self._workspace}:{person}"
+        if person == _BACKGROUND:
+            return person
+        kind = _FOR if person.startswith(_FOR) else ""
+        return f"{kind}{self._workspace}:{person.removeprefix(_FOR)}"
 
     def resolve(self, model: str) -> str:
         """The real name behind `strong`, `fast` or a real name."""

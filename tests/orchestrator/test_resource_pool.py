@@ -4,7 +4,13 @@ import asyncio
 from collections.abc import Sequence
 
 from agents.turns import TextDelta, Turn
-from orchestrator.resource_pool import FairSlots, ResourcePool, in_background, replying_to
+from orchestrator.resource_pool import (
+    FairSlots,
+    ResourcePool,
+    in_background,
+    replying_to,
+    working_for,
+)
 from tests.orchestrator.fakes import ScriptedModels
 from tests.patience import PATIENCE_S
 
@@ -140,3 +146,49 @@ async def test_the_same_id_in_two_workspaces_is_two_people() -> None:
         for call in calls:
             await call.aclose()
     assert pool.slots.in_use == 0
+
+
+async def test_the_work_of_goals_is_their_persons_and_waits_for_every_reply() -> None:
+    calls = Calls(4)
+    await calls.start("~ada", "~ada", "~ada", "~grace", "~ada", "grace")
+    assert calls.began == ["~ada", "~ada", "grace"], "half of the slots at most"
+    await calls.end("~ada")
+    assert calls.began[-1] == "~grace", "she has none under way, though she came later"
+    await calls.start("alan", "linus")
+    await calls.end("~ada")
+    assert calls.began[-1] == "linus", "a reply goes before work that waited longer"
+    await finish(calls)
+
+
+async def test_where_nobody_is_answered_background_work_has_every_slot() -> None:
+    calls = Calls(4)
+    calls.slots.background = 1.0
+    await calls.start("~ada", "~ada", "~ada", "~ada", "~ada")
+    assert calls.began == ["~ada"] * 4
+    await finish(calls)
+
+
+async def test_processes_share_what_a_provider_takes_at_once() -> None:
+    pool = ResourcePool(ScriptedModels(lambda turns, model: "one two"), 4, background=1.0)
+    pool.share_among(4)
+    first, second = pool.of("T1").stream(HELLO), pool.of("T1").stream(HELLO)
+    with working_for("ada"):
+        await asyncio.wait_for(anext(first), PATIENCE_S)
+        waits = asyncio.create_task(anext(second))
+        await settle()
+        assert pool.slots._using == {"~T1:ada": 1}, "four processes, four calls at once"
+        pool.share_among(2)
+        await asyncio.wait_for(waits, PATIENCE_S)
+    assert pool.slots._using == {"~T1:ada": 2}
+    await first.aclose()
+    await second.aclose()
+    assert pool.slots.in_use == 0
+
+
+async def test_what_goals_have_done_in_the_background_stays_their_persons() -> None:
+    pool = ResourcePool(ScriptedModels(lambda turns, model: "one two"), 4)
+    with working_for("ada"), in_background():
+        call = pool.of("T1").stream(HELLO)
+        await anext(call)
+        assert pool.slots._using == {"~T1:ada": 1}
+        await call.aclose()

@@ -9,7 +9,7 @@ Times are seconds since the epoch, durations seconds, money US dollars (None: th
 from dataclasses import dataclass, field
 from typing import Literal
 
-from database.records import PUBLIC, Reader
+from database.records import PUBLIC, Reader, run_id_of
 
 GoalState = Literal["proposed", "running", "waiting", "done", "failed", "cancelled", "refused"]
 """proposed: the plan waits for Start. running: something runs or will without anybody's help.
@@ -30,6 +30,11 @@ ANSWER = "answer"
 """Key of the last task of every plan: it makes the answer of what the others found."""
 
 Level = Literal["strategic", "tactical", "operational"]
+
+
+def goal_id_of(run_id: str) -> str:
+    """The id of the goal that the request of this Run becomes: known before there is a plan."""
+    return run_id_of("goal", run_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,11 +128,11 @@ class Task:
 class Goal:
     """What somebody asked for, the plan for it and where it stands.
 
-    `run_id` is the Run of the request, the parent of its tasks' runs. `title` is the strategic
-    goal in a line. `notes` are sentences for the thread: what was repaired in the plan, what was
-    changed, what is blocked and why. `asks` is a question of the goal itself, such as whether it
-    may go on beyond its budget. `replans` counts how often a failure was planned around.
-    `revision` counts moves.
+    `run_id` is the Run of the request, the parent of its tasks' runs; `message_ts` is the message
+    it came with, '' from the command line. `title` is the strategic goal in a line. `notes` are
+    sentences for the thread: what was repaired in the plan, what was changed, what is blocked and
+    why. `asks` is a question of the goal itself, such as whether it may go on beyond its budget.
+    `replans` counts how often a failure was planned around. `revision` counts moves.
     """
 
     goal_id: str
@@ -137,6 +142,7 @@ class Goal:
     title: str = ""
     channel_id: str = ""
     thread_ts: str = ""
+    message_ts: str = ""
     audience: str = PUBLIC
     reader_channels: frozenset[str] = frozenset()
     reader_public: bool = True

@@ -179,6 +179,7 @@ def settle(
 def answer(goal: Goal, key: str | None, text: str, now: float) -> Goal:
     """What a person said to a step's question or, without a key, to the goal's own or the only one.
 
+    The question stays with the step until an attempt has made use of the answer.
     The goal's own is answered by yes (its budget grows to what is left to do) or no (it ends).
     Raises InputError where nothing was asked, or it is not clear what is answered.
     """
@@ -194,10 +195,19 @@ def answer(goal: Goal, key: str | None, text: str, now: float) -> Goal:
     if len(waiting) > 1:
         steps = " ".join(f"Step {task.number}: {task.question}" for task in waiting)
         raise InputError(f"Say which step your answer is for. {steps}")
-    told = replace(
-        waiting[0], state="pending", question=None, answers=(*waiting[0].answers, text)
-    )  # fmt: skip
+    told = replace(waiting[0], state="pending", answers=(*waiting[0].answers, text))
     return _moved(goal, told)
+
+
+def retry(goal: Goal, key: str, agent: str | None = None) -> Goal:
+    """Try a failed step again, with another agent where one is named. Raises InputError."""
+    _check_open(goal)
+    task = step(goal, key)
+    if task.state != "failed" or not counts(goal, task):
+        raise InputError(f"Step {task.number} has not failed: there is nothing to try again.")
+    again = replace(task, state="pending", agent=agent or task.agent, ended_at=None)
+    note = f"{_named(task)} is tried again{f' by {agent}' if agent else ''}."
+    return _moved(goal, again, notes=(note,))
 
 
 def skip(goal: Goal, which: int | str, why: str, now: float) -> Goal:
@@ -376,12 +386,14 @@ def _outcome_of(task: Task, outcome: TaskOutcome, now: float) -> Task:
         unsure = "I may or may not have carried this out before I was interrupted. Was it done?"
         return replace(task, state="waiting", question=outcome.question or unsure)
     if outcome.result is not None and outcome.result.strip():
-        return replace(task, state="done", result=outcome.result, reason="", ended_at=now)
+        return replace(
+            task, state="done", result=outcome.result, reason="", question=None, ended_at=now
+        )  # fmt: skip
     why = _short(outcome.failure or "It came to no result.")
     tried = task.attempt - len(task.answers)
     if outcome.retry and tried < MAX_ATTEMPTS:
         return replace(task, state="pending", reason=why)
-    return replace(task, state="failed", reason=why, ended_at=now)
+    return replace(task, state="failed", reason=why, question=None, ended_at=now)
 
 
 def _decided(goal: Goal, text: str, now: float) -> Goal:

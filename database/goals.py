@@ -9,7 +9,7 @@ Times are seconds since the epoch, durations seconds, money US dollars (None: th
 from dataclasses import dataclass, field
 from typing import Literal
 
-from database.records import PUBLIC, Reader, run_id_of
+from database.records import PUBLIC, Reader, one_person, run_id_of
 
 GoalState = Literal["proposed", "running", "waiting", "done", "failed", "cancelled", "refused"]
 """proposed: the plan waits for Start. running: something runs or will without anybody's help.
@@ -185,5 +185,9 @@ class Goal:
 
     @property
     def reader(self) -> Reader:
-        """What its tasks may read: what the one who asked could read in that place."""
-        return Reader(self.user_id, self.reader_channels, self.reader_public)
+        """What its tasks may read: what everybody can who reads the answer in that place.
+
+        In a direct message, and from the command line, that is what the one who asked can read.
+        """
+        alone = self.audience == one_person(self.user_id)
+        return Reader(self.user_id if alone else "", self.reader_channels, self.reader_public)

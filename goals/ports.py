@@ -81,6 +81,26 @@ class TaskOutcome:
     spawned: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class JournalEntry:
+    """What an attempt at a task has done (orchestrator.journal); `position` is its own there."""
+
+    attempt: int
+    position: str
+    kind: str
+    body: Mapping[str, Any]
+
+
+class JournalRows(Protocol):
+    """Where entries are kept (goals.ledger), sealed. A position of an attempt has one."""
+
+    async def journal(self, goal_id: str, key: str) -> Sequence[JournalEntry]:
+        """Of all attempts at a task, as they were first noted, oldest first."""
+
+    async def note(self, goal_id: str, key: str, entry: JournalEntry) -> None:
+        """Keep an entry, in the place of one at its position; it is on disk when this returns."""
+
+
 class Workforce(Protocol):
     """Carries out a task. At least once: what it did before a crash is found in its journal."""
 
@@ -98,8 +118,8 @@ class Engine(Protocol):
         """Stop it where it waits or runs; no matter if it is over."""
 
 
-class Figures(Protocol):
-    """Where estimates are scored."""
+class Chronicle(Protocol):
+    """What a goal leaves in the record (orchestrator.goals)."""
 
-    async def note(self, goal: Goal, figures: Mapping[str, Any]) -> None:
-        """A goal ended: what was expected of it and what it took."""
+    async def ended(self, goal: Goal) -> None:
+        """A goal has ended. Called at least once: the same goal again changes nothing."""

@@ -74,6 +74,16 @@ class TapePort(Protocol):
         """The result of a call: recorded, or as it is recorded already. Raises as the tool does."""
 
 
+class AskedPort(Protocol):
+    """What the person said when asked before changes (orchestrator.journal)."""
+
+    def decided(self, tool: str, arguments: Mapping[str, Any]) -> str | None:
+        """Their words when asked before this very change; None: they are to be asked now."""
+
+    def agreed(self, words: str) -> bool:
+        """Whether these words are a yes."""
+
+
 class KnownErrorsPort(Protocol):
     """What was learned from errors, for whoever reads the answer (orchestrator.known_errors)."""
 
@@ -91,7 +101,8 @@ class ToolContext:
     `named_workflows` are the saved workflows that the request speaks of; `tape`, where given,
     records what the tools return or answers from what was recorded. `known_errors` is None where
     nothing is known, and in runs that are told of nothing. `brief` asks tools to say little, for a
-    model that reads slowly.
+    model that reads slowly. `heard_others`: what others wrote is read already; `asked` is what the
+    person said to changes that they were asked about for that reason.
     """
 
     user_id: str
@@ -106,4 +117,6 @@ class ToolContext:
     named_workflows: Sequence[str] = ()
     tape: TapePort | None = None
     known_errors: KnownErrorsPort | None = None
+    asked: AskedPort | None = None
+    heard_others: bool = False
     brief: bool = False

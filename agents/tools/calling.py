@@ -56,7 +56,7 @@ class ToolCalling:
         self._warned: set[str] = set()
         self._mark = secrets.token_hex(4)
         self._ids: set[str] = set()
-        self._heard_others = False
+        self._heard_others = context.heard_others
         self._perhaps_fooled = False
         self.wrote = False
 
@@ -107,7 +107,9 @@ class ToolCalling:
         if key in self._called:
             return self._again(call, self._called[key])
         if tool.effect == "write" and self._perhaps_fooled:
-            return _asked_first(tool, call)
+            not_done = self._not_before_asked(tool, call)
+            if not_done is not None:
+                return not_done
         if warning := self._known_to_fail(call, key):
             return warning
         self._called[key] = None
@@ -116,6 +118,16 @@ class ToolCalling:
         outcome = replace(outcome, duration_ms=(time.perf_counter() - started) * 1000)
         outcome = self._called[key] = self._with_what_worked(outcome)
         return outcome
+
+    def _not_before_asked(self, tool: Tool, call: ToolCall) -> Outcome | None:
+        """The person decides about a change that others may have talked the model into."""
+        asked = self._context.asked
+        said = asked.decided(call.name, call.arguments) if asked else None
+        if asked is None or said is None:
+            return _asked_first(tool, call)
+        if asked.agreed(said):
+            return None
+        return _failed(call, f"Not done: the person was asked first and said: {said}")
 
     def _known_to_fail(self, call: ToolCall, key: str) -> Outcome | None:
         """What the model is told instead of the call; if it insists, the call is made."""
@@ -212,7 +224,7 @@ def _failed(call: ToolCall, text: str) -> Outcome:
 
 
 def _asked_first(tool: Tool, call: ToolCall) -> Outcome:
-    """The person decides about a change that a text of others may have talked the model into."""
+    """The call is not made: what the person is asked stands in its place."""
     given = json.dumps(call.arguments, ensure_ascii=False, default=str)
     if len(given) > _MAX_ARGUMENTS:
         given = given[: _MAX_ARGUMENTS - 1] + "…"

@@ -62,7 +62,7 @@ class Engine:
         """
         file = SqliteFile(home / ENGINE, "engine", "FULL")
         try:
-            return cls(file, _fernet(home, secret_key), clock)
+            return cls(file, fernet_of(home, secret_key), clock)
         except BaseException:
             file.close()
             raise
@@ -143,7 +143,7 @@ def opened(home: Path, secret_key: str | None, sealed: bytes) -> bytes:
     """
     if not secret_key and not (home / KEY_FILE).exists():
         raise ConfigurationError(_OTHER_KEY)
-    return _decrypted(_fernet(home, secret_key), sealed)
+    return _decrypted(fernet_of(home, secret_key), sealed)
 
 
 def _decrypted(fernet: Fernet, sealed: bytes) -> bytes:
@@ -207,8 +207,17 @@ class _GroupCommit:
             return [work(connection) for work in works]
 
 
-def _fernet(home: Path, secret_key: str | None) -> Fernet:
-    key = secret_key or _key_file(home / KEY_FILE)
+def home_key(home: Path, secret_key: str | None) -> str:
+    """The key that texts of this home are sealed with; without a `secret_key` that of its file."""
+    return secret_key or _key_file(home / KEY_FILE)
+
+
+def fernet_of(home: Path, secret_key: str | None) -> Fernet:
+    """What seals and unseals texts of this home. Raises ConfigurationError for a key that is none.
+
+    Where nobody set a `secret_key`, the home's folder must be there.
+    """
+    key = home_key(home, secret_key)
     try:
         return Fernet(key)
     except ValueError as error:

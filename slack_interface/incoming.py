@@ -17,7 +17,7 @@ Card = tuple[str, list[Json]]
 """The same in words and in blocks."""
 Kind = Literal[
     "message", "command", "improve", "run_workflow", "save_workflow",
-    "my_data", "export_me", "forget_me", "learning",
+    "my_data", "export_me", "forget_me", "learning", "goal",
 ]  # fmt: skip
 
 SHARED = "shared"
@@ -71,7 +71,11 @@ class Incoming:
 
     @property
     def lane(self) -> str:
-        """Work of one thread is done in order; commands outside threads by person."""
+        """Work of one thread is done in order; commands outside threads by person; clicks on a plan
+        by plan, so that they need not wait for an answer in its thread.
+        """
+        if self.kind == "goal":
+            return f"goal:{self.subject}"
         return f"{self.channel_id}:{self.thread_ts or self.user_id}"
 
     @property

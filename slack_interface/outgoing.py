@@ -1,6 +1,7 @@
 """Posts that are nobody's reply (notes, cards, progress): kept first, sent once, in order."""
 
 import asyncio
+from collections import Counter, deque
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Literal, Protocol
@@ -23,6 +24,8 @@ class Post:
 
     `keep`: where it is is remembered for ever, so that others may name it: `under` posts into its
     thread, `rewrites` shows something else in its place (its `post_id` is then the version's).
+    `plainer` are older blocks that say the same, for servers that do not know `blocks`. `minor`
+    versions are left out where messages cannot be rewritten; others are said below.
     """
 
     post_id: str
@@ -33,6 +36,13 @@ class Post:
     keep: bool = False
     under: str = ""
     rewrites: str = ""
+    plainer: list[Json] | None = None
+    minor: bool = False
+
+    @property
+    def card(self) -> str:
+        """What it is a version of."""
+        return self.rewrites or self.post_id
 
 
 class OutgoingEntry(Protocol):
@@ -91,7 +101,7 @@ class OutgoingRows(Protocol):
 
 
 class Outgoing:
-    """One sender for all channels, slow enough for each of them."""
+    """A sender for each channel, slow enough for it; no channel waits for another."""
 
     def __init__(
         self,
@@ -104,22 +114,26 @@ class Outgoing:
         self._voice = voice
         self._gap_s = gap_s
         self._pause_s = pause_s
-        self._queue: asyncio.Queue[Post] = asyncio.Queue()
         self._last: dict[str, float] = {}
-        self._sender: asyncio.Task[None] | None = None
+        self._waiting: dict[str, deque[Post]] = {}
+        self._unsent: Counter[str] = Counter()
+        self._senders: dict[str, asyncio.Task[None]] = {}
+        self._open = False
 
     async def start(self) -> None:
         """Send what was left over, then whatever comes."""
+        self._waiting.clear()
+        self._unsent.clear()
+        self._open = True
         for entry in await self._rows.posts():
-            self._queue.put_nowait(Post(**orjson.loads(entry.body)))
-        self._sender = asyncio.create_task(self._send_all())
+            self._put(Post(**orjson.loads(entry.body)))
 
     async def post(self, post: Post) -> bool:
         """Keep `post` and send it soon; False where it was posted before."""
         body = orjson.dumps(asdict(post))
         if not await self._rows.queue_post(post.post_id, post.channel_id, body):
             return False
-        self._queue.put_nowait(post)
+        self._put(post)
         return True
 
     async def knows(self, post_id: str) -> bool:
@@ -130,25 +144,54 @@ class Outgoing:
         """Every post that may be rewritten."""
         return await self._rows.kept_posts()
 
+    async def kept_post(self, card: str) -> Kept | None:
+        """Where one of them is; None where it was never sent."""
+        return await self._rows.kept_post(card)
+
+    def waits(self, card: str) -> bool:
+        """Whether a version of it is on its way."""
+        return self._unsent[card] > 0
+
     async def idle(self) -> None:
         """Return when all are sent."""
-        await self._queue.join()
+        while self._senders:
+            await asyncio.wait(list(self._senders.values()))
 
     async def close(self) -> None:
         """Stop sending; what waits is sent after the next start."""
-        if self._sender:
-            self._sender.cancel()
-            await asyncio.gather(self._sender, return_exceptions=True)
+        self._open = False
+        senders = list(self._senders.values())
+        for sender in senders:
+            sender.cancel()
+        await asyncio.gather(*senders, return_exceptions=True)
 
-    async def _send_all(self) -> None:
-        while True:
-            post = await self._queue.get()
-            try:
-                await self._send(post)
-            except Exception:
-                log.exception("post_failed", post_id=post.post_id)
-            finally:
-                self._queue.task_done()
+    def _put(self, post: Post) -> None:
+        self._unsent[post.card] += 1
+        self._waiting.setdefault(post.channel_id, deque()).append(post)
+        if self._open and post.channel_id not in self._senders:
+            sender = asyncio.create_task(self._send_all(post.channel_id))
+            self._senders[post.channel_id] = sender
+
+    async def _send_all(self, channel_id: str) -> None:
+        posts = self._waiting[channel_id]
+        try:
+            while posts:
+                await self._send_next(posts)
+        finally:
+            del self._senders[channel_id]
+            if not posts:
+                del self._waiting[channel_id]
+
+    async def _send_next(self, posts: deque[Post]) -> None:
+        post = posts[0]
+        try:
+            await self._send(post)
+        except Exception:
+            log.exception("post_failed", post_id=post.post_id)
+        posts.popleft()
+        self._unsent[post.card] -= 1
+        if not self._unsent[post.card]:
+            del self._unsent[post.card]
 
     async def _send(self, post: Post) -> None:
         loop = asyncio.get_running_loop()
@@ -174,7 +217,9 @@ class Outgoing:
             return await self._rewrite(post, kept)
         above = await self._rows.kept_post(post.under) if post.under else None
         place = Place(post.channel_id, above.ts if above else post.thread_ts)
-        ts = await self._voice.deliver_once(f"post:{post.post_id}", place, post.text, post.blocks)
+        ts = await self._voice.deliver_once(
+            f"post:{post.post_id}", place, post.text, post.blocks, post.plainer
+        )
         if post.keep or post.rewrites:
             name = post.rewrites or post.post_id
             await self._rows.keep_post(name, post.channel_id, ts, post.post_id)
@@ -185,12 +230,21 @@ class Outgoing:
         # Without `blocks` Slack keeps the former ones.
         where: Json = {"channel": kept.channel_id, "ts": kept.ts, "blocks": []}
         try:
-            await self._voice.deliver("chat.update", where, post.text, post.blocks)
+            await self._voice.deliver("chat.update", where, post.text, post.blocks, post.plainer)
         except TRANSPORT_ERRORS as error:
             if passes(error):
                 raise
             log.warning("not_rewritten", post_id=post.post_id, error=in_words(error))
-            place = Place(kept.channel_id, kept.ts)
-            await self._voice.deliver_once(f"post:{post.post_id}", place, post.text, None)
+            if not post.minor:
+                await self._say_below(post, kept)
         await self._rows.keep_post(kept.post_id, kept.channel_id, kept.ts, post.post_id)
         return kept.ts
+
+    async def _say_below(self, post: Post, kept: Kept) -> None:
+        """In words; what stands in a thread already is the newest there, and has its buttons."""
+        key, voice = f"post:{post.post_id}", self._voice
+        if post.thread_ts:
+            place = Place(kept.channel_id, post.thread_ts)
+            await voice.deliver_once(key, place, post.text, post.blocks, post.plainer)
+        else:
+            await voice.deliver_once(key, Place(kept.channel_id, kept.ts), post.text, None)

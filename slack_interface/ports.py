@@ -1,10 +1,11 @@
 """What the Slack side needs from the rest of the house; bootstrap hands in the real parts."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from agents.generalising import WorkflowInput
 from agents.ports import FilesPort
+from database.goals import Goal
 from database.learning import Change, Finding, FindingState, Proposal, ProposalState, Trial
 from database.records import (
     Document,
@@ -202,3 +203,64 @@ class ImprovementPort(Protocol):
 
         In this process only, and not after a crash: Slack's side also looks by itself.
         """
+
+
+class GoalsPort(Protocol):
+    """Requests that need a plan, and what becomes of them (goals.goal_manager.GoalManager).
+
+    Each act returns the goal as it is then. Acts raise NotAllowed for who neither asked for it nor
+    decides here (`approver`: Slack's side has made sure), UnknownName for a goal that is not known,
+    InputError where it makes no sense any more; all may raise StoreError.
+    """
+
+    def wanted(self, text: str) -> bool:
+        """Whether a request needs a plan."""
+
+    async def begin(self, request: Request) -> Goal:
+        """Plan it, which may take minutes; the same request again is the same goal. Records
+        nothing. Raises ModelError or BudgetExceeded where there is no plan.
+        """
+
+    async def goal(self, goal_id: str) -> Goal | None:
+        """A goal as it is now."""
+
+    async def in_thread(self, channel_id: str, thread_ts: str) -> Goal | None:
+        """The newest goal of a thread, ended or not."""
+
+    async def of_person(self, user_id: str, limit: int = 5) -> Sequence[Goal]:
+        """Their goals that have not ended, newest first."""
+
+    async def start(self, goal_id: str, person: str, *, approver: bool = False) -> Goal:
+        """Run a proposed plan; one that runs is left as it is."""
+
+    async def cancel(
+        self, goal_id: str, person: str, why: str = "", *, approver: bool = False
+    ) -> Goal:
+        """Stop all of it; what is done stays."""
+
+    async def skip(self, goal_id: str, number: int, person: str, *, approver: bool = False) -> Goal:
+        """Leave out a step."""
+
+    async def change(
+        self, goal_id: str, words: str, person: str, *, approver: bool = False
+    ) -> Goal:
+        """Change the plan as the words say; the last of its notes says what came of it."""
+
+    async def use_model(
+        self, goal_id: str, model: Literal["fast", "strong"], person: str, *, approver: bool = False
+    ) -> Goal:
+        """All that has not begun is done with this model."""
+
+    async def answer(
+        self,
+        goal_id: str,
+        text: str,
+        person: str,
+        number: int | None = None,
+        *,
+        approver: bool = False,
+    ) -> Goal:
+        """What a person says to the question of a step, or to the one that waits longest."""
+
+    def on_changed(self, handler: Callable[[Goal], Awaitable[None]]) -> None:
+        """Call `handler` soon after each move, whichever process made it; not after a crash."""

@@ -1,6 +1,7 @@
 """Saying things that are not answers: notes, cards and refusals, in the right place."""
 
 import asyncio
+import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +15,7 @@ from slack_interface.model_words import no_calls
 from slack_interface.sends import Place, Sends, post_metadata
 from slack_interface.transport import (
     TRANSPORT_ERRORS,
+    code_of,
     in_words,
     is_the_servers,
     no_such_method,
@@ -27,6 +29,8 @@ NO_PREVIEWS: Json = {"unfurl_links": False, "unfurl_media": False}
 """Slack fetches nothing that a message of ours links to."""
 _PAUSES_S = (0.5, 1.0, 2.0, 4.0)
 """Before a post that Slack could not take is tried again."""
+PLAIN_S = 3_600.0
+"""So long blocks that a server did not know are not offered to it again."""
 
 
 @dataclass(slots=True)
@@ -35,6 +39,7 @@ class Voice:
 
     client: AsyncWebClient
     sends: Sends
+    _plain_until: float = 0.0
 
     async def tell(
         self, item: Incoming, text: str, blocks: list[Json] | None = None, *, openly: bool = False
@@ -80,9 +85,14 @@ class Voice:
         return None
 
     async def deliver_once(
-        self, key: str, place: Place, text: str, blocks: list[Json] | None
+        self,
+        key: str,
+        place: Place,
+        text: str,
+        blocks: list[Json] | None,
+        plainer: list[Json] | None = None,
     ) -> str:
-        """The `ts` of the one message for `key`.
+        """The `ts` of the one message for `key`; blocks as in `deliver`.
 
         Raises:
             TRANSPORT_ERRORS: Slack did not take it, or it is not known yet: call again.
@@ -96,7 +106,7 @@ class Voice:
             arguments["thread_ts"] = place.thread_ts
 
         async def send() -> str:
-            answer = await self.deliver("chat.postMessage", arguments, text, blocks)
+            answer = await self.deliver("chat.postMessage", arguments, text, blocks, plainer)
             return str(answer.get("ts") or "")
 
         return await self.sends.once(key, place, send)
@@ -162,19 +172,33 @@ class Voice:
         await self.whisper(item.channel_id, item.user_id, text, blocks)
 
     async def deliver(
-        self, method: str, arguments: Json, text: str, blocks: list[Json] | None
+        self,
+        method: str,
+        arguments: Json,
+        text: str,
+        blocks: list[Json] | None,
+        plainer: list[Json] | None = None,
     ) -> Any:
         """Say it with `blocks`, or with `text` alone where Slack refuses those.
+
+        `plainer` are older blocks that say the same: a server that refuses the newer ones gets
+        these, for an hour without being asked again.
 
         Raises:
             TRANSPORT_ERRORS: Slack did not take it.
         """
+        if plainer and time.monotonic() < self._plain_until:
+            blocks, plainer = plainer, None
         try:
             return await self.client.api_call(method, json=arguments | _body(text, blocks))
         except SlackApiError as error:
             if not (blocks and refuses_form(error)):
                 raise
             log.warning("blocks_refused", method=method, answer=str(error.response.data))
+            unknown = "too_long" not in code_of(error)
+        if plainer:
+            self._plain_until = time.monotonic() + PLAIN_S if unknown else 0.0
+            return await self.deliver(method, arguments, text, plainer)
         return await self.client.api_call(method, json=arguments | _body(text, None))
 
     async def _call(

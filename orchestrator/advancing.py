@@ -34,10 +34,10 @@ from orchestrator.moves import Moves
 from orchestrator.next_trial import NextTrials, Replays
 from orchestrator.policy import Mode, Policy
 from orchestrator.proposal_rules import Active, bases, by_name, stale
-from orchestrator.trials import gate, sequential, verification
+from orchestrator.trials import gate, sequential, use, verification
 from orchestrator.trials.guardrails import margins
 from orchestrator.trials.outcomes import mismatch
-from orchestrator.verifying import inverse, verification_id, verification_of
+from orchestrator.verifying import by_use, inverse, verification_id, verification_of
 
 _WEEK = 7 * 86_400.0
 REPLAYED_AT_ONCE = 20
@@ -391,11 +391,7 @@ class Advance:
             if (document.version if document else None) != change.version:
                 reason = f"{change.name} was changed again before this could be verified."
                 return await self._overtaken(proposal, reason)
-        seen = await self._store.observations(trial.trial_id)
-        before = await self._before(proposal)
-        found = await asyncio.to_thread(
-            verification.look, trial, seen, before, margins(proposal.risk)
-        )
+        found = await self._found(proposal, trial)
         if found.state == "wait":
             await self._keep_look(trial, found.figures, found.reason)
             return 0
@@ -409,6 +405,16 @@ class Advance:
             proposal, "verified", found.reason, trials=[ended], figures=found.figures
         )
         return 1
+
+    async def _found(self, proposal: Proposal, trial: Trial) -> verification.Verified:
+        """How what is live does, by what was seen of it."""
+        seen = await self._store.observations(trial.trial_id)
+        if by_use(proposal):
+            return use.look(trial, seen, self._clock())
+        before = await self._before(proposal)
+        return await asyncio.to_thread(
+            verification.look, trial, seen, before, margins(proposal.risk)
+        )
 
     async def _before(self, proposal: Proposal) -> Sequence[Observation]:
         """What the proposal's own trial saw: what its live results are held against."""

@@ -112,6 +112,7 @@ class Answer:
             kept["instruction"] = self.request.instruction
         if self.request.workflow:
             kept["workflow"] = self.request.workflow
+            kept["workflow_version"] = self.request.workflow_version
         return kept
 
     def _messages(self, reply: str | None) -> tuple[Message, ...]:

@@ -47,6 +47,7 @@ from orchestrator.trials.judging import Judge
 from orchestrator.trials.outcomes import Outcomes as WatchedOutcomes
 from orchestrator.trials.replay import Replays as ExamReplays
 from orchestrator.trials.shadow import Shadows
+from orchestrator.trials.uses import Uses
 from orchestrator.trials.variant_choice import VariantChoice
 
 _SLOT_SECONDS = 3_000.0
@@ -182,6 +183,7 @@ class Learning:
     known_errors: KnownErrors
     choice: VariantChoice
     spreading: Spreading
+    uses: Uses
 
     @property
     def improvement(self) -> Improvement:
@@ -199,7 +201,7 @@ class Learning:
             log.warning("learning_counts_later", reason=str(error))
         signals = self.loop.signals
         ran = (self.shadows.recorded, self.outcomes.recorded, self.known_errors.note)
-        for heard in (*ran, signals.recorded):
+        for heard in (*ran, self.uses.recorded, signals.recorded):
             bus.on("run_recorded", heard)
         bus.on("proposal_moved", self.spreading.moved)
         for told in (self.exam.feedback_given, self.outcomes.feedback_given, signals.felt):
@@ -207,7 +209,7 @@ class Learning:
 
     async def serve_what_is_decided(self) -> None:
         """Take over trials, and how variants did."""
-        await _refresh(self.choice, self.arms)
+        await _refresh(self.choice, self.arms, self.uses)
 
     async def each_minute(self) -> None:
         """Move what can move, serve what others decided, tell of it."""
@@ -226,6 +228,7 @@ class Learning:
         async with lease(self.loop.claims, "improvement:settle") as mine:
             if mine:
                 await self.outcomes.settle()
+                await self.uses.settle()
 
     async def stop(self) -> None:
         """Break off what is under way; what was saved goes on with the next start."""
@@ -233,9 +236,10 @@ class Learning:
         await self.shadows.stop()
 
 
-async def _refresh(choice: VariantChoice, arms: Arms) -> None:
+async def _refresh(choice: VariantChoice, arms: Arms, uses: Uses) -> None:
     await choice.refresh()
     await arms.refresh()
+    await uses.refresh()
 
 
 def off_switch(settings: Settings, policy: Policy) -> Callable[[], bool]:
@@ -280,11 +284,12 @@ def beside_an_assistant(
     )  # fmt: skip
     exam = Exam(store, consent, build=unseen, background=background)
     replays = ExamReplays(store, exam, redact=redactor.redact_run)
-    bench = Bench(replays, exam, outcomes, partial(_refresh, choice, arms))
+    uses = Uses(store, consent, off=off_switch(settings, policy))
+    bench = Bench(replays, exam, outcomes, partial(_refresh, choice, arms, uses))
     loop = pipeline(
         store, claims, policy, bus, budget, learners(learning), bench, tools=tools,
         redactor=redactor, named=settings.approvers, allowed=settings.virtuous6_learning,
         next_run=next_run,
     )  # fmt: skip
     return Learning(loop, arms, shadows, outcomes, exam, KnownErrors(store), choice,
-                    Spreading(store, loop.cycles, embedder))  # fmt: skip
+                    Spreading(store, loop.cycles, embedder), uses)  # fmt: skip

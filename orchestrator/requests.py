@@ -11,7 +11,8 @@ class Request:
     """One request of a person, as it came from a message, a command or a button.
 
     `instruction` is what the person adds to an earlier request (`/better`), `agent` names who must
-    answer, `parent_run_id` the run that this one continues, `workflow` what it is a step of.
+    answer, `parent_run_id` the run that this one continues, `workflow` what it is a step of, in the
+    version `workflow_version`.
     """
 
     run_id: str
@@ -27,6 +28,7 @@ class Request:
     instruction: str | None = None
     agent: str | None = None
     workflow: str | None = None
+    workflow_version: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from typing import Any
 from agents.variants import variant_of
 from database.errors import StaleBase
 from database.learning import Change, Method, Proposal, Trial, learning_id
+from database.records import DocumentKind
 from orchestrator.proposal_rules import Active
 
 PAIRED_SHARE = 0.5
@@ -14,6 +15,10 @@ PAIRED_SHARE = 0.5
 MOST_VERIFIED_ON = 1_000
 """Requests that a verification looks at; it ends by itself long before (trials/verification.py)."""
 
+USED: tuple[DocumentKind, ...] = ("runbook", "lesson")
+"""What answers nothing itself: its use is watched (trials/use.py)."""
+ENOUGH_USES = 100
+"""Uses after which what has no positive effect is retired."""
 
 MOST_LOST = 0.1
 """No proposal may call more than this share of right answers equal, whatever it says."""
@@ -65,24 +70,49 @@ def verification_of(
     )
 
 
-def _by_use(proposal: Proposal, now: float, revision: int) -> Trial | None:
-    """What was compared with nothing is watched in use, where it answers: it must be worth it."""
-    for change in proposal.changes:
-        if change.kind == "agent" and change.version is not None:
-            return Trial(
-                verification_id(proposal.proposal_id),
-                proposal.proposal_id,
-                "split",
-                agent=change.name,
-                active=change.version,
-                candidate=change.base or change.version,
-                task_type=_path(proposal, change),
-                share=0.0,
-                most=MOST_VERIFIED_ON,
-                started_at=now,
-                revision=revision,
-            )
+def watched(proposal: Proposal) -> Change | None:
+    """The change of a proposal that is watched once it is live: an agent's, else what is used."""
+    for kind in ("agent", *USED):
+        for change in proposal.changes:
+            if change.kind == kind and change.version is not None:
+                return change
     return None
+
+
+def by_use(proposal: Proposal) -> bool:
+    """Whether what is watched answers nothing itself: a workflow or a lesson."""
+    change = watched(proposal)
+    return change is not None and change.kind in USED
+
+
+def _by_use(proposal: Proposal, now: float, revision: int) -> Trial | None:
+    """What was compared with nothing is watched in use: it must be worth it."""
+    change = watched(proposal)
+    if change is None or change.version is None:
+        return None
+    return Trial(
+        verification_id(proposal.proposal_id),
+        proposal.proposal_id,
+        "split",
+        agent=change.name,
+        active=change.version,
+        candidate=change.base or change.version,
+        task_type=_path(proposal, change),
+        share=0.0,
+        most=MOST_VERIFIED_ON if change.kind == "agent" else ENOUGH_USES,
+        figures=_used(change),
+        started_at=now,
+        revision=revision,
+    )
+
+
+def _used(change: Change) -> dict[str, Any]:
+    """What a verification by use goes by: what is used, and how many requests each use spares."""
+    if change.kind not in USED:
+        return {}
+    steps = (change.body or {}).get("steps", ())
+    saves = max(0, len(steps) - 1) if isinstance(steps, list | tuple) else 0
+    return {"use": change.kind, "saves": saves}
 
 
 def inverse(

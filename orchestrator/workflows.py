@@ -140,7 +140,7 @@ class Workflows:
             made.append(
                 replace(
                     request_base, run_id=run_id, text=text, agent=agent, parent_run_id=previous,
-                    workflow=document.name,
+                    workflow=document.name, workflow_version=document.version,
                 )
             )  # fmt: skip
             previous = run_id
@@ -156,7 +156,7 @@ class Workflows:
         turns: list[Turn] = []
         for text, agent in self._steps(document, inputs):
             turns.append(Turn("user", text))
-            reply = await self._answer(agent or GENERALIST, turns, reader, document.name)
+            reply = await self._answer(agent or GENERALIST, turns, reader, document)
             turns.append(Turn("assistant", reply))
         return turns[-1].text
 
@@ -181,7 +181,7 @@ class Workflows:
         ]
 
     async def _answer(
-        self, agent: str, turns: Sequence[Turn], reader: Reader, workflow: str
+        self, agent: str, turns: Sequence[Turn], reader: Reader, workflow: Document
     ) -> str:
         began, started_at = time.perf_counter(), time.time()
         async with (
@@ -202,7 +202,7 @@ class Workflows:
             model=finished.model,
             reply=finished.reply,
             error=str(finished.error) if finished.error else None,
-            route={"workflow": workflow},
+            route={"workflow": workflow.name, "workflow_version": workflow.version},
             input_tokens=finished.input_tokens,
             output_tokens=finished.output_tokens,
             cost_usd=finished.cost_usd,

@@ -15,7 +15,7 @@ import structlog
 from cachetools import TTLCache
 
 from database.errors import VirtuousError
-from database.learning import Finding, Proposal, ProposalState
+from database.learning import Finding, Proposal, ProposalState, Trial
 from database.records import Reader
 from slack_interface.gate import Gate
 from slack_interface.incoming import Card
@@ -26,7 +26,7 @@ from slack_interface.learning_cards import (
     proposal_card,
     result_text,
 )
-from slack_interface.learning_words import texts
+from slack_interface.learning_words import requests_of, texts
 from slack_interface.outgoing import Kept, Post
 from slack_interface.places import Places
 from slack_interface.ports import ImprovementPort, Record
@@ -38,6 +38,7 @@ FRESH_S = 2 * 86_400.0
 """What moved longer ago and has no card gets none, unless it waits for a decision."""
 LOOKED_AT = 200
 DIRECT_S = 300.0
+FIRST_USES = 8
 RESULTS: frozenset[ProposalState] = frozenset({"verified", "rolled_back"})
 
 Moved = TypeVar("Moved", Proposal, Finding)
@@ -108,7 +109,7 @@ class Approvals:
             card_id = f"proposal:{proposal.proposal_id}{where.suffix}"
             suggestion = await self.suggestion(proposal, where.audiences)
             card = proposal_card(suggestion, where.audiences, self.clock())
-            version = f"{card_id}:{proposal.revision}{self._stage(proposal)}"
+            version = f"{card_id}:{proposal.revision}{self._stage(proposal, suggestion.check)}"
             await self._put(card_id, version, where, card, known=True)
 
     async def _direct(self, user_id: str) -> str:
@@ -149,7 +150,15 @@ class Approvals:
         before = [await self.improvement.before(change) for change in proposal.changes[:4]]
         trial = await self.improvement.trial_of(proposal.proposal_id)
         example = await self._example(proposal, audiences) if proposal.task_type else ""
-        return Suggestion(proposal, trial, before, self.gate.approvers_in_words(), example)
+        check = await self._check(proposal)
+        approvers = self.gate.approvers_in_words()
+        return Suggestion(proposal, trial, before, approvers, example, check)
+
+    async def _check(self, proposal: Proposal) -> Trial | None:
+        """How a proposal does that is live."""
+        if proposal.state != "live":
+            return None
+        return await self.improvement.verification_of(proposal.proposal_id)
 
     async def _example(self, proposal: Proposal, audiences: Collection[str]) -> str:
         """A request of the kind that a proposal is for, as far as it may be shown."""
@@ -178,7 +187,8 @@ class Approvals:
     async def _show_proposal(
         self, proposal: Proposal, where: Where, card_id: str, kept: Kept | None
     ) -> None:
-        version = f"{card_id}:{proposal.revision}{self._stage(proposal)}"
+        stage = self._stage(proposal, await self._check(proposal))
+        version = f"{card_id}:{proposal.revision}{stage}"
         known = kept is not None or card_id in self._queued
         if (kept and _shows(kept, version)) or not (known or self._worth(proposal)):
             return
@@ -242,8 +252,14 @@ class Approvals:
         """Whether the first of a card is on its way."""
         return any(card_id.partition("@")[0] == card for card_id in self._queued)
 
-    def _stage(self, proposal: Proposal) -> str:
-        """A card that nobody decided says so after a while, once."""
+    def _stage(self, proposal: Proposal, check: Trial | None) -> str:
+        """A card that nobody decided says so after a while, once; what is live, how it does.
+
+        That is said when as many requests again were seen.
+        """
+        if check is not None:
+            seen = requests_of(check) or 0
+            return f":used{seen.bit_length()}" if seen >= FIRST_USES else ""
         waits = self.clock() - proposal.moved_at if proposal.state == "awaiting" else 0.0
         return ":waiting" if waits >= STILL_WAITING_S else ""
 

@@ -63,7 +63,7 @@ class Suggestion:
     """A proposal with what its card shows besides: its newest trial, and the bodies it changes.
 
     `before` has one entry for each of its changes (None: there was none). `example` is a request
-    of the kind that it is for.
+    of the kind that it is for, `check` how it does since it is live.
     """
 
     proposal: Proposal
@@ -71,6 +71,7 @@ class Suggestion:
     before: Sequence[Mapping[str, Any] | None] = ()
     approvers: str = "an approver"
     example: str = ""
+    check: Trial | None = None
 
 
 # Findings
@@ -224,6 +225,7 @@ def _fields(shown: Suggestion, told: bool) -> list[str]:
         "Risk": risk(proposal, told),
         "Expected": _expected(proposal),
         "Tried": tried(trial),
+        "In use": _in_use(shown),
         "Smallest effect that it could see": _smallest(trial),
         "Cost of an answer": _cost(proposal, trial),
         "Time to answer": _time(trial),
@@ -243,6 +245,13 @@ def _for(shown: Suggestion) -> str:
 def _expected(proposal: Proposal) -> str:
     words = effect(proposal.expected or {})
     return f"{words} in right answers" if words else "it cannot be said beforehand"
+
+
+def _in_use(shown: Suggestion) -> str:
+    """How what is live does so far, in figures that every place may see."""
+    if shown.proposal.state != "live" or shown.check is None:
+        return ""
+    return said(shown.check.reason, 300) or "nothing was seen of it yet"
 
 
 def _smallest(trial: Trial | None) -> str:
@@ -326,12 +335,18 @@ def result_text(proposal: Proposal, check: Trial | None, told: bool) -> str:
     if proposal.decided_by:
         by = actor(proposal.decided_by)
         why = f" {reason}{_stop(reason)}" if reason else ""
-        return f"↩️ {by} took it back.{why} {BACK}"
+        return f"↩️ {by} took it back.{why} {_since(proposal)}"
     because = reason[:1].lower() + reason[1:] or "it did not help"
-    return f"↩️ I took it back because {because}{_stop(because)} {BACK}"
+    return f"↩️ I took it back because {because}{_stop(because)} {_since(proposal)}"
 
 
 BACK = "The former version answers again."
+GONE = "It is not used any more."
+
+
+def _since(proposal: Proposal) -> str:
+    new = all(change.base is None and change.kind != "agent" for change in proposal.changes)
+    return GONE if new else BACK
 
 
 def _on(check: Trial | None) -> str:

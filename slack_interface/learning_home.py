@@ -156,6 +156,8 @@ def _trial(trial: Trial, proposal: Proposal | None, audiences: Collection[str]) 
     to = f" to {said(trial.agent, 60)}" if named else ""
     some = "all" if not trial.share else share(trial.share) + " of the"
     how = f"{some} requests{to}" + (f": {METHODS[trial.method]}" if trial.share else "")
+    if trial.figures.get("use"):
+        how, so_far = "whenever it is used", said(trial.reason, 200) or "nothing was seen of it yet"
     return f"{lead}*{title}*\n{how}\n{bar(seen, trial.most)} {seen:,} of {trial.most:,} · {so_far}"
 
 

@@ -27,6 +27,8 @@ SITTING = timedelta(hours=4).total_seconds()
 """Requests of a person with less between them belong together."""
 
 _LONGEST = 30
+_DRAFTED = 500
+"""Patterns of which it is remembered at what support a runbook was drafted; at twice that, anew."""
 _STRONG: frozenset[Strength] = frozenset({"strong", "very strong"})
 _KINDS: tuple[Kind, Kind] = ("steps", "requests")
 
@@ -77,17 +79,23 @@ def _without_gaps(window: Window, state: Mapping[str, Any]) -> Learned:
     patterns = {kind: Patterns(kind, state.get(kind)) for kind in _KINDS}
     findings: list[Finding] = []
     proposals: list[Proposal] = []
+    drafted = dict(state.get("drafted", {}))
     for kind in _KINDS:
         patterns[kind].take_in(seen[kind])
         findings += [_told(p, patterns[kind], now) for p in patterns[kind].worth_telling()]
         for pattern in patterns[kind].known.values():
-            proposals += _runbooks(pattern, patterns[kind], seen[kind], window)
+            if pattern.n >= 2 * drafted.get(_runbook_id(pattern), 0):
+                made = list(_runbooks(pattern, patterns[kind], seen[kind], window))
+                drafted |= {proposal.proposal_id: pattern.n for proposal in made}
+                proposals += made
     findings += [_bottleneck(one, now) for one in shapes.bottlenecks()]
     findings += [_parallel(one, now) for one in shapes.waiting()]
     told, said = _untold(findings, state.get("said", {}))
     kept: dict[str, Any] = {kind: patterns[kind].as_json() for kind in _KINDS}
     return Learned(
-        tuple(told), tuple(proposals), {**kept, "shapes": shapes.as_json(), "said": said}
+        tuple(told),
+        tuple(proposals),
+        {**kept, "shapes": shapes.as_json(), "said": said, "drafted": _last(drafted)},
     )
 
 
@@ -286,6 +294,14 @@ def _runbooks(
             return
 
 
+def _runbook_id(pattern: Pattern) -> str:
+    return learning_id("runbook", NAME, pattern.kind, *pattern.items)
+
+
+def _last(drafted: Mapping[str, int]) -> dict[str, int]:
+    return dict(list(drafted.items())[-_DRAFTED:])
+
+
 def _runbook(pattern: Pattern, among: Patterns, runs: Sequence[Run], window: Window) -> Proposal:
     if pattern.kind == "steps":
         runs = runs[:1]
@@ -298,7 +314,7 @@ def _runbook(pattern: Pattern, among: Patterns, runs: Sequence[Run], window: Win
     low, high = pattern.success
     return Proposal(
         # By the pattern and not by the words of its latest occurrence: one pattern, one proposal.
-        proposal_id=learning_id("runbook", NAME, pattern.kind, *pattern.items),
+        proposal_id=_runbook_id(pattern),
         learner=NAME,
         title=f"Keep what people do again and again as the workflow {wanted}",
         why=f"{_title(pattern)}. {_words(pattern, among)}",

@@ -19,7 +19,7 @@ from database.records import Document
 from database.store import Store
 from orchestrator.agent_pool import AgentPool
 from orchestrator.routing import FLOOR, Matrix, Vector, times
-from orchestrator.verifying import verification_id
+from orchestrator.verifying import by_use, verification_id
 
 Arm = Literal["active", "candidate"]
 
@@ -206,6 +206,9 @@ class Arms:
         if trial.method == "replay":
             return None
         proposal = await self._store.proposal(trial.proposal_id)
+        verifies = trial.trial_id == verification_id(trial.proposal_id)
+        if verifies and proposal and by_use(proposal):
+            return None  # a workflow or a lesson answers nothing itself
         candidate = await candidate_of(self._store, trial, proposal)
         if candidate is None:
             log.error("candidate_missing", trial=trial.trial_id, version=trial.candidate)
@@ -216,7 +219,6 @@ class Arms:
             log.error("candidate_unusable", trial=trial.trial_id, problem=str(error))
             return None
         fresh = await self._store.document("agent", candidate.name) is None
-        verifies = trial.trial_id == verification_id(trial.proposal_id)
         lines = None
         if fresh and trial.task_type is None and variant_of(candidate.name) is None:
             lines = self._pool.lines(candidate, definition)

@@ -352,11 +352,15 @@ class Outcomes:
         return answer
 
     async def _said_of(self, run: Run) -> list[Feedback]:
-        """What was said of an answer by those who may be learned from."""
-        if not await self._consent.given(run.user_id, run.channel_id):
-            return []
-        said = await self._store.feedback_on(run.run_id)
-        return [f for f in said if await self._consent.given(f.user_id, run.channel_id)]
+        return await said_of(self._store, self._consent, run)
+
+
+async def said_of(store: Store, consent: Consent, run: Run) -> list[Feedback]:
+    """What was said of an answer by those who may be learned from."""
+    if not await consent.given(run.user_id, run.channel_id):
+        return []
+    said = await store.feedback_on(run.run_id)
+    return [f for f in said if await consent.given(f.user_id, run.channel_id)]
 
 
 def _tells_apart(o: Observation) -> bool:

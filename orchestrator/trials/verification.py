@@ -115,11 +115,11 @@ def _decided(
     before, now = float(old.mean()), float(new.mean())
     words = f"{100 * before:.0f}% right before, {100 * now:.0f}% now, over {n} comparisons"
     kept = new - (1.0 - EXCLUDED) * old
-    if now <= (1.0 - FALL) * before and _shown(-kept, BACK_ALPHA):
+    if now <= (1.0 - FALL) * before and shown(-kept, BACK_ALPHA):
         return Verified("roll_back", f"Answers became worse: {words}.", figures)
     holds = now >= before - may_lose if may_lose else now > before
-    shown = _shown(new - old + may_lose if may_lose else kept, KEEP_ALPHA)
-    if holds and (n >= enough or shown):
+    sure = shown(new - old + may_lose if may_lose else kept, KEEP_ALPHA)
+    if holds and (n >= enough or sure):
         return Verified("verified", f"It holds: {words}.", figures)
     if n >= enough:
         return Verified("roll_back", f"No positive effect: {words}.", figures | {"retired": True})
@@ -135,14 +135,14 @@ def _by_use(outcomes: Floats) -> Verified:
     rate = float(outcomes.mean())
     figures["rate_now"] = rate
     words = f"right in {100 * rate:.0f}% of {n} uses; there is nothing to compare it with"
-    if rate > 0.5 and (n >= ENOUGH or _shown(2.0 * outcomes - 1.0, KEEP_ALPHA)):
+    if rate > 0.5 and (n >= ENOUGH or shown(2.0 * outcomes - 1.0, KEEP_ALPHA)):
         return Verified("verified", f"It holds: {words}.", figures)
-    if n >= ENOUGH or _shown(1.0 - 2.0 * outcomes, BACK_ALPHA):
+    if n >= ENOUGH or shown(1.0 - 2.0 * outcomes, BACK_ALPHA):
         return Verified("roll_back", f"It does not help: {words}.", figures | {"retired": True})
     return Verified("wait", f"So far: {words}.", figures)
 
 
-def _shown(numbers: Floats, alpha: float) -> bool:
+def shown(numbers: Floats, alpha: float) -> bool:
     """Whether a mean above 0 was shown at any look."""
     return float(betting.wealth(numbers).max()) >= 1.0 / alpha
 

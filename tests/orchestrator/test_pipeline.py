@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,6 +18,7 @@ from tests.orchestrator.pipeline import (
     WRITER,
     Pipeline,
     changed,
+    observe,
     observe_all,
     proposal,
 )
@@ -251,6 +253,30 @@ async def test_what_hurts_when_live_is_taken_back_by_itself(pipeline: Pipeline) 
     assert await pipeline.active("coder") == CODER.version
     with pytest.raises(AlreadyDecided, match="rolled back"):
         await pipeline.improvement.roll_back(waits.proposal_id, ADA)
+
+
+@pytest.mark.parametrize("kind", ["runbook", "lesson"])
+async def test_what_is_used_without_effect_is_retired(pipeline: Pipeline, kind: Any) -> None:
+    made = await pipeline.propose(Change(kind, "learned", None, {"steps": ["one"]}))
+    await pipeline.improvement.advance()
+    await pipeline.improvement.decide(made.proposal_id, ADA, True)
+    watch = await pipeline.improvement.verification_of(made.proposal_id)
+    assert watch is not None
+    for n in range(100):
+        with_it, without = (float(n % 3 > 0), None), (None, float(n % 3 < 2))
+        for which, values in enumerate((with_it, without)):
+            observe(pipeline.store, watch, f"{n}-{which}", *values)
+        if n == 90:
+            await pipeline.improvement.advance()
+            assert (await pipeline.now(made)).state == "live"
+    await pipeline.improvement.advance()
+    back = await pipeline.now(made)
+    assert (back.state, back.decided_by) == ("rolled_back", None)
+    assert back.reason.startswith("No positive effect")
+    assert await pipeline.store.document(kind, "learned") is None
+    kept = await pipeline.improvement.verification_of(made.proposal_id)
+    assert kept is not None
+    assert kept.figures["uses"] == 100
 
 
 async def test_harm_does_not_wait_for_the_exam_of_another_proposal(pipeline: Pipeline) -> None:

@@ -262,6 +262,22 @@ async def test_a_superseded_card_says_so_and_an_old_one_still_waits(
     await the_card(world, "*Superseded*")
 
 
+async def test_a_live_card_says_how_it_does_as_its_use_grows(
+    world: World, improvement: LearningInMemory
+) -> None:
+    await improvement.put(proposal())
+    await the_card(world, "I suggest")
+    await improvement.move(proposal(), "live", decided_by=ADA)
+    await the_card(world, "*Approved*")
+    for uses in (9, 40):
+        told = replace(
+            samples.verification(), figures={"uses": uses}, reason=f"{uses} uses so far."
+        )
+        improvement.watched[PROPOSAL] = told
+        await look(world)
+        await the_card(world, f"{uses} uses so far.")
+
+
 async def test_what_was_decided_long_ago_gets_no_card(
     world: World, improvement: LearningInMemory
 ) -> None:

@@ -174,6 +174,23 @@ def test_how_it_went_is_said_in_numbers() -> None:
     assert result_text(by, None, told=True).startswith("↩️ <@U0ADA> took it back. Answers")
 
 
+def test_what_is_live_shows_how_it_does_so_far() -> None:
+    check = replace(samples.verification(), reason="So far: 91% of 34 uses went well.")
+    live = Suggestion(samples.proposal(state="live", decided_by="U0ADA"), check=check)
+    said = json.dumps(proposal_card(live, EVERYBODY, NOW))
+    assert "*In use*\\nSo far: 91% of 34 uses" in said
+    waits = replace(live, proposal=samples.proposal())
+    assert "In use" not in json.dumps(proposal_card(waits, EVERYBODY, NOW))
+
+
+def test_a_workflow_that_was_taken_back_is_used_no_more() -> None:
+    change = Change("runbook", "weekly-report", None, {"steps": []})
+    back = samples.proposal(state="rolled_back", reason="No positive effect.", changes=(change,))
+    assert result_text(back, None, told=True) == (
+        "↩️ I took it back because no positive effect. It is not used any more."
+    )
+
+
 def test_slack_asks_once_more_before_what_is_of_high_risk() -> None:
     asked = {}
     for risk in ("low", "medium", "high"):

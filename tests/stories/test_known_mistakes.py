@@ -76,3 +76,13 @@ async def test_a_known_mistake_is_not_made_again(story: Story) -> None:
     state = (await story.house.store.learner_state(LEARNER)).state
     told = [run for run in after if not in_control(run.run_id)]
     assert prevented(state).calls == len(told)
+
+    # and its use is watched: those who were told beside those who were not
+    async def counted() -> bool:
+        await story.house.learning.improvement.watch()
+        check = await story.house.learning.improvement.verification_of(lesson.proposal_id)
+        seen = check.figures if check else {}
+        known = (seen.get("uses"), seen.get("without"))
+        return known == (len(told), len(after) - len(told))
+
+    await eventually(counted, "each run is counted")

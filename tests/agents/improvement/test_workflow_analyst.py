@@ -122,8 +122,15 @@ async def test_a_strong_pattern_becomes_a_runbook_of_the_latest_time_it_went_wel
     ]
     assert change.body["inputs"] == [{"name": "date", "example": "2026-01-38"}]
     assert proposal.evidence["runs"] == ["run-28"]
-    again = await learned([weekly(n) for n in range(30, 36)], found.state)
-    assert [one.proposal_id for one in again.proposals] == [proposal.proposal_id]
+
+
+async def test_a_pattern_is_drafted_once_until_it_is_seen_twice_as_often() -> None:
+    found = await learned([weekly(n) for n in range(30)])
+    assert len(found.proposals) == 1
+    again = await learned([weekly(n) for n in range(30, 40)], found.state)
+    assert not again.proposals
+    later = await learned([weekly(n) for n in range(40, 70)], again.state)
+    assert len(later.proposals) == 1
 
 
 async def test_requests_in_a_row_become_a_workflow_of_several_steps() -> None:

@@ -215,6 +215,7 @@ def _tool(server_name: str, server: McpServer, found: Any) -> Tool:
         title=f"Using {server_name}: {found.name}",
         call=_calling(name, found, server.timeout_s),
         lent_to=server.agents,
+        repeatable=(found.metadata or {}).get("idempotentHint") is True,
     )
 
 

@@ -42,7 +42,8 @@ class Tool:
     runs. `foreign` says that the result holds text written by others: data, never instructions.
     `examples` are requests that need it and `known` a result for the first of them, for models that
     decide by example. `offered` says whether there is anything for it to work on just now.
-    `lent_to` are agents that have it without naming it.
+    `lent_to` are agents that have it without naming it. `repeatable` says that the same call twice
+    changes nothing more than once.
     """
 
     name: str
@@ -57,6 +58,7 @@ class Tool:
     known: str = ""
     offered: Callable[[ToolContext], bool] = _always
     lent_to: tuple[str, ...] = ()
+    repeatable: bool = False
 
     @property
     def spec(self) -> ToolSpec:

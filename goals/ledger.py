@@ -8,7 +8,7 @@ journal keeps what an attempt has done, so that after a crash nothing is asked o
 import hashlib
 import hmac
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,6 +22,7 @@ from database.errors import ConfigurationError, StaleRevision, UnknownName
 from database.goals import ENDED_GOAL, Goal, GoalState
 from goals import budgets, goal_rows, leaving, tables
 from goals.budgets import DayLimit, DayUse, Owner
+from goals.ports import JournalEntry
 from goals.sql import Sql, Transaction
 
 if TYPE_CHECKING:
@@ -38,16 +39,6 @@ _TAKEN_OVER = "Another worker has taken over this attempt; what it does now coun
 
 OnMove = Callable[[str, Goal], None]
 """Told of a workspace's goal that was moved by this process."""
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """Something that an attempt at a task has noted; `position` is unique within the attempt."""
-
-    attempt: int
-    position: str
-    kind: str
-    body: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -315,41 +306,32 @@ class Goals:
 
     # The journal
 
-    async def journal(self, goal_id: str, key: str) -> Sequence[Entry]:
-        """What all attempts at a task have noted, in the order they were noted."""
+    async def journal(self, goal_id: str, key: str) -> Sequence[JournalEntry]:
+        """What all attempts at a task have noted, in the order in which they began to."""
         sql = f"""SELECT attempt, position, kind, body FROM journal WHERE {_GOAL} AND key = :key
-            ORDER BY attempt, noted_at, position"""
+            ORDER BY number"""
         values = {"workspace": self.workspace, "goal_id": goal_id, "key": key}
         rows = await self.ledger.sql.do(lambda t: t.rows(sql, **values))
         return [
-            Entry(row.attempt, row.position, row.kind, orjson.loads(self.ledger.unseal(row.body)))
-            for row in rows
+            JournalEntry(row.attempt, row.position, row.kind, self._body(row.body)) for row in rows
         ]
 
-    async def note(
-        self,
-        goal_id: str,
-        key: str,
-        attempt: int,
-        position: str,
-        kind: str,
-        body: Mapping[str, Any],
-    ) -> None:
-        """Keep something at a position of an attempt, or in the place of what was kept there.
+    async def note(self, goal_id: str, key: str, entry: JournalEntry) -> None:
+        """Keep an entry, or put it in the place of the one at its position; on disk afterwards.
 
-        On disk when this returns. Raises StaleRevision when the attempt is over or another worker
-        has taken it over: then do not do what was to be noted.
+        Raises StaleRevision when the attempt that the running code works on is over, or another
+        worker has taken it over: then what was to be noted must not be done.
         """
-        sealed = self.ledger.seal(orjson.dumps(body))
+        sealed = self.ledger.seal(orjson.dumps(entry.body))
         values = {
-            "workspace": self.workspace, "goal_id": goal_id, "key": key, "attempt": attempt,
-            "position": position, "kind": kind, "body": sealed,
+            "workspace": self.workspace, "goal_id": goal_id, "key": key, "attempt": entry.attempt,
+            "position": entry.position, "kind": entry.kind, "body": sealed,
         }  # fmt: skip
 
         def keep(transaction: Transaction) -> None:
             if self._fence(transaction, goal_id) != "mine":
                 raise StaleRevision(_TAKEN_OVER)
-            transaction.change(_NOTE, **values, now=transaction.now())
+            transaction.change(_NOTE, **values)
 
         await self.ledger.sql.do(keep)
 
@@ -384,6 +366,10 @@ class Goals:
         if row is None:
             return "over"
         return "mine" if row.fence == hold.fence else "another's"
+
+    def _body(self, sealed: bytes) -> dict[str, Any]:
+        body: dict[str, Any] = orjson.loads(self.ledger.unseal(sealed))
+        return body
 
     async def _read(self, sql: str, **values: Any) -> Sequence[Goal]:
         if not self.ledger.sql.there:
@@ -443,7 +429,9 @@ _UPDATE = f"""UPDATE goals SET revision = :revision, state = :state, person = :p
         place = :place, ended_at = :ended_at, moved = :moved, spent_usd = :spent_usd,
         spent_tokens = :spent_tokens, body = :body
     WHERE {_GOAL}"""
-_NOTE = """INSERT INTO journal (workspace, goal_id, key, attempt, position, kind, noted_at, body)
-    VALUES (:workspace, :goal_id, :key, :attempt, :position, :kind, :now, :body)
+_NOTE = """INSERT INTO journal (workspace, goal_id, key, attempt, position, kind, number, body)
+    SELECT :workspace, :goal_id, :key, :attempt, :position, :kind,
+        coalesce(max(number), 0) + 1, :body
+    FROM journal WHERE workspace = :workspace AND goal_id = :goal_id AND key = :key
     ON CONFLICT (workspace, goal_id, key, attempt, position) DO UPDATE
     SET kind = excluded.kind, body = excluded.body"""

@@ -44,7 +44,7 @@ STEPS: tuple[str, ...] = (
     CREATE TABLE journal (
         workspace TEXT NOT NULL, goal_id TEXT NOT NULL, key TEXT NOT NULL,
         attempt {int} NOT NULL, position TEXT NOT NULL, kind TEXT NOT NULL,
-        noted_at {real} NOT NULL, body {bytes} NOT NULL,
+        number {int} NOT NULL, body {bytes} NOT NULL,
         PRIMARY KEY (workspace, goal_id, key, attempt, position)
     );
     CREATE TABLE workers (

@@ -1,12 +1,15 @@
 """Whether a plan can be carried out: what any plan must be, whoever made it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import replace
 from graphlib import CycleError, TopologicalSorter
+from typing import TypeVar
 
 from database.errors import InputError
-from database.goals import ANSWER, Goal, Task
+from database.goals import ANSWER, Goal
 from goals.estimates import counts, expected
+
+Key = TypeVar("Key", bound=Hashable)
 
 _LEVELS = ("strategic", "tactical", "operational")
 
@@ -27,13 +30,13 @@ def checked_plan(goal: Goal) -> Goal:
     return goal
 
 
-def cycle(tasks: tuple[Task, ...]) -> tuple[str, ...]:
-    """Keys of steps that wait for each other, each for the one before it; () if none do."""
-    sorter = TopologicalSorter({task.key: task.needs for task in tasks})
+def cycle(needs: Mapping[Key, Iterable[Key]]) -> tuple[Key, ...]:
+    """Steps that wait for each other, each for the one before it; () if none do."""
+    sorter = TopologicalSorter(needs)
     try:
         sorter.prepare()
     except CycleError as error:
-        return tuple(error.args[1])
+        return tuple(error.args[1][1:])
     return ()
 
 
@@ -61,9 +64,9 @@ def _connected(goal: Goal) -> None:
 
 
 def _acyclic(goal: Goal) -> None:
-    circle = cycle(goal.tasks)
+    circle = cycle({task.key: task.needs for task in goal.tasks})
     if circle:
-        numbers = ", ".join(str(goal.task(key).number) for key in circle[:-1])
+        numbers = ", ".join(str(goal.task(key).number) for key in circle)
         raise PlanInvalid(f"These steps wait for each other: {numbers}.")
 
 

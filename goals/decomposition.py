@@ -1,0 +1,336 @@
+"""A request made into a plan by the strong model; plans changed by words and after a failure.
+
+What a model says is a draft: checked, repaired, which is said, or refused with a reason. It names
+steps and their order; it can name no tool, audience or budget, and nobody who is not there.
+"""
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from database.errors import InputError
+from database.goals import ANSWER, NOTHING, Goal, Objective, Spent, Task
+from goals.assigning import assign, fallback
+from goals.changing import Wish, wish_of
+from goals.checking import PlanInvalid, checked_plan
+from goals.drafts import AIM, TITLE, blanks_schema, plan_schema, steps_schema
+from goals.estimates import estimated
+from goals.planning_words import (
+    ADDING,
+    ANSWERING,
+    CHANGING,
+    FILLING,
+    REPLANNING,
+    failure_of,
+    plan_of,
+    planning,
+    request_of,
+)
+from goals.ports import Planner, Roster, Runbook, Specialist
+from goals.repairs import STRATEGIC, UNASSIGNED, Planned, clipped, more_steps, planned
+from goals.task_graph import add, may_replan, replace_failed, skip
+
+MOST_STEPS = 6
+"""A plan has so many steps at first, the answer not counted: more, and small models repeat."""
+
+_MORE = 3
+_LEAST = 2
+_RUNBOOK_STEP = 4_000
+_BLANK = re.compile(r"\{([a-z][a-z0-9_-]{0,40})\}")
+_NOBODY = "There is no agent that may work for you here: ask whoever runs the assistant."
+
+
+@dataclass(frozen=True, slots=True)
+class Alternative:
+    """Steps that may take the place of a failed one, none where there is no way; what it took."""
+
+    tasks: tuple[Task, ...]
+    spent: Spent = NOTHING
+
+
+class Decomposition:
+    """Plans goals; `clock` gives seconds since the epoch."""
+
+    def __init__(
+        self,
+        planner: Planner,
+        roster: Roster,
+        clock: Callable[[], float],
+        *,
+        most_steps: int = MOST_STEPS,
+    ) -> None:
+        self._planner = planner
+        self._roster = roster
+        self._clock = clock
+        self._most = most_steps
+
+    async def plan(self, goal: Goal) -> Goal:
+        """The goal with a plan that waits for Start, or refused with the reason.
+
+        A saved workflow that fits is used before anything new is invented. Raises ModelError.
+        """
+        specialists = await self._roster.specialists(goal.reader)
+        if not specialists:
+            return self._refused(goal, _NOBODY)
+        runbook = await self._roster.runbook_for(goal.request, goal.reader)
+        if runbook is not None and 0 < len(runbook.steps) <= goal.budget.tasks:
+            goal, steps = await self._followed(goal, runbook)
+            return await self._completed(goal, steps, specialists)
+        ask = planning(self._likely(goal, specialists), self._room(goal))
+        return await self._drafted(goal, ask, request_of(goal), specialists)
+
+    async def change(self, goal: Goal, words: str) -> Goal:
+        """The plan as the words wish it, before it starts or while it runs.
+
+        The last note says what was changed, or why nothing was. Raises InputError where the goal
+        has ended, ModelError.
+        """
+        if goal.ended:
+            raise InputError("This is over: ask anew.")
+        try:
+            return await self._wished(goal, wish_of(words))
+        except InputError as error:
+            return _noted(goal, f"Nothing was changed: {error}")
+
+    async def alternative(self, goal: Goal, key: str) -> Alternative:
+        """Other steps for one that has failed; none where it may not or cannot be planned around.
+
+        Raises ModelError.
+        """
+        if not may_replan(goal, key):
+            return Alternative(())
+        failed, there, last = goal.task(key), _there(goal, key), len(goal.tasks) - 1
+        schema = steps_schema(_MORE, last + _MORE)
+        told = f"Request: {request_of(goal)}\n\n{plan_of(goal)}\n\n{failure_of(goal, failed)}"
+        draft, spent = await self._planner.ask(REPLANNING, told, schema)
+        try:
+            tasks = more_steps(draft, _MORE, there, last, lambda number: f"{key}r{number}")
+            fresh = tuple(task for task in tasks if not _same(task, failed))
+            tasks, took = await self._staffed(goal, fresh)
+            replace_failed(goal, key, tasks)
+        except InputError:
+            return Alternative((), spent)
+        return Alternative(tasks, spent + took)
+
+    async def replan(self, goal: Goal, key: str) -> Goal:
+        """The goal with other steps in the place of a failed one; unchanged where there are none.
+
+        Raises ModelError.
+        """
+        found = await self.alternative(goal, key)
+        goal = replace(goal, planning=goal.planning + found.spent)
+        return replace_failed(goal, key, found.tasks) if found.tasks else goal
+
+    async def _wished(self, goal: Goal, wish: Wish) -> Goal:
+        if wish.skipped:
+            for number in wish.skipped:
+                goal = skip(goal, number, "", self._clock())
+            return goal
+        if wish.added:
+            return await self._added(goal, wish)
+        if wish.agent:
+            return await self._handed(goal, wish)
+        if goal.state == "proposed":
+            return await self._changed(goal, wish.words)
+        return await self._extended(goal, wish.words)
+
+    async def _added(self, goal: Goal, wish: Wish) -> Goal:
+        """One step as somebody worded it: after those they name, else after all there are."""
+        after = [task for task in goal.tasks if task.number in wish.after]
+        needs = tuple(task.key for task in after) or _leaves(goal)
+        title = clipped(wish.added[:1].upper() + wish.added[1:], TITLE)
+        task = Task(_free_key(goal), 0, title, wish.added, UNASSIGNED, needs=needs)
+        (task,), took = await self._staffed(goal, (task,))
+        goal = add(replace(goal, planning=goal.planning + took), task)
+        return checked_plan(_before(goal, task.key, wish.before))
+
+    async def _handed(self, goal: Goal, wish: Wish) -> Goal:
+        """Steps given to an agent that somebody names."""
+        known = await self._roster.specialists(goal.reader)
+        names = [one.name for one in known]
+        if wish.agent not in names:
+            raise InputError(f"There is no agent {wish.agent}; there are: {', '.join(names)}.")
+        return _given(goal, wish, known)
+
+    async def _changed(self, goal: Goal, words: str) -> Goal:
+        """The whole plan anew, where nothing of it has begun; the old one where that fails."""
+        specialists = await self._roster.specialists(goal.reader)
+        told = f"Request: {request_of(goal)}\n\nPlan:\n{plan_of(goal)}\n\nChange: {words}"
+        ask = f"{planning(self._likely(goal, specialists), self._room(goal))}\n{CHANGING}"
+        made = await self._drafted(goal, ask, told, specialists)
+        if made.state == "refused":
+            raise PlanInvalid(made.reason)
+        return _noted(made, f"The plan was changed: {clipped(words, AIM)}")
+
+    async def _extended(self, goal: Goal, words: str) -> Goal:
+        """Further steps for what somebody wishes of a plan that runs."""
+        last = len(goal.tasks) - 1
+        schema = steps_schema(_LEAST, last + _LEAST)
+        told = f"Request: {request_of(goal)}\n\nPlan:\n{plan_of(goal)}\n\nWish: {words}"
+        draft, spent = await self._planner.ask(ADDING, told, schema)
+        taken = _free_key(goal)
+        tasks = more_steps(draft, _LEAST, _coming(goal), last, lambda number: f"{taken}n{number}")
+        tasks, took = await self._staffed(goal, tasks)
+        goal = replace(goal, planning=goal.planning + spent + took)
+        for task in tasks:
+            goal = add(goal, task)
+        return goal
+
+    async def _drafted(
+        self, goal: Goal, ask: str, told: str, specialists: Sequence[Specialist]
+    ) -> Goal:  # fmt: skip
+        most = self._room(goal)
+        draft, spent = await self._planner.ask(ask, told, plan_schema(min(_LEAST, most), most))
+        goal = replace(goal, planning=goal.planning + spent)
+        try:
+            steps = planned(draft, most, goal.request)
+        except PlanInvalid as error:
+            return self._refused(goal, str(error))
+        return await self._completed(goal, steps, specialists)
+
+    async def _completed(
+        self, goal: Goal, steps: Planned, specialists: Sequence[Specialist]
+    ) -> Goal:  # fmt: skip
+        """The goal with these steps given to agents, the answer after them, and its estimate."""
+        bare = replace(goal, tasks=())
+        given = await assign(steps.tasks, bare, specialists, self._roster, self._planner)
+        tasks = [
+            estimated(task, specialists)
+            for task in (*given.tasks, _answer(given.tasks, specialists))
+        ]
+        made = replace(
+            goal,
+            tasks=tuple(tasks),
+            title=steps.objectives[0].title,
+            objectives=steps.objectives,
+            planning=goal.planning + given.spent,
+            notes=(*goal.notes, *steps.notes, *given.notes),
+        )
+        try:
+            return replace(checked_plan(made), state="proposed")
+        except PlanInvalid as error:
+            return self._refused(made, str(error))
+
+    async def _staffed(
+        self, goal: Goal, tasks: Sequence[Task]
+    ) -> tuple[tuple[Task, ...], Spent]:  # fmt: skip
+        """Further steps with agents and estimates, and what choosing them took."""
+        specialists = await self._roster.specialists(goal.reader)
+        if not specialists:
+            raise PlanInvalid(_NOBODY)
+        given = await assign(tasks, goal, specialists, self._roster, self._planner)
+        return tuple(estimated(task, specialists) for task in given.tasks), given.spent
+
+    async def _followed(self, goal: Goal, runbook: Runbook) -> tuple[Goal, Planned]:
+        """A saved workflow as a plan: its requests one after the other, its blanks filled."""
+        blanks = sorted({name for text, _ in runbook.steps for name in _BLANK.findall(text)})
+        values: dict[str, str] = {}
+        if blanks:
+            told = f"Request: {request_of(goal)}\n\nWorkflow:\n" + "\n".join(
+                text for text, _ in runbook.steps
+            )
+            filled, spent = await self._planner.ask(FILLING, told, blanks_schema(blanks))
+            values = {name: filled.text(name) for name in blanks}
+            goal = replace(goal, planning=goal.planning + spent)
+        tasks = tuple(
+            Task(
+                f"s{number}",
+                number,
+                clipped(_filled(text, values), TITLE),
+                _filled(text, values)[:_RUNBOOK_STEP],
+                agent,
+                objective=STRATEGIC,
+                needs=(f"s{number - 1}",) if number > 1 else (),
+            )
+            for number, (text, agent) in enumerate(runbook.steps, 1)
+        )
+        objectives = (Objective(STRATEGIC, "strategic", clipped(goal.request, AIM)),)
+        note = f"This follows the saved workflow {runbook.name}."
+        return replace(goal, runbook=runbook.name), Planned(tasks, objectives, (note,))
+
+    def _room(self, goal: Goal) -> int:
+        return max(1, min(self._most, goal.budget.tasks))
+
+    def _likely(self, goal: Goal, specialists: Sequence[Specialist]) -> list[Specialist]:
+        """Those most like the request first."""
+        alike = self._roster.likeness(request_of(goal), [one.specialty for one in specialists])
+        ranked = sorted(zip(alike, specialists, strict=True), key=lambda pair: -pair[0])
+        return [one for _, one in ranked]
+
+    def _refused(self, goal: Goal, reason: str) -> Goal:
+        return replace(goal, state="refused", reason=reason, ended_at=self._clock())
+
+
+def _answer(tasks: Sequence[Task], specialists: Sequence[Specialist]) -> Task:
+    """The last step, which makes the answer of what the others found."""
+    return Task(
+        ANSWER,
+        len(tasks) + 1,
+        "Answer",
+        ANSWERING,
+        fallback(specialists),
+        objective=STRATEGIC,
+        needs=tuple(task.key for task in tasks),
+    )
+
+
+def _there(goal: Goal, key: str) -> list[Task]:
+    """What steps in the place of a failed one may build on."""
+    needs = goal.task(key).needs
+    return [t for t in goal.tasks if t.key != ANSWER and (t.state == "done" or t.key in needs)]
+
+
+def _same(task: Task, failed: Task) -> bool:
+    return task.instruction.casefold().strip(" .") == failed.instruction.casefold().strip(" .")
+
+
+def _coming(goal: Goal) -> list[Task]:
+    """The steps whose results are there or still to be expected, without the answer."""
+    lost = ("failed", "blocked", "skipped", "cancelled")
+    return [task for task in goal.tasks if task.key != ANSWER and task.state not in lost]
+
+
+def _leaves(goal: Goal) -> tuple[str, ...]:
+    """The steps that no other needs, but for those that will bring nothing."""
+    steps = _coming(goal)
+    needed = {need for task in steps for need in task.needs}
+    return tuple(task.key for task in steps if task.key not in needed)
+
+
+def _before(goal: Goal, key: str, numbers: frozenset[int]) -> Goal:
+    """The plan with these steps, which must not have begun, waiting for the one of this key."""
+    late = [task for task in goal.tasks if task.number in numbers and task.key != ANSWER]
+    for task in late:
+        if task.state not in ("pending", "blocked"):
+            raise InputError(f"Step {task.number} has begun: it can wait for nothing more.")
+    keys = {task.key for task in late}
+    tasks = tuple(
+        replace(t, needs=(*t.needs, key)) if t.key in keys else t for t in goal.tasks
+    )  # fmt: skip
+    return replace(goal, tasks=tasks)
+
+
+def _given(goal: Goal, wish: Wish, specialists: Sequence[Specialist]) -> Goal:
+    for number in wish.handed:
+        task = next((t for t in goal.tasks if t.number == number), None)
+        if task is None or task.state not in ("pending", "blocked", "waiting"):
+            raise InputError(f"Step {number} is not there any more to be given to somebody.")
+        handed = estimated(replace(task, agent=wish.agent), specialists)
+        goal = replace(goal, tasks=tuple(handed if t.key == task.key else t for t in goal.tasks))
+    numbers = " and ".join(map(str, wish.handed))
+    return _noted(checked_plan(goal), f"{wish.agent} does step {numbers}.")
+
+
+def _free_key(goal: Goal) -> str:
+    taken, number = {task.key for task in goal.tasks}, len(goal.tasks)
+    while f"s{number}" in taken:
+        number += 1
+    return f"s{number}"
+
+
+def _filled(text: str, values: dict[str, str]) -> str:
+    return _BLANK.sub(lambda blank: values.get(blank[1]) or f"({blank[1]}: not said)", text)
+
+
+def _noted(goal: Goal, note: str) -> Goal:
+    return replace(goal, notes=(*goal.notes, note))

@@ -1,0 +1,237 @@
+"""What a model planned, made into steps that can be carried out, or refused.
+
+Every repair is said in a sentence for the thread. Nothing of a draft gives anybody a right: it has
+words and the order of steps, and who does a step is decided elsewhere (goals.assigning).
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from database.goals import Objective, Task
+from goals.checking import PlanInvalid, cycle
+from goals.drafts import AIM, RESULT, STAGES, TASK, TITLE, Draft, DraftStep
+
+UNASSIGNED = ""
+"""The agent of a step that nobody was found for yet."""
+
+STRATEGIC = "goal"
+_ROOM = 4
+"""Texts may be so many times longer than the schema says: some servers keep to none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """Steps without the answer, numbered from 1; what they serve; what was repaired."""
+
+    tasks: tuple[Task, ...]
+    objectives: tuple[Objective, ...]
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    place: int
+    title: str
+    task: str
+    result: str
+    stage: int
+    needs: tuple[int, ...]
+
+
+Name = Callable[[int], str]
+"""The key of the further step of this number, from 1."""
+
+_Repair = Callable[[list[_Step]], tuple[list[_Step], list[str]]]
+
+
+def planned(draft: Draft, most: int, aim: str = "") -> Planned:
+    """The plan of a draft, of at most `most` steps; `aim` is what it is for if it does not say.
+
+    Raises PlanInvalid where nothing can be carried out of it.
+    """
+    steps, notes = _repaired(draft.steps, most)
+    numbers = {step.place: number for number, step in enumerate(steps, 1)}
+    stages = [clipped(stage, AIM) for stage in draft.stages[:STAGES]]
+    tasks = tuple(_task(step, numbers, stages) for step in steps)
+    objectives = _objectives(clipped(draft.goal or aim, AIM), stages, steps, tasks)
+    return Planned(tasks, objectives, tuple(notes))
+
+
+def more_steps(
+    draft: Draft, most: int, known: Sequence[Task], last: int, name: Name
+) -> tuple[Task, ...]:  # fmt: skip
+    """At most `most` further steps, called by `name`, which may need each other and the `known`.
+
+    Numbers up to `last` are of steps there are, what is beyond means the new ones. Raises
+    PlanInvalid where there are none.
+    """
+    keys = {task.number: task.key for task in known}
+    outer = {
+        place: tuple(dict.fromkeys(keys[need] for need in step.needs if need in keys))
+        for place, step in enumerate(draft.steps, 1)
+    }
+    own = [
+        step.model_copy(update={"needs": [need - last for need in step.needs if need > last]})
+        for step in draft.steps
+    ]
+    steps, _ = _repaired(own, most)
+    names = {step.place: name(number) for number, step in enumerate(steps, 1)}
+    return tuple(
+        Task(
+            names[step.place],
+            last + number,
+            step.title,
+            step.task,
+            UNASSIGNED,
+            needs=outer[step.place] + tuple(names[need] for need in step.needs),
+        )
+        for number, step in enumerate(steps, 1)
+    )
+
+
+def _repaired(drafted: Sequence[DraftStep], most: int) -> tuple[list[_Step], list[str]]:
+    steps = [
+        _Step(place, s.title, s.task, s.result, s.stage, tuple(dict.fromkeys(s.needs)))
+        for place, s in enumerate(drafted, 1)
+    ]
+    if len(steps) > 2 * most:
+        raise PlanInvalid(
+            f"The model planned {len(steps)} steps, where at most {most} are allowed: ask for less "
+            "at once."
+        )
+    notes: list[str] = []
+    repairs: list[_Repair] = [_telling, _distinct, lambda s: _few(s, most), _known, _untangled]
+    for repair in repairs:
+        steps, said = repair(steps)
+        notes += said
+    if not steps:
+        raise PlanInvalid("The model found no steps in this: say in more detail what you need.")
+    return _ordered(steps), notes
+
+
+def _telling(steps: list[_Step]) -> tuple[list[_Step], list[str]]:
+    """Steps that say what to do; one that lacks its title or its task takes it from the other."""
+    said = [
+        replace(
+            step,
+            title=clipped(step.title or step.task, TITLE),
+            task=clipped(step.task or step.title, TASK * _ROOM),
+            result=clipped(step.result, RESULT),
+        )
+        for step in steps
+        if any(ch.isalnum() for ch in step.title + step.task)
+    ]
+    empty = len(steps) - len(said)
+    return said, [f"{empty} empty steps of the plan were left out."] if empty and said else []
+
+
+def _distinct(steps: list[_Step]) -> tuple[list[_Step], list[str]]:
+    """Without steps that say the same as an earlier one, which then stands for them."""
+    first: dict[str, int] = {}
+    stands_for = {step.place: first.setdefault(_bare(step.task), step.place) for step in steps}
+    kept = [
+        replace(step, needs=tuple(dict.fromkeys(stands_for.get(n, n) for n in step.needs)))
+        for step in steps
+        if stands_for[step.place] == step.place
+    ]
+    twice = len(steps) - len(kept)
+    return kept, [f"{twice} steps that were planned twice are done once."] if twice else []
+
+
+def _few(steps: list[_Step], most: int) -> tuple[list[_Step], list[str]]:
+    if len(steps) <= most:
+        return steps, []
+    left_out = ", ".join(f'"{step.title}"' for step in steps[most:])
+    return steps[:most], [f"The plan was longer than {most} steps; left out: {left_out}."]
+
+
+def _known(steps: list[_Step]) -> tuple[list[_Step], list[str]]:
+    """Without needs of steps that are not there, or of the step itself."""
+    places = {step.place for step in steps}
+    kept = [
+        replace(step, needs=tuple(n for n in step.needs if n in places and n != step.place))
+        for step in steps
+    ]
+    pairs = zip(steps, kept, strict=True)
+    lost = [step.title for was, step in pairs if len(was.needs) > len(step.needs)]
+    return kept, [f'"{title}" waits for no step that is not in the plan.' for title in lost]
+
+
+def _untangled(steps: list[_Step]) -> tuple[list[_Step], list[str]]:
+    """Without circles: of steps that wait for each other the earliest does not wait any more."""
+    by_place = {step.place: step for step in steps}
+    notes = []
+    while circle := cycle({place: step.needs for place, step in by_place.items()}):
+        early = min(circle)
+        late = circle[circle.index(early) - 1]
+        waits = by_place[early]
+        kept = tuple(need for need in waits.needs if need != late)
+        by_place[early] = replace(waits, needs=kept)
+        notes.append(
+            f'"{waits.title}" does not wait for "{by_place[late].title}", which waits for it.'
+        )
+    return list(by_place.values()), notes
+
+
+def _ordered(steps: list[_Step]) -> list[_Step]:
+    """In an order in which each step comes after what it needs, else as they were."""
+    left, placed = list(steps), list[_Step]()
+    done: set[int] = set()
+    while left:
+        step = next(step for step in left if done.issuperset(step.needs))
+        left.remove(step)
+        placed.append(step)
+        done.add(step.place)
+    return placed
+
+
+def _task(step: _Step, numbers: dict[int, int], stages: Sequence[str]) -> Task:
+    number = numbers[step.place]
+    needs = tuple(sorted(numbers[need] for need in step.needs))
+    return Task(
+        f"s{number}",
+        number,
+        step.title,
+        step.task,
+        UNASSIGNED,
+        objective=_objective(step, number, stages),
+        needs=tuple(f"s{need}" for need in needs),
+    )
+
+
+def _objective(step: _Step, number: int, stages: Sequence[str]) -> str:
+    if step.result:
+        return f"o{number}"
+    return f"t{_stage(step, stages)}" if stages else STRATEGIC
+
+
+def _stage(step: _Step, stages: Sequence[str]) -> int:
+    return step.stage if 1 <= step.stage <= len(stages) else len(stages)
+
+
+def _objectives(
+    aim: str, stages: Sequence[str], steps: Sequence[_Step], tasks: Sequence[Task]
+) -> tuple[Objective, ...]:
+    """The goal itself; its stages that have steps; what each step brings about."""
+    made = [Objective(STRATEGIC, "strategic", aim)]
+    used = {_stage(step, stages) for step in steps} if stages else set()
+    made += [
+        Objective(f"t{at}", "tactical", stage, STRATEGIC)
+        for at, stage in enumerate(stages, 1)
+        if at in used
+    ]
+    for step, task in zip(steps, tasks, strict=True):
+        if step.result:
+            parent = f"t{_stage(step, stages)}" if stages else STRATEGIC
+            made.append(Objective(task.objective, "operational", step.result, parent))
+    return tuple(made)
+
+
+def _bare(text: str) -> str:
+    return "".join(ch for ch in text.casefold() if ch.isalnum())
+
+
+def clipped(text: str, most: int) -> str:
+    """The text on one line, cut after `most` characters; what cannot be seen is left out."""
+    line = " ".join("".join(ch if ch.isprintable() else " " for ch in text).split())
+    return line if len(line) <= most else f"{line[: most - 1].rstrip()}…"

@@ -8,7 +8,7 @@
 `--data` is the folder of the public intent sets, one folder each with `queries.jsonl.gz`. For each
 seed a local workspace and the assistant as shipped, on the embedded model (or on OPENAI_BASE_URL,
 if that is set). The people are simulated: they mention the assistant in a channel, ask which of the
-intents that stand in the question a message is, and know the right answer. Right gets a thumb up,
+labels that stand in the question a message has, and know the right answer. Right gets a thumb up,
 wrong a thumb down and "the right answer is ...". Nothing else is told to anybody, and no answer is
 scripted. They rest while learning is at work, as people do at night. Whoever may approve presses
 Approve below each card that asks for it.

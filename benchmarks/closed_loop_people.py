@@ -41,7 +41,7 @@ class Question:
     @property
     def words(self) -> str:
         """What a person asks."""
-        return f'Which of these intents is it: {", ".join(self.labels)}?\n"{self.text}"'
+        return f'Label this customer message with one of: {", ".join(self.labels)}.\n"{self.text}"'
 
 
 class Office:

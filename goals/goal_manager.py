@@ -1,57 +1,43 @@
 """Goals as people and the clock use them: create, start, watch, change, cancel.
 
 Every act reads a goal, makes another one of it (goals.task_graph, pure) and puts that in its place
-in the ledger unless somebody was faster; then it reads again and decides again.
+in the ledger unless somebody was faster; then it reads again and decides again. What must happen
+after a move (attempts to enqueue, an end to record) is done by whoever made it or, if that process
+died, by whoever does the same again: nothing is done twice for it.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Literal, Protocol
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from typing import Literal
 
-from database.goals import Goal
+import structlog
+
+from database.errors import (
+    BudgetExceeded,
+    InputError,
+    NotAllowed,
+    StaleRevision,
+    UnknownName,
+    VirtuousError,
+)
+from database.goals import Goal, Task, goal_id_of
 from database.records import Reader
+from goals import task_graph
+from goals.estimates import reservation
+from goals.ledger import Goals
+from goals.ports import Chronicle, Engine, Planning, Rules, TaskOutcome, Wish, Workforce
+from goals.watching import Changed, Watch
 
-Changed = Callable[[Goal], Awaitable[None]]
-"""Hears of a goal that has moved."""
+_RACES = 30
+"""So often somebody else may be faster before an act is given up."""
+_CHANGE_TRIES = 3
+_LEAST_OF_AN_ID = 6
+_ASK_AGAIN = "{why} Shall I try again now? Yes, or no to end it."
 
-
-class Wish(Protocol):
-    """The request of a person that needs a plan (orchestrator.requests.Request is one)."""
-
-    @property
-    def run_id(self) -> str:
-        """The Run of the request, from what was said: the same message is the same goal."""
-
-    @property
-    def user_id(self) -> str:
-        """Who asks."""
-
-    @property
-    def channel_id(self) -> str:
-        """Where."""
-
-    @property
-    def thread_ts(self) -> str:
-        """In which thread."""
-
-    @property
-    def message_ts(self) -> str:
-        """With which message."""
-
-    @property
-    def text(self) -> str:
-        """What is asked."""
-
-    @property
-    def reader(self) -> Reader:
-        """What they may read there."""
-
-    @property
-    def received_at(self) -> float:
-        """When it came."""
-
-    @property
-    def audience(self) -> str:
-        """Who can read the thread."""
+log = structlog.get_logger()
 
 
 class GoalManager:
@@ -62,54 +48,123 @@ class GoalManager:
     that policy names are known here.
     """
 
+    def __init__(
+        self,
+        rows: Goals,
+        engine: Engine,
+        workforce: Workforce,
+        planning: Planning,
+        rules: Rules,
+        chronicle: Chronicle,
+        *,
+        wants: Callable[[str], bool] = lambda text: False,
+        read_by: Callable[[Wish], Reader] = lambda request: request.reader,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._rows = rows
+        self._engine = engine
+        self._workforce = workforce
+        self._planning = planning
+        self._rules = rules
+        self._chronicle = chronicle
+        self._wants = wants
+        self._read_by = read_by
+        self._clock = clock
+        self._watch = Watch(rows)
+
     def wanted(self, text: str) -> bool:
         """Whether a request needs a plan; never while policy has switched goals off."""
-        raise NotImplementedError
+        return self._rules.on() and self._wants(text)
 
     async def begin(self, request: Wish) -> Goal:
         """Plan it. The same request again, as after a restart, is the same goal.
 
         The goal returned is `proposed` and waits for Start; or `running`, where it is small and
         cheap enough to start by itself (policy `goal_start`), which a note of it says; or
-        `refused`, with the `reason` why there is no plan. The Run of the request is recorded.
+        `refused`, with the `reason` why there is no plan. Nothing is kept before the plan is made.
         Raises ModelError when no plan could be made just now, BudgetExceeded past a day's limit.
         """
-        raise NotImplementedError
+        known = await self._rows.goal(goal_id_of(request.run_id))
+        if known is not None:
+            return await self._follow(known)
+        await self._within_the_day(request.user_id)
+        goal = await self._planning.plan(self._asked(request))
+        goal = replace(goal, revision=0)
+        why = await self._rules.starts_alone(goal) if goal.state == "proposed" else ""
+        if why:
+            now = self._clock()
+            goal = replace(goal, notes=(*goal.notes, why))
+            goal = task_graph.advance(task_graph.begin(goal, now), now)
+        if not await self._rows.create(goal):
+            goal = await self._known(goal.goal_id)
+        return await self._follow(goal)
 
     async def goal(self, goal_id: str) -> Goal | None:
-        """A goal as it is now; an id may be shortened to its first characters (six at least)."""
-        raise NotImplementedError
+        """A goal as it is now."""
+        return await self._rows.goal(goal_id)
+
+    async def like(self, beginning: str) -> Goal:
+        """The one goal whose id begins so, for people who type. Raises UnknownName."""
+        ids = await self._rows.ids(beginning) if len(beginning) >= _LEAST_OF_AN_ID else ()
+        if len(ids) > 1:
+            raise UnknownName(f"Several goals begin with {beginning}: give more of the id.")
+        return await self._known(ids[0] if ids else beginning)
 
     async def in_thread(self, channel_id: str, thread_ts: str) -> Goal | None:
         """The newest goal of a thread, ended or not."""
-        raise NotImplementedError
+        return await self._rows.in_thread(channel_id, thread_ts)
+
+    async def of_person(self, user_id: str, limit: int = 5) -> Sequence[Goal]:
+        """The goals of somebody that have not ended, newest first."""
+        return await self._rows.goals(user_id, ("proposed", "running", "waiting"), limit)
 
     async def start(self, goal_id: str, person: str, *, approver: bool = False) -> Goal:
         """Run a proposed plan; one that runs already is left as it is.
 
         Raises UnknownName, NotAllowed, and InputError for one that has ended.
         """
-        raise NotImplementedError
+
+        def begun(goal: Goal) -> Goal:
+            return (
+                goal
+                if goal.state in ("running", "waiting")
+                else task_graph.begin(goal, self._clock())
+            )
+
+        return await self._act(goal_id, person, approver, begun)
 
     async def cancel(
         self, goal_id: str, person: str, why: str = "", *, approver: bool = False
     ) -> Goal:
         """Stop everything of it; what is done stays. Raises UnknownName, NotAllowed, InputError."""
-        raise NotImplementedError
+        return await self._act(
+            goal_id, person, approver, lambda goal: task_graph.cancel(goal, why, self._clock())
+        )
 
-    async def skip(self, goal_id: str, number: int, person: str, *, approver: bool = False) -> Goal:
+    async def skip(
+        self, goal_id: str, number: int, person: str, why: str = "", *, approver: bool = False
+    ) -> Goal:
         """Leave out step `number`. Raises UnknownName, NotAllowed, InputError."""
-        raise NotImplementedError
+
+        def skipped(goal: Goal) -> Goal:
+            return task_graph.skip(goal, number, why, self._clock())
+
+        return await self._act(goal_id, person, approver, skipped)
 
     async def change(
         self, goal_id: str, words: str, person: str, *, approver: bool = False
     ) -> Goal:
         """Change the plan as the words say, also while it runs: "add a step that ...".
 
-        What was changed, or why nothing could be, is the last of its `notes`.
-        Raises UnknownName, NotAllowed, InputError, ModelError.
+        What was changed is the last of its `notes`. Raises UnknownName, NotAllowed, ModelError,
+        and InputError where nothing could be changed, with the reason.
         """
-        raise NotImplementedError
+        for _ in range(_CHANGE_TRIES):
+            goal = await self._allowed(goal_id, person, approver)
+            changed = await self._planning.change(goal, words)
+            with suppress(StaleRevision):
+                return await self._follow(await self._rows.move(self._advanced(changed)), goal)
+        raise InputError("The plan moves too fast to be changed just now: say it again.")
 
     async def use_model(
         self,
@@ -119,24 +174,42 @@ class GoalManager:
         *,
         approver: bool = False,
     ) -> Goal:
-        """All that has not begun is done with this model. Raises UnknownName, NotAllowed."""
-        raise NotImplementedError
+        """All that has not begun is done with this model.
 
-    async def answer(self, goal_id: str, text: str, person: str, *, approver: bool = False) -> Goal:
-        """What a person says to the question that waits longest: a task's, or the goal's own.
-
-        A goal's own question (may it go on beyond its budget) wants a yes or a no; of other words
-        a note says so and nothing changes. Raises UnknownName, NotAllowed, and InputError where
-        nothing was asked.
+        Raises UnknownName, NotAllowed, and InputError where nothing is left.
         """
-        raise NotImplementedError
+        return await self._act(
+            goal_id, person, approver, lambda goal: task_graph.use_model(goal, model)
+        )
 
-    async def changed(self, since: int) -> tuple[Sequence[Goal], int]:
+    async def answer(
+        self,
+        goal_id: str,
+        text: str,
+        person: str,
+        number: int | None = None,
+        *,
+        approver: bool = False,
+    ) -> Goal:
+        """What a person says to a question: of step `number`, of the goal itself, or the only one.
+
+        A goal's own question (may it go on beyond its budget) wants a yes or a no.
+        Raises UnknownName, NotAllowed, and InputError where nothing was asked, where several
+        questions wait and none is named, or where neither yes nor no was said.
+        """
+
+        def answered(goal: Goal) -> Goal:
+            key = None if number is None else task_graph.step(goal, number).key
+            return task_graph.answer(goal, key, text, self._clock())
+
+        return await self._act(goal_id, person, approver, answered)
+
+    async def changed(self, since: int | None) -> tuple[Sequence[Goal], int]:
         """Goals that moved after `since`, as they are now, and where to go on next time.
 
-        0 is the beginning; a goal that moved twice comes once.
+        None: no goals, only where to begin.
         """
-        raise NotImplementedError
+        return await self._rows.changed(since)
 
     def on_changed(self, handler: Changed) -> None:
         """Have it called after each move, of this process at once, of others within a second.
@@ -144,4 +217,202 @@ class GoalManager:
         It may be called twice for one move, and for a burst of moves once. What it raises is
         logged.
         """
-        raise NotImplementedError
+        self._watch.handlers.append(handler)
+
+    async def watch(self) -> None:
+        """Tell what other processes move, for as long as this runs; the caller keeps the task."""
+        await self._watch.poll()
+
+    # What workers call.
+
+    async def work(self, goal_id: str, key: str, attempt: int) -> None:
+        """Do one attempt at a task, from where it was if it was begun before.
+
+        Raises StaleRevision when another worker has taken it over, and CancelledError.
+        """
+        goal = await self._started(goal_id, key, attempt)
+        if goal is None:
+            return
+        try:
+            outcome = await self._workforce.work(goal, goal.task(key))
+        except asyncio.CancelledError:
+            await asyncio.shield(self._let_go(goal_id, key, attempt))
+            raise
+        await self._settle(goal_id, key, attempt, outcome)
+
+    async def _let_go(self, goal_id: str, key: str, attempt: int) -> None:
+        """An attempt was broken off: it holds nothing any more, where it is not wanted.
+
+        One that is still wanted stays as it is: another worker goes on with it.
+        """
+        goal = await self._rows.goal(goal_id)
+        if goal is not None and goal.task(key).state in ("skipped", "cancelled"):
+            stopped = TaskOutcome(failure="It was stopped.")
+            await self._settle(goal_id, key, attempt, stopped)
+
+    async def give_up(self, goal_id: str, key: str, attempt: int, why: str) -> None:
+        """An attempt cannot be made, as its worker dies of it."""
+        await self._settle(goal_id, key, attempt, TaskOutcome(failure=why))
+
+    async def _started(self, goal_id: str, key: str, attempt: int) -> Goal | None:
+        """The goal with this attempt running; None when it is not wanted now."""
+
+        def started(goal: Goal) -> Goal:
+            task = goal.task(key)
+            try:
+                now = self._clock()
+                return task_graph.start(goal, key, reservation(task), now, attempt=attempt)
+            except BudgetExceeded:
+                return self._advanced(task_graph.hold(goal, key))
+
+        try:
+            goal = await self._moved(goal_id, started, day=True)
+        except BudgetExceeded as error:
+            question = _ASK_AGAIN.format(why=error)
+            goal = await self._moved(
+                goal_id, lambda g: self._advanced(task_graph.hold(g, key, question))
+            )
+        except task_graph.StaleTask:
+            await self._follow(await self._known(goal_id))
+            return None
+        except UnknownName:  # it was forgotten
+            return None
+        return goal if goal.task(key).state == "running" else None
+
+    async def _settle(self, goal_id: str, key: str, attempt: int, outcome: TaskOutcome) -> None:
+        """Put an attempt's outcome into the goal, with other steps around a failure."""
+        others = await self._around(goal_id, key, attempt, outcome)
+
+        def settled(goal: Goal) -> Goal:
+            now = self._clock()
+            moved = task_graph.settle(goal, key, outcome, now, attempt=attempt)
+            if others and _failed(moved, key):
+                with suppress(InputError):
+                    moved = task_graph.replace_failed(moved, key, others)
+            return self._advanced(moved)
+
+        try:
+            await self._moved_on(goal_id, settled)
+        except (task_graph.StaleTask, UnknownName) as error:
+            log.info("attempt_over", goal=goal_id, task=key, attempt=attempt, reason=str(error))
+
+    async def _around(
+        self, goal_id: str, key: str, attempt: int, outcome: TaskOutcome
+    ) -> tuple[Task, ...]:
+        """Steps to take instead, where this outcome is a failure for good."""
+        if outcome.failure is None:
+            return ()
+        try:
+            goal = await self._known(goal_id)
+            settled = task_graph.settle(goal, key, outcome, self._clock(), attempt=attempt)
+            if not _failed(settled, key) or not task_graph.may_replan(settled, key):
+                return ()
+            return await self._planning.alternative(settled, key)
+        except VirtuousError as error:
+            log.info("no_way_around", goal=goal_id, task=key, reason=str(error))
+            return ()
+
+    # How everything moves.
+
+    async def _act(
+        self, goal_id: str, person: str, approver: bool, move: Callable[[Goal], Goal]
+    ) -> Goal:
+        await self._allowed(goal_id, person, approver)
+        return await self._moved_on(goal_id, lambda goal: self._advanced(move(goal)))
+
+    async def _moved_on(self, goal_id: str, move: Callable[[Goal], Goal]) -> Goal:
+        """Move a goal, and do what follows from it."""
+        before: list[Goal] = []
+
+        def noted(goal: Goal) -> Goal:
+            before[:] = [goal]
+            return move(goal)
+
+        goal = await self._moved(goal_id, noted)
+        return await self._follow(goal, before[0])
+
+    async def _moved(
+        self, goal_id: str, move: Callable[[Goal], Goal], *, day: bool = False
+    ) -> Goal:
+        """The goal moved, decided anew as often as somebody else is faster.
+
+        With `day` what it reserves must fit into the person's day.
+        """
+        for _ in range(_RACES):
+            goal = await self._known(goal_id)
+            moved = move(goal)
+            if moved == goal:
+                return goal
+            limit = self._rules.day(goal.user_id) if day else None
+            try:
+                return await self._rows.move(moved, limit=limit)
+            except StaleRevision:
+                now = await self._rows.goal(goal_id)
+                if now is not None and now.revision == goal.revision:
+                    raise  # it is not the goal that moved: another worker has this attempt
+        raise StaleRevision("Too many others are moving this goal: try again in a moment.")
+
+    async def _follow(self, goal: Goal, before: Goal | None = None) -> Goal:
+        """Do what follows from where a goal stands; again, if need be.
+
+        With `before` only what is new since then.
+        """
+        known = {(t.key, t.attempt, t.state) for t in before.tasks} if before else set()
+        new = [t for t in goal.tasks if (t.key, t.attempt, t.state) not in known]
+        for task in new:
+            if task.state == "queued" and not goal.ended:
+                await self._engine.enqueue(goal.goal_id, task.key, task.attempt, goal.user_id)
+            elif before and task.state in ("cancelled", "skipped") and task.attempt:
+                await self._engine.cancel(goal.goal_id, task.key, task.attempt)
+        if goal.ended and not (before and before.ended):
+            await self._chronicle.ended(goal)
+        return goal
+
+    def _advanced(self, goal: Goal) -> Goal:
+        return task_graph.advance(goal, self._clock())
+
+    async def _known(self, goal_id: str) -> Goal:
+        goal = await self._rows.goal(goal_id)
+        if goal is None:
+            raise UnknownName(f"There is no goal {goal_id}. See `virtuous6 goals status`.")
+        return goal
+
+    async def _allowed(self, goal_id: str, person: str, approver: bool) -> Goal:
+        goal = await self._known(goal_id)
+        if approver or person == goal.user_id or person in self._rules.approvers():
+            return goal
+        raise NotAllowed(
+            f"Only <@{goal.user_id}>, who asked for it, and approvers can decide about this goal."
+        )
+
+    async def _within_the_day(self, user_id: str) -> None:
+        limit, used = self._rules.day(user_id), await self._rows.use_today(user_id)
+        total = used.spent + used.held
+        if (limit.usd is not None and total.usd >= limit.usd) or (
+            limit.tokens is not None and total.tokens >= limit.tokens
+        ):
+            raise BudgetExceeded(
+                "Your goals have used up what they may use today. Ask again tomorrow (UTC), or "
+                "have an approver raise goal_usd_per_day or goal_tokens_per_day."
+            )
+
+    def _asked(self, request: Wish) -> Goal:
+        reader = self._read_by(request)
+        return Goal(
+            goal_id=goal_id_of(request.run_id),
+            user_id=request.user_id,
+            request=request.text,
+            run_id=request.run_id,
+            channel_id=request.channel_id,
+            thread_ts=request.thread_ts,
+            message_ts=request.message_ts,
+            audience=request.audience,
+            reader_channels=reader.channels,
+            reader_public=reader.public,
+            budget=self._rules.budget(),
+            created_at=self._clock(),
+        )
+
+
+def _failed(goal: Goal, key: str) -> bool:
+    return goal.task(key).state == "failed"

@@ -6,8 +6,9 @@ from typing import Any, Protocol, TypeVar
 
 from pydantic import BaseModel
 
-from database.goals import NOTHING, Goal, Spent, Task
+from database.goals import NOTHING, Budget, Goal, Spent, Task
 from database.records import Reader
+from goals.budgets import DayLimit
 
 Asked = TypeVar("Asked", bound=BaseModel)
 
@@ -38,6 +39,46 @@ class Runbook:
     name: str
     description: str
     steps: tuple[tuple[str, str], ...]
+
+
+class Wish(Protocol):
+    """The request of a person that needs a plan (orchestrator.requests.Request is one)."""
+
+    @property
+    def run_id(self) -> str:
+        """The Run of the request, from what was said: the same message is the same goal."""
+
+    @property
+    def user_id(self) -> str:
+        """Who asks."""
+
+    @property
+    def channel_id(self) -> str:
+        """Where."""
+
+    @property
+    def thread_ts(self) -> str:
+        """In which thread."""
+
+    @property
+    def message_ts(self) -> str:
+        """With which message."""
+
+    @property
+    def text(self) -> str:
+        """What is asked."""
+
+    @property
+    def reader(self) -> Reader:
+        """What they may read there."""
+
+    @property
+    def received_at(self) -> float:
+        """When it came."""
+
+    @property
+    def audience(self) -> str:
+        """Who can read the thread."""
 
 
 class Planner(Protocol):
@@ -116,6 +157,38 @@ class Engine(Protocol):
 
     async def cancel(self, goal_id: str, key: str, attempt: int) -> None:
         """Stop it where it waits or runs; no matter if it is over."""
+
+
+class Planning(Protocol):
+    """Makes plans and changes them (goals.decomposition)."""
+
+    async def plan(self, goal: Goal) -> Goal:
+        """The goal with its plan, proposed; or refused with the reason. Raises ModelError."""
+
+    async def change(self, goal: Goal, words: str) -> Goal:
+        """The goal with its plan changed as the words say. Raises InputError, ModelError."""
+
+    async def alternative(self, goal: Goal, key: str) -> tuple[Task, ...]:
+        """Steps that may stand in the place of a failed one; () where there are none."""
+
+
+class Rules(Protocol):
+    """What approvers decided about goals (orchestrator.goal_rules)."""
+
+    def on(self) -> bool:
+        """Whether requests are made into goals."""
+
+    def budget(self) -> Budget:
+        """What one goal may use."""
+
+    def day(self, user_id: str) -> DayLimit:
+        """What all goals of one person may use in a day."""
+
+    async def starts_alone(self, goal: Goal) -> str:
+        """Why a plan starts without being asked, for the thread; '' where it waits for Start."""
+
+    def approvers(self) -> Sequence[str]:
+        """Who may act on everybody's goals, where some are named."""
 
 
 class Chronicle(Protocol):

@@ -1,0 +1,489 @@
+"""Attempts at tasks, run once by some worker: a queue of DBOS, on SQLite or Postgres.
+
+Each attempt is one short workflow whose id is its run's id; DBOS gets ids and no texts. What an
+attempt did before its worker died is in the journal, so that the workflow needs no steps: whoever
+takes it over runs it again from the beginning. DBOS runs in its own threads and never touches our
+loop; it is launched when the first attempt is queued or found, and closed without a trace.
+
+Traps that are avoided here: an application version that is a hash of the source (an upgrade would
+leave what runs alone for ever); SQLite's default journal, ten times slower; workflows of a dead
+process, which nobody else would look at (goals.workers does).
+"""
+
+import asyncio
+import concurrent.futures
+import contextlib
+import functools
+import logging
+import os
+import sqlite3
+import uuid
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import structlog
+
+from database.errors import ConfigurationError, StaleRevision, StoreError
+from database.records import run_id_of
+from goals.ledger import HOLD, Attempt, Hold, Ledger
+from goals.workers import Workers
+
+if TYPE_CHECKING:
+    from dbos import EnqueueOptions
+
+T = TypeVar("T")
+
+FILE = "queue.db"
+"""DBOS's own tables, when alone: beside the goals', so that neither waits for the other."""
+
+VERSION = "goals-1"
+"""Of what workflows mean, never of the code. A worker runs those of its own version only: raise it
+when an attempt in the queue could not be run by the code any more, and say what becomes of those.
+"""
+
+QUEUE = "attempts"
+POLL_S = 0.2
+"""How soon a worker that has room sees a new attempt."""
+
+MOST_TAKES = 10
+"""An attempt that was taken up so often without an end kills its workers: it is given up."""
+
+_APPLICATION = "virtuous6"
+_WORKFLOW = "goal_attempt"
+_SCHEMA = "dbos"
+_LOOK_S = 2.0
+_CONNECTIONS = 5
+"""To Postgres, by DBOS, for each process."""
+
+_log = structlog.get_logger(__name__)
+
+Work = Callable[[str, str, str, int], Awaitable[None]]
+"""(workspace, goal id, task's key, attempt): does it or goes on with it, and settles it. Called at
+least once for each attempt; CancelledError when it was stopped or this process ends."""
+
+GiveUp = Callable[[str, str, str, int, str], Awaitable[None]]
+"""The same and why: settles an attempt that no worker survives."""
+
+
+class _Closing(BaseException):
+    """Ends a workflow's thread without an outcome: the next process goes on with it."""
+
+
+@dataclass(eq=False, slots=True)
+class _Running:
+    """An attempt that this process is at, by which workflow."""
+
+    workflow: str
+    which: tuple[str, str, int]
+    task: asyncio.Task[Any]
+    hold: Hold | None = None
+
+
+class Execution:
+    """The attempts that this process runs and enqueues, of all its workspaces.
+
+    A process has one at a time. Methods may raise StoreError and ConfigurationError.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        home: Path,
+        url: str | None,
+        *,
+        work: Work,
+        give_up: GiveUp,
+        slots: int = 16,
+        per_person: int = 4,
+        name: str = "assistant",
+    ) -> None:
+        """`slots` attempts at once in this process; `per_person` at once of one person in all.
+
+        `url` is None for a file in `home`, as for the ledger. `name` begins the worker's id.
+        """
+        self.ledger = ledger
+        self.worker = f"{name}-{uuid.uuid4().hex[:12]}"
+        self._home, self._url = home, url
+        self._work, self._give_up = work, give_up
+        self._slots, self._per_person = slots, per_person
+        self._workers = Workers(ledger, self, home, self.worker, slots)
+        self._running: set[_Running] = set()
+        self._threads = ThreadPoolExecutor(2, thread_name_prefix="dbos-calls")
+        self._launching = asyncio.Lock()
+        self._launched = False
+        self._closing = False
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def of(self, workspace: str) -> "WorkspaceEngine":
+        """The engine of one workspace's goals."""
+        return WorkspaceEngine(self, workspace)
+
+    @property
+    def launched(self) -> bool:
+        """Whether this process looks for attempts to run."""
+        return self._launched
+
+    @property
+    def live_workers(self) -> int:
+        """How many processes run attempts, as of the last look; at least one, this."""
+        return self._workers.live
+
+    @property
+    def running(self) -> int:
+        """Attempts that this process is at."""
+        return len(self._running)
+
+    async def start(self, *, always: bool = False) -> None:
+        """Go on with what is queued or was left by a dead process.
+
+        Without `always` nothing is launched, and so nothing costs, while there is no such thing.
+        """
+        if always or await self.ledger.busy():
+            await self._launch()
+
+    async def stop(self, grace: float = 0.0) -> None:
+        """Take on nothing more, wait so many seconds for what runs, then leave it to others."""
+        self._closing = True
+        async with self._launching:
+            if self._launched:
+                await self._leave_the_rest(grace)
+                await self._workers.stop()
+                await self._call(_destroy)
+                self._launched = False
+                _let_go(self)
+        self._threads.shutdown(wait=False)
+
+    async def _leave_the_rest(self, grace: float) -> None:
+        tasks = [running.task for running in self._running]
+        if tasks and grace > 0:
+            await asyncio.wait(tasks, timeout=grace)
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+
+    async def enqueue(self, workspace: str, name: tuple[str, str, int], person: str) -> None:
+        """Have an attempt run by some worker; the same once more changes nothing.
+
+        `name` is (goal id, task's key, attempt), `person` as in the ledger's attempts.
+        """
+        await self._enqueue(workspace, name, person, 0)
+
+    async def _enqueue(
+        self, workspace: str, name: tuple[str, str, int], person: str, again: int
+    ) -> None:
+        if self._closing:
+            return  # the ledger knows that it is queued
+        await self._launch()
+        options: EnqueueOptions = {
+            "workflow_name": _WORKFLOW,
+            "queue_name": QUEUE,
+            "workflow_id": workflow_id(*name, again),
+            "app_version": VERSION,
+            "queue_partition_key": person,
+        }
+        await self._call(_enqueue, options, (workspace, *name))
+
+    async def cancel(self, name: tuple[str, str, int]) -> None:
+        """Stop an attempt that waits for a worker or runs here; others see it within seconds."""
+        here = [running for running in self._running if running.which == name]
+        for running in here:
+            running.task.cancel()
+        if not here and self._launched and not self._closing:
+            await self._call(_cancel_waiting, workflow_id(*name))
+
+    # What goals.workers needs
+
+    async def pending(self) -> dict[str, str]:
+        """Workflows that some worker has begun, and which."""
+        return await self._call(_pending)
+
+    async def resume(self, workflows: Sequence[str]) -> None:
+        """Put workflows back into the queue, whoever had them."""
+        await self._call(_resume, workflows)
+
+    async def requeue(self, attempts: Sequence[Attempt]) -> None:
+        """Enqueue those of the attempts that no workflow is at.
+
+        A workflow that ended without settling its attempt gets a successor.
+        """
+        names = [(one, _names(one)) for one in attempts]
+        first = [workflows[0] for _, workflows in names]
+        known = await self._call(_statuses, first)
+        for attempt, workflows in names:
+            if known.get(workflows[0]) in _UNDER_WAY:
+                continue
+            all_known = await self._call(_statuses, workflows)
+            if not _UNDER_WAY.intersection(all_known.values()):
+                which = (attempt.goal_id, attempt.key, attempt.attempt)
+                await self._enqueue(attempt.workspace, which, attempt.person, len(all_known))
+
+    def here(self) -> Collection[str]:
+        """Workflows that this process is at."""
+        return {running.workflow for running in self._running}
+
+    def holds(self) -> Sequence[Hold]:
+        """What this process has taken."""
+        return [running.hold for running in self._running if running.hold is not None]
+
+    def drop(self, hold: Hold) -> None:
+        """It is over, stopped or another's: stop working on it."""
+        for running in self._running:
+            if running.hold == hold:
+                running.task.cancel()
+
+    # Running
+
+    async def _launch(self) -> None:
+        async with self._launching:
+            if self._launched or self._closing:
+                return
+            self._loop = asyncio.get_running_loop()
+            _have_for_itself(self)
+            try:
+                await self._workers.register()
+                await self._call(self._launch_dbos)
+            except BaseException:
+                _let_go(self)
+                raise
+            self._launched = True
+            self._workers.start()
+
+    def _launch_dbos(self) -> None:
+        # Imported here: it takes 0.75 s, which nobody waits for who has no goals.
+        from dbos import DBOS  # noqa: PLC0415
+
+        _quiet()
+        _register_workflow()
+        DBOS(
+            config={
+                "name": _APPLICATION,
+                "system_database_url": self._url or _file(self._home / FILE),
+                "dbos_system_schema": _SCHEMA,
+                "application_version": VERSION,
+                "executor_id": self.worker,
+                "sys_db_pool_size": _CONNECTIONS,
+                "use_listen_notify": False,  # nothing waits for messages; poolers lose them
+                "enable_otlp": False,
+                "log_level": "WARNING",
+                "scheduler_polling_interval_sec": 3600.0,
+            }
+        )
+        try:
+            DBOS.launch()
+            DBOS.register_queue(
+                QUEUE,
+                worker_concurrency=self._slots,
+                partition_concurrency=self._per_person,
+                polling_interval_sec=POLL_S,
+            )
+        except BaseException:
+            DBOS.destroy()
+            raise
+
+    def run_here(self, workflow: str, which: tuple[str, str, str, int]) -> None:
+        """A workflow's thread, until its attempt has ended or is left to others."""
+        loop = self._loop
+        if loop is None or loop.is_closed() or self._closing:
+            raise _Closing
+        work = self._attempt(workflow, which)
+        try:
+            ended = asyncio.run_coroutine_threadsafe(work, loop)
+        except RuntimeError as error:  # the loop was closed in between
+            work.close()
+            raise _Closing from error
+        while not concurrent.futures.wait([ended], timeout=_LOOK_S).done:
+            if loop.is_closed():
+                raise _Closing
+        if ended.cancelled() or not ended.result():
+            raise _Closing
+
+    async def _attempt(self, workflow: str, which: tuple[str, str, str, int]) -> bool:
+        """Whether it has ended: False leaves it to whoever takes it over."""
+        task = asyncio.current_task()
+        assert task is not None
+        running = _Running(workflow, which[1:], task)
+        self._running.add(running)
+        try:
+            await self._take_and_work(running, which)
+        except asyncio.CancelledError:
+            return not self._closing
+        except StaleRevision:
+            _log.debug("attempt_taken_over", goal=which[1], task=which[2])
+        except Exception as error:  # noqa: BLE001 (the outermost boundary)
+            _log.exception("attempt_broke", goal=which[1], task=which[2], error=str(error))
+            return not self._closing
+        finally:
+            self._running.discard(running)
+        return True
+
+    async def _take_and_work(self, running: _Running, which: tuple[str, str, str, int]) -> None:
+        hold = await self.ledger.take(*which, self.worker)
+        running.hold = hold
+        HOLD.set(hold)
+        if hold is not None and hold.fence > MOST_TAKES:
+            await self._give_up(*which, _DEADLY)
+        else:
+            await self._work(*which)
+
+    async def _call(self, work: Callable[..., T], *values: object) -> T:
+        """Something of DBOS's, in a thread, so that it finds no loop and no context of ours."""
+        loop = asyncio.get_running_loop()
+        try:
+            return await loop.run_in_executor(self._threads, work, *values)
+        except (ConfigurationError, StoreError):
+            raise
+        except Exception as error:
+            raise _explained(error) from error
+
+
+@dataclass(frozen=True, slots=True)
+class WorkspaceEngine:
+    """Where one workspace's attempts wait for a worker (goals.ports.Engine)."""
+
+    execution: Execution
+    workspace: str
+
+    async def enqueue(self, goal_id: str, key: str, attempt: int, person: str) -> None:
+        """Have an attempt run by some worker, soon; the same one again changes nothing."""
+        digest = self.execution.ledger.of(self.workspace).owner(person).person
+        await self.execution.enqueue(self.workspace, (goal_id, key, attempt), digest)
+
+    async def cancel(self, goal_id: str, key: str, attempt: int) -> None:
+        """Stop it where it waits or runs; no matter if it is over."""
+        await self.execution.cancel((goal_id, key, attempt))
+
+
+def workflow_id(goal_id: str, key: str, attempt: int, again: int = 0) -> str:
+    """Of an attempt: its run's id; `again` where earlier workflows did not settle it."""
+    name = run_id_of(goal_id, key, str(attempt))
+    return f"{name}.{again}" if again else name
+
+
+def _names(attempt: Attempt) -> list[str]:
+    which = (attempt.goal_id, attempt.key, attempt.attempt)
+    return [workflow_id(*which, again) for again in range(MOST_TAKES + 2)]
+
+
+_DEADLY = (
+    f"no worker got through it: {MOST_TAKES} took it up and ended in the middle. Split it into "
+    "smaller steps, or leave it out."
+)
+_UNDER_WAY = frozenset({"ENQUEUED", "PENDING", "DELAYED"})
+
+_current: Execution | None = None
+"""Whose attempts DBOS runs in this process: it has one instance for each."""
+
+
+def _have_for_itself(execution: Execution) -> None:
+    global _current
+    if _current is not None and _current is not execution:
+        raise ConfigurationError(
+            "Goals run in this process already, from another home or database: one process runs "
+            "those of one. Start a second process for the other, or stop the first."
+        )
+    _current = execution
+
+
+def _let_go(execution: Execution) -> None:
+    global _current
+    if _current is execution:
+        _current = None
+
+
+# DBOS's part: each runs in a thread that has no loop.
+
+
+@functools.cache
+def _register_workflow() -> None:
+    """Once in a process: DBOS keeps what is registered also when it is closed."""
+    from dbos import DBOS, WorkflowSerializationFormat  # noqa: PLC0415 (see _launch_dbos)
+
+    def attempt(workspace: str, goal_id: str, key: str, number: int) -> None:
+        execution, workflow = _current, DBOS.workflow_id
+        if execution is None or workflow is None:
+            raise _Closing
+        execution.run_here(workflow, (workspace, goal_id, key, number))
+
+    DBOS.workflow(
+        name=_WORKFLOW,
+        max_recovery_attempts=None,  # we count ourselves, see MOST_TAKES
+        serialization_type=WorkflowSerializationFormat.PORTABLE,
+    )(attempt)
+
+
+def _enqueue(options: "EnqueueOptions", which: tuple[str, str, str, int]) -> None:
+    from dbos import DBOS  # noqa: PLC0415 (see _launch_dbos)
+
+    DBOS.enqueue_workflow_with_options(options, *which)
+
+
+def _pending() -> dict[str, str]:
+    from dbos import DBOS  # noqa: PLC0415 (see _launch_dbos)
+
+    found = DBOS.list_workflows(
+        status="PENDING", name=_WORKFLOW, load_input=False, load_output=False
+    )
+    return {one.workflow_id: one.executor_id or "" for one in found}
+
+
+def _statuses(workflows: Sequence[str]) -> dict[str, str]:
+    from dbos import DBOS  # noqa: PLC0415 (see _launch_dbos)
+
+    found = DBOS.list_workflows(workflow_ids=list(workflows), load_input=False, load_output=False)
+    return {one.workflow_id: str(one.status) for one in found}
+
+
+def _resume(workflows: Sequence[str]) -> None:
+    from dbos import DBOS  # noqa: PLC0415 (see _launch_dbos)
+
+    DBOS.resume_workflows(list(workflows), queue_name=QUEUE)
+
+
+def _cancel_waiting(workflow: str) -> None:
+    from dbos import DBOS  # noqa: PLC0415 (see _launch_dbos)
+
+    if _statuses([workflow]).get(workflow) in ("ENQUEUED", "DELAYED"):
+        DBOS.cancel_workflow(workflow)
+
+
+def _destroy() -> None:
+    from dbos import DBOS  # noqa: PLC0415 (see _launch_dbos)
+
+    DBOS.destroy()
+
+
+def _file(path: Path) -> str:
+    """DBOS's file, ours alone and in the journal mode that is ten times faster; it persists."""
+    os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA journal_mode = WAL")
+    return f"sqlite:///{path}"
+
+
+def _explained(error: Exception) -> StoreError:
+    lines = str(getattr(error, "orig", None) or error).strip().splitlines()
+    reason = lines[0] if lines else type(error).__name__
+    return StoreError(
+        f"The queue of goals' tasks cannot be used just now ({reason}). See that the disk, or the "
+        "Postgres at VIRTUOUS6_ENGINE_URL, is there and may be written; nothing is lost."
+    )
+
+
+class _Quiet(logging.Handler):
+    """What DBOS has to say goes where everything else is logged; it never prints."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Only warnings get here."""
+        _log.warning("dbos", says=record.getMessage())
+
+
+def _quiet() -> None:
+    logger = logging.getLogger("dbos")
+    if not any(isinstance(handler, _Quiet) for handler in logger.handlers):
+        logger.addHandler(_Quiet(logging.WARNING))
+    logger.propagate = False
+    logger.setLevel(logging.WARNING)

@@ -56,6 +56,9 @@ class Outcomes(Protocol):
     async def figures(self, trial: Trial) -> Mapping[str, Any]:
         """How the judging model agrees with people, and how much their feedback chose."""
 
+    async def without_one(self, trial: Trial) -> Mapping[str, Any]:
+        """What is left of a trial's effect without the word of whoever told most of it."""
+
 
 class HeldOut(Protocol):
     """The part of the exam that no learner and no trial sees (orchestrator.trials.exam)."""
@@ -353,8 +356,11 @@ class Advance:
         proposal = replace(proposal, risk=decided.risk, risk_reasons=decided.risk_reasons)
         state, reason = decided.state, decided.reason
         figures = trial.figures if trial else {}
-        if state == "live" and (doubt := _chosen_by_feedback(figures)):
-            state, reason = "awaiting", doubt
+        if state == "live" and trial:
+            told = await self._outcomes.without_one(trial)
+            doubts = [gate.chosen_by_feedback(figures), gate.on_one_word(told)]
+            if any(doubts):
+                state, reason = "awaiting", " ".join(filter(None, doubts))
         if state == "live":
             try:
                 await self.promote(proposal, reason, trials=saved)
@@ -462,19 +468,6 @@ async def _verdict(
 ) -> sequential.Verdict:
     """In a thread: a trial's first look computes its boundary, and replies go on meanwhile."""
     return await asyncio.to_thread(sequential.verdict, trial, seen, margins(proposal.risk))
-
-
-def _chosen_by_feedback(figures: Mapping[str, Any]) -> str:
-    """Why a person should look at a proven effect: only what people spoke of could be compared."""
-    if "spoken_of" not in figures:
-        return ""
-    worst = figures.get("effect_at_worst")
-    if worst is not None and worst > 0.0:
-        return ""
-    return (
-        f"People spoke of {figures['spoken_of']:.0%} of the answers: if they were content with all "
-        "others, it would not be better."
-    )
 
 
 def _begins(trial: Trial) -> str:

@@ -75,6 +75,10 @@ class NoBench:
         """Nothing is known."""
         return {}
 
+    async def without_one(self, trial: Trial) -> Mapping[str, Any]:
+        """Nothing is known."""
+        return {}
+
     async def refresh(self) -> None:
         """Nobody serves."""
 

@@ -41,6 +41,7 @@ from orchestrator.proposal_rules import (
     stale,
 )
 from orchestrator.trials import risk
+from orchestrator.trials.exam_rules import READ_AT_ONCE, fair
 
 KINDS: tuple[DocumentKind, ...] = ("agent", "runbook", "team", "lesson", "model")
 AT_ONCE = 1_000
@@ -196,7 +197,7 @@ class Cycles:
     async def _window(self, learner: Learner, state: LearnerState, rows: WindowRows) -> CycleReport:
         began, now = time.perf_counter(), self._clock()
         documents = await self._documents()
-        exam = await self._store.exam("learn")
+        exam = fair(await self._store.exam("learn", limit=READ_AT_ONCE))
         window = Window(rows.runs, now, rows.feedback, rows.older, documents, exam)
         with metered() as steps:
             try:

@@ -224,6 +224,7 @@ def _fields(shown: Suggestion, told: bool) -> list[str]:
         "Changes": touched(proposal) + _for(shown) if told else "",
         "Risk": risk(proposal, told),
         "Expected": _expected(proposal),
+        "Why I ask": said(proposal.reason, 500) if told and _waits(proposal) else "",
         "Tried": tried(trial),
         "In use": _in_use(shown),
         "Smallest effect that it could see": _smallest(trial),
@@ -232,6 +233,10 @@ def _fields(shown: Suggestion, told: bool) -> list[str]:
         "Exam, never shown to a learner": _exam(proposal, trial),
     }
     return [f"*{name}*\n{value}" for name, value in found.items() if value]
+
+
+def _waits(proposal: Proposal) -> bool:
+    return proposal.state == "awaiting"
 
 
 def _for(shown: Suggestion) -> str:

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import structlog
+from cachetools import LRUCache
 
 from agents.checks.stated import check_of, questions_alike, stated_check
 from agents.definition import AgentDefinition, DefinitionError, parse_definition
@@ -29,11 +30,15 @@ from orchestrator.consent import Consent
 from orchestrator.trials.answers import Build, Unseen, answer_unseen
 from orchestrator.trials.arms import candidate_of
 from orchestrator.trials.background import Background
+from orchestrator.trials.exam_rules import READ_AT_ONCE, answer_key, fair
 from orchestrator.trials.judging import passes
 
 PARTS: Mapping[ExamPart, float] = {"learn": 0.4, "trial": 0.3, "held_out": 0.3}
 HELD_OUT_AT_ONCE = 60
 """Questions of a score: more would take a small model too long."""
+
+MOST_A_DAY = 200
+"""Questions that one person's words make in a day, in each process."""
 
 _STATING: frozenset[FeedbackKind] = frozenset({"reason", "better", "correction"})
 _LEAST_WEIGHT = 0.5
@@ -122,6 +127,7 @@ class Exam:
         self._build = build
         self._background = background
         self._clock = clock
+        self._today: LRUCache[tuple[str, int], int] = LRUCache(10_000)
 
     async def feedback_given(self, feedback: Feedback) -> None:
         """Somebody said something about an answer; perhaps it tells the right one."""
@@ -133,20 +139,18 @@ class Exam:
         check = await told_check(run, [feedback])
         if check is None:
             return
-        self._store.append(
-            ExamQuestion(
-                learning_id("exam", run.run_id),
-                run.run_id,
-                run.request,
-                check,
-                run.agent,
-                part_of(run.request),
-                run.task_type,
-                run.user_id,
-                run.audience,
-                self._clock(),
-            )
-        )
+        teller = feedback.user_id or ""
+        if not self._room_for(teller):
+            log.warning("exam_question_refused", reason="one person told too many today")
+            return
+        question = ExamQuestion(
+            "", run.run_id, run.request, check, run.agent, part_of(run.request), run.task_type,
+            feedback.user_id, run.audience, self._clock(),
+        )  # fmt: skip
+        # who tells another answer later on tells a new question, and their newest word counts
+        told = answer_key(question).decode()
+        name = learning_id("exam", run.run_id, teller, told)
+        self._store.append(replace(question, question_id=name))
         log.info("exam_question", run_id=run.run_id, kind=check["kind"])
 
     async def questions(
@@ -155,12 +159,14 @@ class Exam:
         """The newest questions of a part for an agent (or a variant's), each request once.
 
         Of several askings of a request the first is taken, so that later ones are no new question.
+        What people disagree about is left out, and so is what one person told beyond their share
+        (exam_rules.py).
         """
         variant = variant_of(agent)
         name = variant.agent if variant else agent
-        found = await self._store.exam(part, name, task_type, 2 * limit)
+        found = await self._store.exam(part, name, task_type, READ_AT_ONCE)
         once: dict[str, ExamQuestion] = {}
-        for question in reversed(found):
+        for question in reversed(fair(found)):
             once.setdefault(questions_alike(question.request), question)
         return list(once.values())[::-1][:limit]
 
@@ -245,6 +251,11 @@ class Exam:
         steps = tuple(replace(step, arguments=None, error=None) for step in made.steps)
         error = made.error and made.error.partition(":")[0]
         self._store.append(replace(made, reply=None, error=error, steps=steps))
+
+    def _room_for(self, teller: str) -> bool:
+        key = teller, int(self._clock() // 86_400)
+        self._today[key] = self._today.get(key, 0) + 1
+        return self._today[key] <= MOST_A_DAY
 
     async def _may_learn(self, run: Run, feedback: Feedback) -> bool:
         return await self._consent.given(run.user_id, run.channel_id) and await self._consent.given(

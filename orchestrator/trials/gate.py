@@ -20,6 +20,9 @@ JUDGE_FLOOR = 0.7
 FEWEST_JUDGED = 20
 """A judging model must have agreed with people so often, over so many answers, to count."""
 
+TOLD_BY_OTHERS = 10
+"""Comparisons on others' word, before what one person tells most of goes live by itself."""
+
 
 @dataclass(frozen=True, slots=True)
 class Allowed:
@@ -125,3 +128,29 @@ def _judge_counts(noted: Mapping[str, Any], floor: float) -> bool:
 
 def _percent(share: float) -> str:
     return f"{100 * share:.0f}%"
+
+
+def chosen_by_feedback(figures: Mapping[str, Any]) -> str:
+    """Why a person should look at a proven effect: only what people spoke of could be compared."""
+    if "spoken_of" not in figures:
+        return ""
+    worst = figures.get("effect_at_worst")
+    if worst is not None and worst > 0.0:
+        return ""
+    return (
+        f"People spoke of {figures['spoken_of']:.0%} of the answers: if they were content with all "
+        "others, it would not be better."
+    )
+
+
+def on_one_word(told: Mapping[str, Any]) -> str:
+    """Why a person should look: what one member says alone makes nothing live in a team."""
+    if not told.get("tellers") or told.get("askers", 0) < 2:
+        return ""
+    effect = told.get("effect_of_others")
+    if told["others"] >= TOLD_BY_OTHERS and effect is not None and effect > 0.0:
+        return ""
+    return (
+        f"One person's word decides {told['most_told']:.0%} of what was compared: without it, it "
+        "would not be shown to be better."
+    )

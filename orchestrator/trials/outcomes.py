@@ -8,8 +8,10 @@ decides, and by `settle` where nothing was said for a while.
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from functools import partial
+from statistics import fmean
 from typing import Any, TypeVar
 
 import structlog
@@ -17,7 +19,7 @@ from cachetools import LRUCache
 
 from database.errors import BudgetExceeded, ModelError
 from database.learning import Aspect, Observation, Trial, observation_id_of
-from database.records import Feedback, OutcomeSource, Run, run_id_of
+from database.records import IMPLICIT, Feedback, OutcomeSource, Run, RunQuery, run_id_of
 from database.store import Store
 from orchestrator.answering import STOPPED
 from orchestrator.consent import Consent
@@ -33,6 +35,10 @@ SETTLED_SECONDS = 15 * 60.0
 _LOOKED_AT = 200
 """Answers of a trial that one `settle` looks at."""
 _JUDGED_AT_ONCE = 20
+_PEOPLES: frozenset[OutcomeSource | None] = frozenset({"check", "user", "implicit"})
+"""What an outcome rests on where people told it; a model's judgement is nobody's word."""
+_LATELY = 1_000
+"""Replies by which it is known whether one person alone uses the assistant."""
 _SLOWLY = 3
 """Pairs that one `settle` has a model judge; on the embedded model each takes many seconds."""
 
@@ -171,6 +177,27 @@ class Outcomes:
         if share is not None:
             figures["judge_agreement"] = round(share, 3)
         return figures | (selection(seen) if trial.method == "shadow" else {})
+
+    async def without_one(self, trial: Trial) -> Mapping[str, Any]:
+        """What is left of a trial's effect without the word of whoever told most of it.
+
+        `askers` people use the workspace, `tellers` told which answers are right; `most_told` is
+        the share of judged requests that rest on one of these, `others` the number of those that
+        do not, and `effect_of_others` what they show (None where they compare nothing).
+        """
+        seen = await self._store.observations(trial.trial_id, "outcome")
+        lately = await self._store.runs(RunQuery(limit=_LATELY))
+        askers = {run.user_id or "" for run in lately}
+        tellers: dict[str, str] = {}
+        for o in seen:
+            await asyncio.sleep(0)  # replies go on between two of them
+            run = await self._store.run(o.run_id)
+            if run is None:
+                continue
+            askers.add(run.user_id or "")
+            if said := await self._said_of(run) if o.source in _PEOPLES else ():
+                tellers[o.run_id] = _teller(said)
+        return {"askers": len(askers), **rest_without(seen, tellers)}
 
     # Splits
 
@@ -361,6 +388,39 @@ async def said_of(store: Store, consent: Consent, run: Run) -> list[Feedback]:
         return []
     said = await store.feedback_on(run.run_id)
     return [f for f in said if await consent.given(f.user_id, run.channel_id)]
+
+
+def _teller(said: Sequence[Feedback]) -> str:
+    """Whose word counts of several: the latest explicit one."""
+    last = max(said, key=lambda f: (f.kind not in IMPLICIT, f.created_at))
+    return last.user_id or ""
+
+
+def rest_without(seen: Sequence[Observation], tellers: Mapping[str, str]) -> dict[str, Any]:
+    """The outcomes without those that rest on the word of the person who told most."""
+    told = Counter(tellers.values())
+    who, most = told.most_common(1)[0] if told else ("", 0)
+    others = [o for o in seen if not told or tellers.get(o.run_id) != who]
+    paired = [(o.active, o.candidate) for o in others if None not in (o.active, o.candidate)]
+    if paired:
+        effect: float | None = sum((c or 0.0) - (a or 0.0) for a, c in paired) / len(paired)
+    else:
+        arms = [[v for o in others if (v := value(o)) is not None] for value in (_new, _old)]
+        effect = fmean(arms[0]) - fmean(arms[1]) if all(arms) else None
+    return {
+        "tellers": len(told),
+        "most_told": round(most / len(seen), 3) if seen else 0.0,
+        "others": len(others),
+        "effect_of_others": None if effect is None else round(effect, 4),
+    }
+
+
+def _new(o: Observation) -> float | None:
+    return o.candidate
+
+
+def _old(o: Observation) -> float | None:
+    return o.active
 
 
 def _tells_apart(o: Observation) -> bool:

@@ -81,6 +81,9 @@ class Exam:
     async def figures(self, trial: Trial) -> Mapping[str, Any]:
         return self.known
 
+    async def without_one(self, trial: Trial) -> Mapping[str, Any]:
+        return {}
+
 
 def observe(
     store: Store,

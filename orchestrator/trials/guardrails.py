@@ -118,6 +118,11 @@ def hurt_words(guards: Sequence[Guard]) -> str:
     return " ".join(said)
 
 
+def suspected_words(guards: Sequence[Guard]) -> str:
+    """What may have become worse, in a sentence; '' where nothing did by more than its margin."""
+    return " ".join(f"{WORDS[g.aspect]} may have become worse." for g in guards if g.suspected)
+
+
 def _worse(guard: Guard) -> str:
     if guard.ratio is None:
         shares = f"from {100 * guard.active:.0f}% to {100 * guard.candidate:.0f}%"

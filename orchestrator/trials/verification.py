@@ -18,7 +18,7 @@ import numpy as np
 from database.learning import Aspect, Observation, Trial
 from orchestrator.trials import betting
 from orchestrator.trials.betting import Floats
-from orchestrator.trials.guardrails import MARGINS, Margins, guard, hurt_words
+from orchestrator.trials.guardrails import MARGINS, Margins, guard, hurt_words, suspected_words
 from orchestrator.trials.sequential import Values, as_values, compare, may_lose_of
 
 State = Literal["wait", "verified", "roll_back"]
@@ -103,12 +103,16 @@ def _compared(
     figures["guardrails"] = {g.aspect: g.as_json() for g in guards}
     if hurt := hurt_words(guards):
         return Verified("roll_back", hurt, figures)
-    return _decided(new, old, enough, may_lose, figures)
+    doubt = suspected_words(guards)
+    return _decided(new, old, enough, may_lose, figures, doubt)
 
 
 def _decided(
-    new: Floats, old: Floats, enough: int, may_lose: float, figures: dict[str, Any]
+    new: Floats, old: Floats, enough: int, may_lose: float, figures: dict[str, Any], doubt: str
 ) -> Verified:
+    """What the outcomes say. With a `doubt` about a guardrail it is watched on, as long as may be:
+    an early lucky row of right answers is no reason to look away from that.
+    """
     n = len(new)
     if n < FEWEST:
         return Verified("wait", f"{n} of at least {FEWEST} comparisons so far.", figures)
@@ -119,11 +123,11 @@ def _decided(
         return Verified("roll_back", f"Answers became worse: {words}.", figures)
     holds = now >= before - may_lose if may_lose else now > before
     sure = shown(new - old + may_lose if may_lose else kept, KEEP_ALPHA)
-    if holds and (n >= enough or sure):
+    if holds and (n >= enough or (sure and not doubt)):
         return Verified("verified", f"It holds: {words}.", figures)
     if n >= enough:
         return Verified("roll_back", f"No positive effect: {words}.", figures | {"retired": True})
-    return Verified("wait", f"So far: {words}.", figures)
+    return Verified("wait", f"So far: {words}. {doubt}".strip(), figures)
 
 
 def _by_use(outcomes: Floats) -> Verified:

@@ -181,3 +181,21 @@ def test_what_is_cheaper_is_kept_when_it_is_as_good() -> None:
     assert look(trial(), paired(slightly_worse * (ENOUGH // 100))).state == "roll_back"
     worse = [(0.0, 1.0), *[(1.0, 1.0)] * 9]
     assert look(cheaper, paired(worse * (ENOUGH // 10))).state == "roll_back"
+
+
+def test_nothing_is_verified_while_a_guardrail_is_in_doubt() -> None:
+    """A lucky row of right answers ends no watch over complaints that may have risen."""
+    lucky = [*split([1.0] * 400, []), *split([0.0] * 400, [], "error")]
+    before = [*split([0.0] * 400, []), *split([0.0] * 400, [], "error")]
+
+    def complaints(of: list[Observation], every: int) -> list[Observation]:
+        said = [float(n % every == 0) for n in range(400)]
+        return [*of, *split(said, [], "complaint")]
+
+    calm = look(LIVE, complaints(lucky, 50)[: 400 * 3], complaints(before, 50))
+    assert calm.state == "verified"
+    few = [o for o in complaints(lucky, 8) if int(o.run_id[1:]) < 30]
+    doubtful = look(LIVE, few, complaints(before, 50))
+    assert doubtful.state == "wait"
+    assert "Complaints may have become worse" in doubtful.reason
+    assert look(LIVE, complaints(lucky, 8), complaints(before, 50)).state == "roll_back"

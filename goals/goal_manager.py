@@ -23,12 +23,13 @@ from database.errors import (
     UnknownName,
     VirtuousError,
 )
-from database.goals import Goal, Task, goal_id_of
+from database.goals import Goal, goal_id_of
 from database.records import Reader
 from goals import task_graph
+from goals.decomposition import Alternative, Decomposition
 from goals.estimates import reservation
 from goals.ledger import Goals
-from goals.ports import Chronicle, Engine, Planning, Rules, TaskOutcome, Wish, Workforce
+from goals.ports import Chronicle, Engine, Rules, TaskOutcome, Wish, Workforce
 from goals.watching import Changed, Watch
 
 _RACES = 30
@@ -53,7 +54,7 @@ class GoalManager:
         rows: Goals,
         engine: Engine,
         workforce: Workforce,
-        planning: Planning,
+        planning: Decomposition,
         rules: Rules,
         chronicle: Chronicle,
         *,
@@ -156,8 +157,8 @@ class GoalManager:
     ) -> Goal:
         """Change the plan as the words say, also while it runs: "add a step that ...".
 
-        What was changed is the last of its `notes`. Raises UnknownName, NotAllowed, ModelError,
-        and InputError where nothing could be changed, with the reason.
+        What was changed, or why nothing was, is the last of its `notes`.
+        Raises UnknownName, NotAllowed, ModelError, and InputError for one that has ended.
         """
         for _ in range(_CHANGE_TRIES):
             goal = await self._allowed(goal_id, person, approver)
@@ -286,9 +287,12 @@ class GoalManager:
         def settled(goal: Goal) -> Goal:
             now = self._clock()
             moved = task_graph.settle(goal, key, outcome, now, attempt=attempt)
-            if others and _failed(moved, key):
+            if moved == goal:
+                return self._advanced(goal)
+            moved = replace(moved, planning=moved.planning + others.spent)
+            if others.tasks and _failed(moved, key):
                 with suppress(InputError):
-                    moved = task_graph.replace_failed(moved, key, others)
+                    moved = task_graph.replace_failed(moved, key, others.tasks)
             return self._advanced(moved)
 
         try:
@@ -298,19 +302,20 @@ class GoalManager:
 
     async def _around(
         self, goal_id: str, key: str, attempt: int, outcome: TaskOutcome
-    ) -> tuple[Task, ...]:
+    ) -> Alternative:
         """Steps to take instead, where this outcome is a failure for good."""
+        nothing = Alternative(())
         if outcome.failure is None:
-            return ()
+            return nothing
         try:
             goal = await self._known(goal_id)
             settled = task_graph.settle(goal, key, outcome, self._clock(), attempt=attempt)
             if not _failed(settled, key) or not task_graph.may_replan(settled, key):
-                return ()
+                return nothing
             return await self._planning.alternative(settled, key)
         except VirtuousError as error:
             log.info("no_way_around", goal=goal_id, task=key, reason=str(error))
-            return ()
+            return nothing
 
     # How everything moves.
 

@@ -159,19 +159,6 @@ class Engine(Protocol):
         """Stop it where it waits or runs; no matter if it is over."""
 
 
-class Planning(Protocol):
-    """Makes plans and changes them (goals.decomposition)."""
-
-    async def plan(self, goal: Goal) -> Goal:
-        """The goal with its plan, proposed; or refused with the reason. Raises ModelError."""
-
-    async def change(self, goal: Goal, words: str) -> Goal:
-        """The goal with its plan changed as the words say. Raises InputError, ModelError."""
-
-    async def alternative(self, goal: Goal, key: str) -> tuple[Task, ...]:
-        """Steps that may stand in the place of a failed one; () where there are none."""
-
-
 class Rules(Protocol):
     """What approvers decided about goals (orchestrator.goal_rules)."""
 

@@ -7,14 +7,14 @@ Days are those of UTC. Money is counted in millionths of a dollar.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from database.errors import BudgetExceeded
 from database.goals import NOTHING, Goal, Spent, Task
 from goals.sql import Transaction
 
 if TYPE_CHECKING:
-    from sqlalchemy import Row
+    from goals.sql import AnyRow
 
 DAY_SECONDS = 86_400
 KEPT_DAYS = 62
@@ -141,7 +141,7 @@ def _keep(
     owner: Owner,
     goal_id: str,
     task: Task,
-    row: "Row[Any] | None",
+    row: "AnyRow | None",
     now: float,
     days: dict[int, list[int]],
 ) -> None:
@@ -161,7 +161,7 @@ def _keep(
         transaction.change(_UPDATE, **values)
 
 
-def _drop(transaction: Transaction, owner: Owner, goal_id: str, rows: "Iterable[Row[Any]]") -> None:
+def _drop(transaction: Transaction, owner: Owner, goal_id: str, rows: "Iterable[AnyRow]") -> None:
     values = [
         {"workspace": owner.workspace, "goal_id": goal_id, "key": row.key, "attempt": row.attempt}
         for row in rows

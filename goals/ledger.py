@@ -26,7 +26,7 @@ from goals.ports import JournalEntry
 from goals.sql import Sql, Transaction
 
 if TYPE_CHECKING:
-    from sqlalchemy import Row
+    from goals.sql import AnyRow
 
 FILE = "goals.db"
 
@@ -142,9 +142,9 @@ class Ledger:
 
         def read(transaction: Transaction) -> Sequence[Attempt]:
             found = transaction.rows(sql, before=transaction.now() - older_than)
-            return [Attempt(*tuple(row)) for row in found]
+            return [Attempt(*row) for row in found]
 
-        return await self.sql.do(read) if self.sql.there else ()
+        return await self.sql.do(read) if self.sql.there else []
 
     async def take(
         self, workspace: str, goal_id: str, key: str, attempt: int, worker: str
@@ -159,12 +159,10 @@ class Ledger:
     async def lost(self, holds: Collection[Hold], worker: str) -> Sequence[Hold]:
         """Those of a worker that are over, stopped, or another's by now."""
         if not holds:
-            return ()
+            return []
         sql = """SELECT workspace, goal_id, key, attempt, fence FROM attempts
             WHERE state <> 'ending' AND worker = :worker"""
-        found = await self.sql.do(
-            lambda t: {Hold(*tuple(row)) for row in t.rows(sql, worker=worker)}
-        )
+        found = await self.sql.do(lambda t: {Hold(*row) for row in t.rows(sql, worker=worker)})
         return [hold for hold in holds if hold not in found]
 
     def seal(self, body: bytes) -> bytes:
@@ -219,6 +217,8 @@ class Goals:
         was changed.
         """
 
+        hold = self._hold(goal.goal_id)
+
         def update(transaction: Transaction) -> None:
             lock = " FOR UPDATE" if transaction.postgres else ""
             key = {"workspace": self.workspace, "goal_id": goal.goal_id}
@@ -227,7 +227,7 @@ class Goals:
                 raise UnknownName("There is no such goal any more.")
             if row.revision != goal.revision:
                 raise StaleRevision(_MOVED)
-            if self._fence(transaction, goal.goal_id) == "another's":
+            if _whose(transaction, hold) == "another's":
                 raise StaleRevision(_TAKEN_OVER)
             values = self._columns(transaction, goal)
             transaction.change(_UPDATE, **values, revision=goal.revision + 1)
@@ -249,7 +249,7 @@ class Goals:
     async def ids(self, prefix: str, limit: int = 2) -> Sequence[str]:
         """Ids that begin so."""
         if not self.ledger.sql.there:
-            return ()
+            return []
         sql = """SELECT goal_id FROM goals WHERE workspace = :workspace
             AND substr(goal_id, 1, :length) = :prefix ORDER BY goal_id LIMIT :limit"""
         values = {"workspace": self.workspace, "prefix": prefix, "length": len(prefix)}
@@ -287,12 +287,12 @@ class Goals:
         it did not: compare revisions.
         """
         if not self.ledger.sql.there:
-            return (), since or 0
+            return [], since or 0
 
-        def read(transaction: Transaction) -> "tuple[Sequence[Row[Any]], int]":
+        def read(transaction: Transaction) -> "tuple[Sequence[AnyRow], int]":
             cursor = tables.cursor(transaction)
             if since is None:
-                return (), cursor
+                return [], cursor
             sql = f"{_SELECT} AND moved >= :since ORDER BY moved"
             return transaction.rows(sql, workspace=self.workspace, since=since), cursor
 
@@ -328,8 +328,10 @@ class Goals:
             "position": entry.position, "kind": entry.kind, "body": sealed,
         }  # fmt: skip
 
+        hold = self._hold(goal_id)
+
         def keep(transaction: Transaction) -> None:
-            if self._fence(transaction, goal_id) != "mine":
+            if _whose(transaction, hold) != "mine":
                 raise StaleRevision(_TAKEN_OVER)
             transaction.change(_NOTE, **values)
 
@@ -352,20 +354,11 @@ class Goals:
         """Delete goals that ended, or were proposed and never started, before that; how many."""
         return await leaving.retention(self, before)
 
-    def _fence(
-        self, transaction: Transaction, goal_id: str
-    ) -> Literal["mine", "another's", "over"]:
-        """Whose the attempt is that the running code works on; `mine` where it works on none."""
+    def _hold(self, goal_id: str) -> Hold | None:
+        """Which attempt at this goal the running code works on: asked outside of threads."""
         hold = HOLD.get()
-        if hold is None or (hold.workspace, hold.goal_id) != (self.workspace, goal_id):
-            return "mine"
-        share = " FOR SHARE" if transaction.postgres else ""
-        sql = f"SELECT fence FROM attempts WHERE {_ATTEMPT}{share}"
-        values = {"workspace": hold.workspace, "goal_id": goal_id, "key": hold.key}
-        row = transaction.row(sql, **values, attempt=hold.attempt)
-        if row is None:
-            return "over"
-        return "mine" if row.fence == hold.fence else "another's"
+        here = hold is not None and (hold.workspace, hold.goal_id) == (self.workspace, goal_id)
+        return hold if here else None
 
     def _body(self, sealed: bytes) -> dict[str, Any]:
         body: dict[str, Any] = orjson.loads(self.ledger.unseal(sealed))
@@ -373,11 +366,11 @@ class Goals:
 
     async def _read(self, sql: str, **values: Any) -> Sequence[Goal]:
         if not self.ledger.sql.there:
-            return ()
+            return []
         rows = await self.ledger.sql.do(lambda t: t.rows(sql, workspace=self.workspace, **values))
         return [self._goal(row) for row in rows]
 
-    def _goal(self, row: "Row[Any]") -> Goal:
+    def _goal(self, row: "AnyRow") -> Goal:
         return goal_rows.read(self.ledger.unseal(row.body), row.revision)
 
     def _columns(self, transaction: Transaction, goal: Goal) -> dict[str, Any]:
@@ -398,6 +391,20 @@ class Goals:
 
     def _place(self, channel_id: str, thread_ts: str) -> str:
         return self.ledger.digest("place", self.workspace, channel_id, thread_ts)
+
+
+def _whose(transaction: Transaction, hold: Hold | None) -> Literal["mine", "another's", "over"]:
+    """Whose the attempt is that a hold is of; without a hold nobody else's."""
+    if hold is None:
+        return "mine"
+    share = " FOR SHARE" if transaction.postgres else ""
+    sql = f"SELECT fence FROM attempts WHERE {_ATTEMPT}{share}"
+    row = transaction.row(
+        sql, workspace=hold.workspace, goal_id=hold.goal_id, key=hold.key, attempt=hold.attempt
+    )
+    if row is None:
+        return "over"
+    return "mine" if row.fence == hold.fence else "another's"
 
 
 def _as_of(goal: Goal, revision: int) -> Goal:

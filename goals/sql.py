@@ -21,6 +21,8 @@ from database.sqlite_file import BUSY_SECONDS, explain
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine, Row, TextClause
 
+    AnyRow = Row[*tuple[Any, ...]]
+
 T = TypeVar("T")
 
 SCHEMA = "virtuous6"
@@ -45,11 +47,11 @@ class Transaction:
         self.postgres = postgres
         self._clock = clock
 
-    def rows(self, sql: str, **values: Any) -> "list[Row[Any]]":
+    def rows(self, sql: str, **values: Any) -> "list[AnyRow]":
         """What a statement returns."""
         return list(self._connection.execute(_text(sql), values).fetchall())
 
-    def row(self, sql: str, **values: Any) -> "Row[Any] | None":
+    def row(self, sql: str, **values: Any) -> "AnyRow | None":
         """The first of it, or None."""
         return self._connection.execute(_text(sql), values).fetchone()
 

@@ -20,6 +20,7 @@ from database.records import LEARNING, PolicyChange
 Speaking = Literal["mentions", "threads", "everything"]
 Mode = Literal["automatic", "ask", "paused"]
 Improving = Literal["on", "paused", "off"]
+GoalStart = Literal["ask", "small", "always"]
 Scope = Literal["person", "channel", "workspace"]
 Measure = Literal["requests_per_minute", "requests_per_hour", "tokens_per_day", "usd_per_day",
                   "at_once"]  # fmt: skip
@@ -180,6 +181,23 @@ NAMES: Mapping[str, Known] = {
     "judge_floor": Known(
         "how often a judging model must agree with people before its word counts", 0.7, _share
     ),
+    "goals": Known(
+        "make plans of requests that need several pieces of work", "on", _choice("on", "off")
+    ),
+    "goal_start": Known(
+        "plans that start by themselves: ask (none), small (few steps, cheap, nothing changed by "
+        "them outside), or always",
+        "small", _choice("ask", "small", "always"),
+    ),
+    "goal_usd": Known("dollars that one goal may use before it asks", 1.0, _money),
+    "goal_tokens": Known("tokens that one goal may use before it asks", 200_000, _count),
+    "goal_minutes": Known("minutes of work that one goal may use before it asks", 60, _count),
+    "goal_usd_per_day": Known(
+        "dollars that all goals of one person may use a day (UTC)", 10.0, _money, "UW"
+    ),
+    "goal_tokens_per_day": Known(
+        "tokens that all goals of one person may use a day (UTC)", 5_000_000, _count, "UW"
+    ),
     "summary_hour": Known("when the morning summary is posted (UTC), or off", "8", _hour),
     **_limits(),
 }  # fmt: skip
@@ -283,6 +301,26 @@ class Policy:
     def share(self, name: Literal["learning_share", "judge_floor", "dearer_allowed"]) -> float:
         """One of learning's shares, 0..1."""
         found: float = self._value(name, "")
+        return found
+
+    def goals(self) -> bool:
+        """Whether requests are made into goals."""
+        return bool(self._value("goals", "") == "on")
+
+    def goal_start(self) -> GoalStart:
+        """Which plans start by themselves."""
+        found: GoalStart = self._value("goal_start", "")
+        return found
+
+    def goal_limit(
+        self,
+        name: Literal[
+            "goal_usd", "goal_tokens", "goal_minutes", "goal_usd_per_day", "goal_tokens_per_day"
+        ],
+        of: str = "",
+    ) -> float | None:
+        """What a goal, or a person's goals in a day, may use; None is no limit."""
+        found: float | None = self._value(name, of)
         return found
 
     def summary_hour(self) -> int | None:

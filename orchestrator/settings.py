@@ -6,9 +6,10 @@ import sys
 from base64 import urlsafe_b64decode
 from binascii import Error as Base64Error
 from collections.abc import Mapping
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -44,6 +45,13 @@ def _is_http(value: str) -> bool:
     return parts.scheme in ("http", "https") and bool(parts.hostname) and usable and plain
 
 
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
 def _token(value: SecretStr, info: ValidationInfo) -> SecretStr:
     prefix, kind = {
         "slack_bot_token": ("xoxb-", "bot token"),
@@ -77,6 +85,19 @@ def _people(value: str) -> str:
 def _channel(value: str) -> str:
     if not re.fullmatch(r"[CG][A-Z0-9]+", value):
         raise ValueError("must be the id of a channel such as C0123ABCD (in its details in Slack)")
+    return value
+
+
+def _database(value: SecretStr) -> SecretStr:
+    try:
+        parts = urlsplit(value.get_secret_value())
+        usable = parts.port is None or parts.port > 0
+    except ValueError:
+        usable = False
+    else:
+        usable = usable and parts.scheme in ("postgres", "postgresql") and len(parts.path) > 1
+    if not usable:
+        raise ValueError("must be a Postgres address such as postgresql://user:password@host/name")
     return value
 
 
@@ -134,6 +155,7 @@ class Settings(BaseSettings):
     supabase_url: Address | None = None
     supabase_service_role_key: SecretStr | None = None
     supabase_db_url: SecretStr | None = None
+    virtuous6_engine_url: Annotated[SecretStr, AfterValidator(_database)] | None = None
     virtuous6_outbox_max_rows: int = Field(default=1_000_000, gt=0)
 
     virtuous6_mcp_config: Path | None = None
@@ -155,6 +177,21 @@ class Settings(BaseSettings):
     def approvers(self) -> tuple[str, ...]:
         """Who may decide at first, by id; with nobody named, the workspace's admins may."""
         return tuple(self.virtuous6_approvers.replace(",", " ").split())
+
+    @property
+    def engine_url(self) -> str | None:
+        """The Postgres that goals are kept in; None: a file in `home`."""
+        url = self.virtuous6_engine_url
+        return url.get_secret_value() if url else None
+
+    @property
+    def engine_elsewhere(self) -> bool:
+        """Whether that Postgres is on another machine, so that workers may be, too."""
+        if self.engine_url is None:
+            return False
+        parts = urlsplit(self.engine_url)
+        host = parse_qs(parts.query).get("host", [parts.hostname or ""])[0]
+        return not (host in ("", "localhost") or host.startswith("/") or _is_loopback(host))
 
     @property
     def embedded(self) -> bool:

@@ -112,8 +112,12 @@ class Workflows:
 
     async def names(self, reader: Reader) -> list[str]:
         """Names of the workflows that `reader` may see, in order."""
+        return sorted({document.name for document in await self.seen_by(reader)})
+
+    async def seen_by(self, reader: Reader) -> list[Document]:
+        """The workflows that `reader` may see, under the names that they are called by there."""
         allowed = reader.audiences()
-        return sorted({d.name for d in await self._documents() if d.audience in allowed})
+        return [document for document in await self._documents() if document.audience in allowed]
 
     async def named_in(self, text: str, reader: Reader) -> list[str]:
         """The workflows that `text` speaks of, with spaces or hyphens, that `reader` may see."""

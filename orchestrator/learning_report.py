@@ -3,13 +3,21 @@
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
+from agents.improvement import cost_optimizer
+from agents.improvement.agent_performance_analyst import NAME as PERFORMANCE
+from agents.improvement.agent_performance_analyst import standings as healths_in
+from agents.improvement.cost_optimizer import NAME as COST_OPTIMIZER
+from agents.improvement.cost_optimizer import spent_in
 from agents.improvement.error_recovery import NAME as ERROR_RECOVERY
 from agents.improvement.error_recovery import prevented
+from agents.improvement.health import Health
 from agents.improvement.learner import Learner
+from agents.improvement.spending import Spent, week_of
 from agents.variants import agent_of, variant_of
 from database.learning import ImprovementCounts, Proposal
-from database.records import RunQuery
+from database.records import MetricsRow, RunQuery, one_person
 from database.store import Store
 from orchestrator.budgets import LearningBudget
 from orchestrator.learning_cycle import Cycles
@@ -18,6 +26,7 @@ from orchestrator.learning_status import (
     LearnerStatus,
     LearningFigures,
     LearningStatus,
+    SpentOn,
 )
 from orchestrator.policy import Improving, Policy
 from orchestrator.signals import Signals
@@ -79,10 +88,14 @@ class LearningReport:
         """What learning did between two times (in whole days, UTC), and what it cost."""
         counts = await self._store.improvement_counts(since, until)
         patterns = await self._store.findings(since, limit=_MOST)
-        answers = (await self._store.metrics(RunQuery(since=since, until=until))).total
+        metrics = await self._store.metrics(RunQuery(since=since, until=until))
+        answers = metrics.total
         rejected = await self._store.proposals({"rejected"}, _MOST)
         errors = prevented((await self._store.learner_state(ERROR_RECOVERY)).state)
         saved, how = await self._saved(since)
+        cost = (await self._store.learner_state(COST_OPTIMIZER)).state
+        could_save = cost_optimizer.could_save(cost)
+        week = week_of(min(until, self._clock()))
         learning_usd = sum(row.learning_cost_usd for row in counts)
         return LearningFigures(
             patterns=sum(f.kind == "pattern" and f.created_at < until for f in patterns),
@@ -107,7 +120,37 @@ class LearningReport:
             unpriced=answers.unpriced_runs,
             learning_usd=learning_usd,
             learning_tokens=_sum(counts, "learning_tokens"),
+            by_agent=await self._by_agent(metrics.by_agent),
+            week=week,
+            by_workflow=await self._by_workflow(spent_in(cost).of(week, "workflow")),
+            by_person=tuple(
+                _spent(user, spent, one_person(user))
+                for user, spent in spent_in(cost).of(week, "person").items()
+            ),
+            could_save_usd=could_save[0],
+            could_save_minutes=could_save[1],
+            could_save_how=could_save[2],
         )
+
+    async def _by_agent(self, rows: Sequence[MetricsRow]) -> tuple[SpentOn, ...]:
+        audiences = {d.name: d.audience for d in await self._store.documents("agent")}
+        found = [
+            SpentOn(
+                row.label, row.cost_usd, row.input_tokens + row.output_tokens, row.runs,
+                row.unpriced_runs, audiences.get(row.label, ""),
+            )
+            for row in rows
+        ]  # fmt: skip
+        return tuple(sorted(found, key=lambda one: (-one.usd, -one.tokens, one.name)))
+
+    async def _by_workflow(self, spent: Mapping[str, Spent]) -> tuple[SpentOn, ...]:
+        """By the name that its readers use; what several places call the same is nobody's."""
+        audiences: dict[str, set[str]] = {}
+        for document in await self._store.documents("runbook"):
+            slug = document.name.partition("@")[0]
+            audiences.setdefault(slug, set()).add(document.audience)
+        whose = {slug: found.pop() for slug, found in audiences.items() if len(found) == 1}
+        return tuple(_spent(name, one, whose.get(name, "")) for name, one in spent.items())
 
     async def _learner(self, learner: Learner) -> LearnerStatus:
         state = await self._store.learner_state(learner.name)
@@ -124,9 +167,14 @@ class LearningReport:
     async def _standings(self) -> tuple[AgentStanding, ...]:
         ended = await self._store.proposals({"verified", "rolled_back"}, _MOST)
         agents = [d for d in await self._store.documents("agent") if not variant_of(d.name)]
+        healths = healths_in((await self._store.learner_state(PERFORMANCE)).state)
         return tuple(
-            replace(_standing(d.name, self._policy, ended), audience=d.audience) for d in agents
-        )
+            replace(
+                _standing(d.name, self._policy, ended), audience=d.audience,
+                **_health(healths.get(d.name)),
+            )
+            for d in agents
+        )  # fmt: skip
 
     async def _saved(self, since: float) -> tuple[float | None, str]:
         """What verified changes saved in money, held against what the old version cost."""
@@ -166,6 +214,14 @@ def _standing(agent: str, policy: Policy, ended: Sequence[Proposal]) -> AgentSta
         agent, mode, mine.count("verified"), mine.count("rolled_back"),
         mode == "ask" and in_a_row >= EARNED,
     )  # fmt: skip
+
+
+def _health(found: Health | None) -> dict[str, Any]:
+    return {"health": found.score, "parts": found.parts} if found else {}
+
+
+def _spent(name: str, spent: Spent, audience: str) -> SpentOn:
+    return SpentOn(name, spent.usd, spent.tokens, spent.runs, spent.unpriced, audience)
 
 
 def _sum(counts: Sequence[ImprovementCounts], field: str) -> int:

@@ -3,7 +3,8 @@
 Times are seconds since the epoch (UTC), money US dollars, shares 0..1.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from database.records import PUBLIC
 from orchestrator.policy import Improving, Mode
@@ -27,7 +28,8 @@ class AgentStanding:
     """An agent's mode, and what became of its changes.
 
     `earned`: its record is good enough that people are offered the mode automatic. `audience`: who
-    may know that there is such an agent.
+    may know that there is such an agent. `health` is 0..100, None where too little is known; it is
+    made of `parts`, 0..1 each (agents/improvement/health.py says how).
     """
 
     agent: str
@@ -35,6 +37,23 @@ class AgentStanding:
     verified: int = 0
     rolled_back: int = 0
     earned: bool = False
+    audience: str = PUBLIC
+    health: float | None = None
+    parts: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class SpentOn:
+    """What the `runs` of an agent, a workflow or a person cost; `unpriced` ones are not in `usd`.
+
+    `audience`: who may be told of it; '' is nobody, then it is only counted.
+    """
+
+    name: str
+    usd: float
+    tokens: int
+    runs: int
+    unpriced: int = 0
     audience: str = PUBLIC
 
 
@@ -64,7 +83,10 @@ class LearningFigures:
     `minutes_saved` and `usd_saved` are estimates; `minutes_how` and `usd_how` say how they were
     made, in a sentence each. None: nothing can be said yet. `cost_usd` is what all runs cost,
     learning included; `learning_usd` and `learning_tokens` what shadows, replays and reviews took;
-    `unpriced` how many runs have no known price.
+    `unpriced` how many runs have no known price. `by_agent` is of all runs of the period, the
+    dearest first; `by_workflow` and `by_person` (names are user ids) of the ISO week `week`, of the
+    runs that may be learned from. `could_save_*` is what reused answers would have saved so far,
+    counted as `could_save_how` says.
     """
 
     patterns: int = 0
@@ -84,6 +106,13 @@ class LearningFigures:
     unpriced: int = 0
     learning_usd: float = 0.0
     learning_tokens: int = 0
+    by_agent: tuple[SpentOn, ...] = ()
+    week: str = ""
+    by_workflow: tuple[SpentOn, ...] = ()
+    by_person: tuple[SpentOn, ...] = ()
+    could_save_usd: float = 0.0
+    could_save_minutes: float = 0.0
+    could_save_how: str = ""
 
     @property
     def promoted(self) -> int:

@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from database.errors import InputError, NotAllowed, UnknownName
 from database.learning import Change, Finding, Proposal
+from database.records import PUBLIC
 from orchestrator.policy import Mode
 from slack_interface.approvals import Approvals
 from slack_interface.blocks import section
@@ -260,7 +261,9 @@ class Learning:
 
     async def metrics(self, since: float) -> list[str]:
         """What `/metrics` says of learning. Raises StoreError."""
-        return metrics_lines(await self.improvement.figures(since, self.clock()))
+        figures = await self.improvement.figures(since, self.clock())
+        agents = (await self.improvement.status()).agents
+        return metrics_lines(figures, agents, frozenset({PUBLIC}))
 
     async def look_at_the_clock(self) -> None:
         """The morning's summary, once a day when it is time for it, over all processes."""

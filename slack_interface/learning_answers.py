@@ -6,8 +6,14 @@ What not everybody who reads the answer may see is counted and not named.
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
+from agents.improvement.health import WEIGHTS
 from database.learning import Finding, Proposal, Trial
-from orchestrator.learning_status import LearningFigures, LearningStatus
+from orchestrator.learning_status import (
+    AgentStanding,
+    LearningFigures,
+    LearningStatus,
+    SpentOn,
+)
 from slack_interface.blocks import context, section, shortened
 from slack_interface.incoming import Card
 from slack_interface.learning_questions import Question
@@ -25,6 +31,8 @@ from slack_interface.learning_words import (
     usd,
 )
 
+_SPOKEN_OF = 0.05
+"""Of the whole score: what costs less is not worth a word."""
 LISTED = 6
 """So many of a kind are named; the others are counted."""
 
@@ -55,7 +63,7 @@ def answer(question: Question, records: Records, audiences: Collection[str]) -> 
         case "learned":
             lines = _learned(question, records, audiences)
         case _:
-            lines = cost_lines(question.period, records.figures)
+            lines = cost_lines(question.period, records.figures, audiences)
     text = shortened("\n".join(lines), 2900)
     return text, [section(text), context(_source(question, records))]
 
@@ -255,8 +263,11 @@ def _how_moved(proposal: Proposal) -> str:
 # Cost and savings
 
 
-def cost_lines(period: str, figures: LearningFigures) -> list[str]:
-    """What was spent and what is estimated to be saved, each with how it is known."""
+def cost_lines(period: str, figures: LearningFigures, audiences: Collection[str] = ()) -> list[str]:
+    """What was spent and what is estimated to be saved, each with how it is known.
+
+    What an agent, a workflow or a person cost is named to those who may know of them.
+    """
     known_cost = usd(figures.cost_usd)
     unpriced = (
         f", and {count(figures.unpriced, 'answer')} of unknown price" if (figures.unpriced) else ""
@@ -267,7 +278,43 @@ def cost_lines(period: str, figures: LearningFigures) -> list[str]:
         f"*Cost {period}:* {known_cost}{unpriced}, for {count(figures.answers, 'answer')}.",
         f"Of that, learning took {_learning_cost(figures)}.",
     ]
-    return [*lines, *saved_lines(figures)]
+    shares = [
+        _spent_line("By agent", "agent", figures.by_agent, audiences),
+        _spent_line(
+            f"By workflow, week {figures.week}", "workflow", figures.by_workflow, audiences
+        ),
+        _own_line(figures, audiences),
+    ]
+    return [*lines, *(line for line in shares if line), *saved_lines(figures)]
+
+
+def _spent_line(lead: str, noun: str, spent: Sequence[SpentOn], audiences: Collection[str]) -> str:
+    shown = [one for one in spent if one.audience in audiences][:LISTED]
+    if not shown:
+        return ""
+    named = [f"{said(one.name, 60)} {_price(one)} ({count(one.runs, 'run')})" for one in shown]
+    if more := len(spent) - len(shown):
+        named.append(f"and {count(more, f'other {noun}')}")
+    return f"*{lead}:* {', '.join(named)}."
+
+
+def _own_line(figures: LearningFigures, audiences: Collection[str]) -> str:
+    """What whoever asks cost, where nobody else reads it; of the others, how many they are."""
+    own = next((one for one in figures.by_person if one.audience in audiences), None)
+    if own is None:
+        return ""
+    others = [one for one in figures.by_person if one is not own]
+    beside = f"; {count(len(others), 'other person', 'other people')} asked as well"
+    return (
+        f"*Yours, week {figures.week}:* {_price(own)} for {count(own.runs, 'run')}"
+        f"{beside if others else ''}."
+    )
+
+
+def _price(spent: SpentOn) -> str:
+    if spent.unpriced == spent.runs:
+        return f"{count(spent.tokens, 'token')} of unknown price"
+    return usd(spent.usd)
 
 
 def saved_lines(figures: LearningFigures) -> list[str]:
@@ -283,11 +330,42 @@ def saved_lines(figures: LearningFigures) -> list[str]:
         lines.append(f"*Time saved, estimated:* {minutes}{how}")
     if figures.prevented_errors:
         lines.append(f"*Prevented errors:* {figures.prevented_errors:,}")
+    lines += [f"*Could be saved, estimated:* {could}" for could in _could_save(figures)]
     return lines or ["*Saved:* nothing that I could show yet."]
 
 
-def metrics_lines(figures: LearningFigures) -> list[str]:
-    """What `/metrics` says of learning."""
+def _could_save(figures: LearningFigures) -> list[str]:
+    """What could be saved yet, with how it is counted; nothing where it is nothing."""
+    if not figures.could_save_usd and figures.could_save_minutes < 1:
+        return []
+    money = f"{usd(figures.could_save_usd)} and " if figures.could_save_usd else ""
+    minutes = count(round(figures.could_save_minutes), "minute")
+    return [f"{money}{minutes} ({said(figures.could_save_how, 300)})"]
+
+
+def health_line(agents: Sequence[AgentStanding], audiences: Collection[str]) -> str:
+    """How the agents do, the worst first; '' where nothing is known."""
+    known_ = [a for a in agents if a.health is not None and a.audience in audiences]
+    ranked = sorted(known_, key=lambda a: (a.health or 0.0, a.agent))
+    shown = [f"{said(a.agent, 60)} {a.health:.0f}{_weakest(a)}" for a in ranked[:LISTED]]
+    more = f", and {len(ranked) - LISTED} better ones" if len(ranked) > LISTED else ""
+    return f"Health of agents, of 100: {', '.join(shown)}{more}" if shown else ""
+
+
+def _weakest(agent: AgentStanding) -> str:
+    """The part that costs an agent most, where it is one to speak of."""
+    lost = {name: WEIGHTS[name] * (1 - value) for name, value in agent.parts.items()}
+    name = max(lost, key=lambda part: lost[part], default="")
+    return f" ({name} {share(agent.parts[name])})" if name and lost[name] > _SPOKEN_OF else ""
+
+
+def metrics_lines(
+    figures: LearningFigures,
+    agents: Sequence[AgentStanding] = (),
+    audiences: Collection[str] = (),
+) -> list[str]:
+    """What `/metrics` says of learning, and of the health of agents that `audiences` may know."""
+    health = health_line(agents, audiences)
     by = (
         f" ({figures.promoted_alone} by itself, {figures.promoted_by_people} by people)"
         if figures.promoted
@@ -303,6 +381,8 @@ def metrics_lines(figures: LearningFigures) -> list[str]:
         f"Promotions: {figures.promoted}{by} · Rollbacks: {figures.rolled_back}",
         f"Prevented errors: {figures.prevented_errors} · Minutes saved: {minutes}",
         f"Learning took {_learning_cost(figures)}",
+        *(f"Could be saved, estimated: {could}" for could in _could_save(figures)),
+        *([health] if health else []),
     ]
 
 

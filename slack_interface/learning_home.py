@@ -231,7 +231,8 @@ def _mode(standing: AgentStanding) -> Json:
     changed = standing.verified + standing.rolled_back
     record = f"{standing.verified} helped, {standing.rolled_back} taken back"
     record = record if changed else "nothing changed yet"
-    words = f"*{said(standing.agent, 60)}*: {record}"
+    health = f" · health {standing.health:.0f} of 100" if standing.health is not None else ""
+    words = f"*{said(standing.agent, 60)}*: {record}{health}"
     if standing.earned:
         words += (
             "\n✨ Its last changes all helped. You may let proven changes of low risk go "
@@ -241,7 +242,8 @@ def _mode(standing: AgentStanding) -> Json:
 
 
 def _figures(page: LearningPage) -> list[Json]:
-    lines = [*metrics_lines(page.figures), *_budget(page.status)]
+    said_of = metrics_lines(page.figures, page.status.agents, page.audiences)
+    lines = [*said_of, *_budget(page.status)]
     return [divider(), header("The last 30 days"), section("\n".join(lines))]
 
 

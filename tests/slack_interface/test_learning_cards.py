@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from database.errors import InputError
 from database.learning import Change, FindingKind, Proposal, ProposalState, Risk
 from database.records import PUBLIC, one_person, private_channel
+from orchestrator.learning_status import AgentStanding, SpentOn
 from slack_interface.incoming import Card
 from slack_interface.learning_answers import Records, answer, metrics_lines
 from slack_interface.learning_cards import Suggestion, finding_card, proposal_card, result_text
@@ -442,6 +443,52 @@ def test_answers_come_from_the_records_with_ids_to_trace_them() -> None:
     assert "*Cost yesterday:* $4.37, for 812 answers." in cost
     assert "*Time saved, estimated:* 38 minutes (12 calls" in cost
     assert "*Money saved, estimated:* $0.84" in cost
+
+
+SPENT = samples.figures(
+    week="2026-W47",
+    by_agent=(
+        SpentOn("coder", 3.2, 900, 40), SpentOn(SECRET, 0.9, 300, 9, audience=one_person("U0ADA")),
+        SpentOn("writer", 0.0, 5_000, 7, unpriced=7),
+    ),
+    by_workflow=(SpentOn("weekly", 0.5, 100, 5), SpentOn(SECRET, 0.1, 10, 2, audience="")),
+    by_person=(
+        SpentOn("U0GRACE", 2.0, 600, 30, audience=one_person("U0GRACE")),
+        SpentOn("U0ADA", 1.25, 500, 20, audience=one_person("U0ADA")),
+    ),
+    could_save_usd=0.42, could_save_minutes=12.4, could_save_how="All answers but the first.",
+)  # fmt: skip
+
+
+def test_money_is_told_by_agent_workflow_and_to_each_person_their_own() -> None:
+    openly = told("cost", records(figures=SPENT))
+    assert (
+        "*By agent:* coder $3.20 (40 runs), writer 5,000 tokens of unknown price (7 runs), "
+        "and 1 other agent." in openly
+    )
+    assert "*By workflow, week 2026-W47:* weekly $0.50 (5 runs), and 1 other workflow." in openly
+    assert "$0.42 and 12 minutes (All answers but the first.)" in openly
+    assert "Yours" not in openly
+    assert SECRET not in openly
+    asked = Question("cost", NOW - 86_400, NOW + 1, "yesterday")
+    alone = EVERYBODY | {one_person("U0ADA")}
+    own = answer(asked, records(figures=SPENT), alone)[0]
+    assert "*Yours, week 2026-W47:* $1.25 for 20 runs; 1 other person asked as well." in own
+    assert f"{SECRET} $0.90" in own
+    assert "$2.00" not in own
+
+
+def test_metrics_say_how_healthy_agents_are_to_those_who_may_know_them() -> None:
+    agents = (
+        AgentStanding("coder", health=92.4, parts={"success": 0.95, "speed": 0.9}),
+        AgentStanding("poet", health=61.0, parts={"success": 0.4, "speed": 0.9}),
+        AgentStanding(SECRET, health=20.0, audience=one_person("U0ADA")),
+        AgentStanding("new"),
+    )
+    lines = metrics_lines(SPENT, agents, EVERYBODY)
+    assert "Health of agents, of 100: poet 61 (success 40%), coder 92" in lines
+    assert "Could be saved, estimated: $0.42 and 12 minutes (All answers but the first.)" in lines
+    assert not [line for line in metrics_lines(samples.figures()) if "Health" in line]
 
 
 def test_nothing_is_claimed_where_there_is_nothing() -> None:

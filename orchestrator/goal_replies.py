@@ -15,6 +15,7 @@ def reply_of(goal: Goal, part: Literal["plan", "answer"], text: str) -> ReplyFin
 
     The plan answers the person's message. The answer is a run made by the one of the request, so
     that feedback lands on it; what was expected of the goal and what it took stand in its `route`.
+    What planning took is the plan's; how it divides into tokens read and written is not known.
     """
     plan = part == "plan"
     run = Run(
@@ -23,7 +24,7 @@ def reply_of(goal: Goal, part: Literal["plan", "answer"], text: str) -> ReplyFin
         agent=AGENT,
         parent_run_id=None if plan else goal.run_id,
         started_at=goal.created_at if plan else goal.started_at,
-        duration_ms=(goal.planning.seconds if plan else _worked(goal)) * 1000,
+        duration_ms=(goal.planning if plan else goal.spent).seconds * 1000,
         user_id=goal.user_id,
         channel_id=goal.channel_id or None,
         thread_ts=goal.thread_ts or None,
@@ -33,6 +34,8 @@ def reply_of(goal: Goal, part: Literal["plan", "answer"], text: str) -> ReplyFin
         error=None if plan or goal.state == "done" else f"{goal.state}: {goal.reason}",
         route={"reason": "goal", "goal": goal.goal_id} | ({} if plan else figures_of(goal)),
         outcome=Outcome(False, source="check") if goal.state == "failed" else Outcome(),
+        input_tokens=goal.planning.tokens if plan else None,
+        cost_usd=goal.planning.usd or None if plan else None,
     )
     return ReplyFinished(run, _messages(goal, run, plan))
 

@@ -13,7 +13,7 @@ from agents.ports import KnownErrorsPort, ToolContext
 from agents.tools.base import Tool
 from agents.turns import Turn
 from agents.universal_agent import AgentFinished, AgentStopped, UniversalAgent
-from database.errors import BudgetExceeded, VirtuousError
+from database.errors import BudgetExceeded, StaleRevision, VirtuousError
 from database.goals import ANSWER, Goal, Spent, Task
 from database.privacy import Redactor
 from database.records import Outcome, Run, Step, run_id_of
@@ -23,6 +23,7 @@ from orchestrator.agent_pool import AgentPool, LiveAgent, fallback_order
 from orchestrator.answering import local_time
 from orchestrator.consent import Consent
 from orchestrator.event_bus import EventBus
+from orchestrator.goal_replies import estimate_as_json
 from orchestrator.journal import Journal, JournalledModels
 from orchestrator.known_errors import KnownErrors
 from orchestrator.limits import Limits
@@ -67,6 +68,7 @@ class Team:
     results_characters: int = RESULTS_CHARACTERS
     brief: bool = False
     off: Callable[[], bool] = lambda: False
+    clock: Callable[[], float] = time.time
 
 
 @dataclass(slots=True)
@@ -96,16 +98,15 @@ class _Attempt:
 class GoalWork:
     """Carries out tasks (goals.ports.Workforce)."""
 
-    def __init__(
-        self, team: Team, rows: JournalRows, *, clock: Callable[[], float] = time.time
-    ) -> None:
+    def __init__(self, team: Team, rows: JournalRows) -> None:
         self._team = team
         self._rows = rows
-        self._clock = clock
         self._repeatable = frozenset(n for n, tool in team.tools.items() if tool.repeatable)
 
     async def work(self, goal: Goal, task: Task) -> TaskOutcome:
-        """Do one attempt as the person who asked, and record its Run. Raises only on being stopped.
+        """Do one attempt as the person who asked, and record its Run.
+
+        Raises only CancelledError, and StaleRevision where another worker has taken it over.
 
         A model that is away is worth another attempt; where an agent cannot do it, its stand-in is
         named in the outcome and tries once more.
@@ -115,6 +116,8 @@ class GoalWork:
             with working_for(goal.user_id):
                 attempt = await self._begun(goal, task, run_id)
                 await self._done(attempt)
+        except StaleRevision:
+            raise  # another worker has taken this attempt over
         except VirtuousError as error:
             return TaskOutcome(failure=str(error), retry=True, run_id=run_id)
         except Exception:
@@ -127,7 +130,7 @@ class GoalWork:
 
     async def _begun(self, goal: Goal, task: Task, run_id: str) -> _Attempt:
         team = self._team
-        began, started_at = time.perf_counter(), self._clock()
+        began, started_at = time.perf_counter(), team.clock()
         await team.pool.refresh()
         if team.known_errors:
             await team.known_errors.refresh()
@@ -290,7 +293,7 @@ class GoalWork:
 
     def _run(self, attempt: _Attempt, outcome: TaskOutcome) -> Run:
         goal, task, team = attempt.goal, attempt.task, self._team
-        expected, finished = task.estimate, attempt.finished
+        finished = attempt.finished
         steps = _new_steps(attempt.steps, attempt.journal.inherited_calls)
         models = [step for step in steps if step.kind == "model" and step.ok]
         priced = all(step.cost_usd is not None for step in models)
@@ -315,10 +318,7 @@ class GoalWork:
             route={
                 "goal": goal.goal_id, "task": task.key, "objective": task.objective,
                 "number": task.number, "attempt": task.attempt, "needs": list(task.needs),
-                "expected": {
-                    "seconds": round(expected.seconds, 1), "tokens": expected.tokens,
-                    "usd": expected.usd, "chance": round(expected.chance, 3),
-                },
+                "expected": estimate_as_json(task.estimate),
             },
             outcome=Outcome(False, source="check") if failed else Outcome(),
             input_tokens=sum(step.input_tokens or 0 for step in models),

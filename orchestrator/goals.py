@@ -1,0 +1,210 @@
+"""The goals of a process, wired: their ledger, who runs attempts, and each workspace's manager."""
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+
+import structlog
+
+from database.errors import StoreError
+from database.goals import Goal
+from database.records import Reader
+from database.store import Store
+from goals.decomposition import Decomposition
+from goals.execution import Execution
+from goals.goal_manager import GoalManager
+from goals.ledger import Ledger
+from goals.ports import Wish
+from orchestrator.agent_orchestrator import AgentOrchestrator
+from orchestrator.answering import thread_reader
+from orchestrator.goal_planning import GoalPlanner, GoalRoster, GoalRules
+from orchestrator.goal_replies import answer_run_id, answer_text, figures_of, reply_of
+from orchestrator.goal_requests import goal_text, wants_goal
+from orchestrator.goal_work import GoalWork, Team
+from orchestrator.policy import Policy
+from orchestrator.requests import Request
+from orchestrator.resource_pool import ResourcePool, replying_to
+from orchestrator.routing import Embedder
+from orchestrator.settings import Settings
+
+SLOTS = 16
+"""Tasks that a process is at, at once; models answer as many at once as the resource pool lets."""
+EMBEDDED_SLOTS = 2
+EMBEDDED_CHARACTERS = 8_000
+"""Of results that a task on the embedded model is given: about 2,000 of its 8,192 tokens."""
+
+_SHARE_SECONDS = 2.0
+_OPENED_WITHIN_S = 60.0
+"""So long an attempt waits for its workspace to be open here before it is left to others."""
+
+log = structlog.get_logger()
+
+OpenWorkspace = Callable[[str], Awaitable[None]]
+
+
+class AssistantGoals(GoalManager):
+    """The goals of one workspace, as an assistant has them: who asks waits for the plan."""
+
+    async def begin(self, request: Wish) -> Goal:
+        """Plan a request, as `GoalManager.begin`: before background work, without "plan:"."""
+        if isinstance(request, Request):
+            request = replace(request, text=goal_text(request.text))
+        with replying_to(request.user_id):
+            return await super().begin(request)
+
+    async def change(
+        self, goal_id: str, words: str, person: str, *, approver: bool = False
+    ) -> Goal:
+        """Change a plan, as `GoalManager.change`, before background work."""
+        with replying_to(person):
+            return await super().change(goal_id, words, person, approver=approver)
+
+
+class GoalChronicle:
+    """What an ended goal leaves in the record (goals.ports.Chronicle).
+
+    Slack's side records what it has shown; a goal of the command line is recorded here.
+    """
+
+    def __init__(self, store: Store, record: AgentOrchestrator) -> None:
+        self._store = store
+        self._record = record
+
+    async def ended(self, goal: Goal) -> None:
+        """A goal has ended; the same one again changes nothing."""
+        figures = figures_of(goal)
+        log.info("goal_ended", goal=goal.goal_id, state=goal.state, took=figures["took"])
+        if goal.channel_id or await self._store.run(answer_run_id(goal)):
+            return
+        await self._record.record(reply_of(goal, "plan", goal.title), None)
+        await self._record.record(reply_of(goal, "answer", answer_text(goal)), None)
+
+
+class GoalWorks:
+    """The goals' database and engine of a process; workspaces join it while they are open."""
+
+    def __init__(
+        self, settings: Settings, models: ResourcePool, *, name: str = "assistant"
+    ) -> None:
+        key = settings.virtuous6_secret_key
+        self.ledger = Ledger.open(
+            settings.home, settings.engine_url, key.get_secret_value() if key else None
+        )
+        self.open_workspace: OpenWorkspace | None = None
+        self._settings = settings
+        self._models = models
+        self._managers: dict[str, AssistantGoals] = {}
+        self._joined = asyncio.Condition()
+        self._watching: dict[str, asyncio.Task[None]] = {}
+        self._sharing: asyncio.Task[None] | None = None
+        self._execution = Execution(
+            self.ledger,
+            settings.home,
+            settings.engine_url,
+            work=self._work,
+            give_up=self._give_up,
+            slots=EMBEDDED_SLOTS if settings.embedded else SLOTS,
+            name=name,
+        )
+
+    @property
+    def live_workers(self) -> int:
+        """How many processes run tasks, this one included."""
+        return self._execution.live_workers
+
+    @property
+    def running(self) -> int:
+        """Tasks that this process is at."""
+        return self._execution.running
+
+    async def join(
+        self,
+        team: Team,
+        policy: Policy,
+        record: AgentOrchestrator,
+        embedder: Embedder,
+    ) -> AssistantGoals:
+        """Have the goals of a workspace, from now on."""
+        workspace = team.store.workspace
+        rows = self.ledger.of(workspace)
+        roster = GoalRoster(team.store, team.pool, team.workflows, embedder, team.tools)
+        if self._settings.embedded:
+            team = replace(team, results_characters=EMBEDDED_CHARACTERS)
+        manager = AssistantGoals(
+            rows,
+            self._execution.of(workspace),
+            GoalWork(team, rows),
+            Decomposition(GoalPlanner(team.models), roster, team.clock),
+            GoalRules(policy, roster, self._settings.approvers),
+            GoalChronicle(team.store, record),
+            wants=wants_goal,
+            read_by=_reader,
+            clock=team.clock,
+        )
+        async with self._joined:
+            self._managers[workspace] = manager
+            self._joined.notify_all()
+        self._watching[workspace] = asyncio.create_task(manager.watch())
+        return manager
+
+    async def leave(self, workspace: str) -> None:
+        """A workspace closes: its goals go on elsewhere, or when it is open again."""
+        self._managers.pop(workspace, None)
+        await _ended(self._watching.pop(workspace, None))
+
+    async def start(self, *, always: bool = False) -> None:
+        """Go on with what is queued or was left by a dead process.
+
+        Without `always` nothing is launched, and so nothing costs, before there is a goal.
+        """
+        await self._execution.start(always=always)
+        self._sharing = asyncio.create_task(self._share())
+
+    async def stop(self, grace: float = 0.0) -> None:
+        """Take on nothing more, wait so many seconds for what runs, leave the rest to others."""
+        await _ended(self._sharing)
+        await self._execution.stop(grace)
+        for workspace in list(self._managers):
+            await self.leave(workspace)
+        await self.ledger.close()
+
+    async def _work(self, workspace: str, goal_id: str, key: str, attempt: int) -> None:
+        await (await self._manager(workspace)).work(goal_id, key, attempt)
+
+    async def _give_up(
+        self, workspace: str, goal_id: str, key: str, attempt: int, why: str
+    ) -> None:
+        await (await self._manager(workspace)).give_up(goal_id, key, attempt, why)
+
+    async def _manager(self, workspace: str) -> AssistantGoals:
+        """The workspace's, once it is open. Raises StoreError where it is not in a while."""
+        if workspace not in self._managers and self.open_workspace:
+            await self.open_workspace(workspace)
+        try:
+            async with asyncio.timeout(_OPENED_WITHIN_S), self._joined:
+                await self._joined.wait_for(lambda: workspace in self._managers)
+        except TimeoutError:
+            raise StoreError(
+                f"The workspace {workspace} is not open here, so its goals cannot go on. Start the "
+                "assistant that it is installed in."
+            ) from None
+        return self._managers[workspace]
+
+    async def _share(self) -> None:
+        """Divide what the provider takes at once among all that run tasks."""
+        while not self._settings.embedded:
+            self._models.share_among(self._execution.live_workers)
+            await asyncio.sleep(_SHARE_SECONDS)
+
+
+def _reader(request: Wish) -> Reader:
+    """Whoever reads the answer, where it is a request of the orchestrator's own."""
+    return thread_reader(request) if isinstance(request, Request) else request.reader
+
+
+async def _ended(task: asyncio.Task[None] | None) -> None:
+    if task is not None:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task

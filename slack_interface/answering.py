@@ -16,7 +16,7 @@ from database.records import Message, Run
 from orchestrator.requests import ReplyEvent, ReplyFinished, ReplyStarted, Request
 from slack_interface.answer_cards import closing_blocks
 from slack_interface.delivery import Destination
-from slack_interface.incoming import Incoming
+from slack_interface.incoming import Incoming, Json
 from slack_interface.model_words import ModelWords
 from slack_interface.pace import Pace
 from slack_interface.places import Places
@@ -162,7 +162,7 @@ class Answering:
         )  # fmt: skip
         if earlier.answer and (ready := _Whole.from_bytes(earlier.answer)):
             return await self._show_kept(request, to, earlier, ready)
-        stream = self._stream(request, to, earlier)
+        stream = self._stream(request.run_id, to, earlier)
         whole = await self._hear(request, files, stream)
         kept = self.sends.keep(request.run_id, whole.to_bytes())
         shown = await stream.finish(closing_blocks(whole.finished.run), kept)
@@ -170,25 +170,48 @@ class Answering:
             await self.voice.whisper(item.channel_id, item.user_id, NOT_SHOWN)
         return await self._record(whole.finished, shown)
 
+    async def show(
+        self, finished: ReplyFinished, text: str, to: Destination, below: list[Json]
+    ) -> str | None:
+        """Show and record an answer that was made elsewhere: once for its run, over any restart.
+
+        `text` is all that the person sees of it, with `below` under it. The `ts` of its last
+        message; None where Slack did not take it.
+        """
+        run = await self.record.run(finished.run.run_id)
+        if run is not None:
+            self.sends.settle(run.run_id)
+            return run.reply_ts
+        earlier = await self.sends.earlier(finished.run.run_id)
+        shown = await self._shown_whole(finished.run.run_id, to, earlier, text, below)
+        await self._record(finished, shown)
+        return shown
+
     async def _show_kept(
         self, request: Request, to: Destination, earlier: Earlier, whole: _Whole
     ) -> ReplyFinished:
-        """Show what a former process had ready, unless all of it can be seen already."""
-        shown = None
-        if earlier.begun:
-            try:
-                shown = await self.sends.complete(request.run_id, to.place)
-            except TRANSPORT_ERRORS as error:
-                log.warning("thread_not_read", run_id=request.run_id, error=in_words(error))
-        if shown is None:
-            stream = self._stream(request, to, earlier)
-            stream.say(whole.shown)
-            shown = await stream.finish(closing_blocks(whole.finished.run), None)
+        """Show what a former process had ready."""
+        below = closing_blocks(whole.finished.run)
+        shown = await self._shown_whole(request.run_id, to, earlier, whole.shown, below)
         return await self._record(whole.finished, shown)
 
-    def _stream(self, request: Request, to: Destination, earlier: Earlier) -> ReplyStream:
+    async def _shown_whole(
+        self, run_id: str, to: Destination, earlier: Earlier, text: str, below: list[Json]
+    ) -> str | None:
+        """Show it, unless all of it can be seen already."""
+        if earlier.begun:
+            try:
+                if shown := await self.sends.complete(run_id, to.place):
+                    return shown
+            except TRANSPORT_ERRORS as error:
+                log.warning("thread_not_read", run_id=run_id, error=in_words(error))
+        stream = self._stream(run_id, to, earlier)
+        stream.say(text)
+        return await stream.finish(below, None)
+
+    def _stream(self, run_id: str, to: Destination, earlier: Earlier) -> ReplyStream:
         words = ModelWords(to.asked, self.places.members.known_name)
-        return ReplyStream(self.client, to, request.run_id, self.pace, self.sends, earlier, words)
+        return ReplyStream(self.client, to, run_id, self.pace, self.sends, earlier, words)
 
     async def _record(self, finished: ReplyFinished, shown: str | None) -> ReplyFinished:
         await self.orchestrator.record(finished, shown)

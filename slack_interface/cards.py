@@ -82,6 +82,8 @@ ABILITIES = (
     "• `/metrics me 7d` (or `metrics ...`): success, speed, cost and feedback\n"
     "• `who answered?` in the thread: which specialist, why that one, how long and what it took\n"
     "• `stop` in the thread: I stop at once and keep what I have said\n"
+    "• `plan: WHAT YOU WANT`: I make a plan for it, which you can change, start and follow in its "
+    "thread; what needs several pieces of work gets one by itself\n"
     "• `create a specialist for TOPIC`: I make one, and it answers from then on\n"
     "• Share a text, CSV or PDF file with your question and I read it\n"
     "• `what did you learn from recent interactions?`, `what patterns did you find yesterday?`, "
@@ -299,7 +301,8 @@ def _cost(row: MetricsRow) -> str:
 class HomeFacts:
     """What a person's Home shows; `metrics` None where it could not be read.
 
-    `admin` are the blocks that only approvers see, `learning` what is said of learning.
+    `admin` are the blocks that only approvers see, `learning` what is said of learning, `plans`
+    what of goals that have not ended.
     """
 
     name: str
@@ -310,6 +313,7 @@ class HomeFacts:
     notes: Sequence[str] = field(default=())
     admin: Sequence[Json] = ()
     learning: Sequence[Json] = ()
+    plans: Sequence[Json] = ()
 
 
 def home_view(facts: HomeFacts) -> Json:
@@ -318,6 +322,7 @@ def home_view(facts: HomeFacts) -> Json:
         header(f"Hello {facts.name}"),
         *(section(escaped(note)) for note in facts.notes[:3]),
         *_home_figures(facts.metrics),
+        *facts.plans,
         *facts.learning,
         divider(),
         *_home_runs(facts.runs),

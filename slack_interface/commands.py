@@ -14,6 +14,7 @@ from slack_interface.blocks import escaped, section, shortened
 from slack_interface.cards import ABILITIES, metrics_card, workflow_card
 from slack_interface.feedback_handler import FeedbackHandler
 from slack_interface.files import SharedFiles
+from slack_interface.goals import Goals
 from slack_interface.incoming import Incoming
 from slack_interface.learning import Learning
 from slack_interface.metrics_request import USAGE, MetricsRequest, parse_metrics
@@ -46,6 +47,7 @@ class Commands:
     voice: Voice
     my_data: MyData
     learning: Learning | None = None
+    goals: Goals | None = None
 
     async def obey(self, item: Incoming) -> None:
         """A slash command, a button or a shortcut."""
@@ -61,6 +63,8 @@ class Commands:
                 await self.my_data.obey(item)
             case "learning", _ if self.learning:
                 await self.learning.obey(item)
+            case "goal", _ if self.goals:
+                await self.goals.obey(item)
             case _:
                 await self._obey_slash(item)
 
@@ -98,6 +102,11 @@ class Commands:
             case "my-data":
                 await self.my_data.show(item)
         return True
+
+    async def say_answer(self, item: Incoming) -> None:
+        """What a goal came to; nobody asks for it just now, so nobody's rights are asked."""
+        if self.goals:
+            await self.goals.showing.say_answer(item)
 
     # /better
 

@@ -18,7 +18,7 @@ from slack_interface.learning_questions import said_below
 from slack_interface.places import Places
 from slack_interface.ports import Orchestrator, Record
 from slack_interface.sends import Place
-from slack_interface.typed import is_stop, typed_command
+from slack_interface.typed import TypedCommand, is_stop, typed_command
 from slack_interface.voice import Voice
 
 log = structlog.get_logger()
@@ -63,6 +63,8 @@ class Conversation:
             if item.kind == "message":
                 if not await self._below_a_card(item):
                     await self._message(item)
+            elif item.kind == "goal_answer":
+                await self.commands.say_answer(item)
             elif item.kind != "command" and not await self._is_there(item):
                 await self._tell_alone(item, ELSEWHERE)
             elif not await self.gate.refuses(item, addressed=True):
@@ -139,23 +141,37 @@ class Conversation:
         if await self.gate.refuses(item, addressed):
             return
         files = self.files.of(item)
-        if is_stop(text):
-            await self.voice.tell(item, NOTHING_RUNS)
-            return
-        if command and await self.commands.obey_typed(item, command):
-            return
-        if not text and not item.files:
-            await self.voice.tell(item, GREETING, openly=True)
+        if await self._obeyed(item, text, command):
             return
         question = text or "Read the file that I shared and tell me what it says."
         if item.direct:
             await self.places.reader(item.user_id)  # what they may read, asked every few minutes
         await self._meet(item.user_id)
-        request = self.answering.request(item, question)
-        await self.answering.answer(request, item, files)
+        goals = self.commands.goals
+        if goals and goals.wanted(item, question):
+            if not await goals.begin(item, question):
+                await self.hear(item)
+        else:
+            request = self.answering.request(item, question)
+            await self.answering.answer(request, item, files)
+            await self.feedback.after_answer(item, text)
         self._taking_part[item.lane] = True
-        await self.feedback.after_answer(item, text)
         await self._warn_of_secret(item, text)
+
+    async def _obeyed(self, item: Incoming, text: str, command: TypedCommand | None) -> bool:
+        """Whether it was anything else than something to answer, which is done then."""
+        goals = self.commands.goals
+        if goals and await goals.heard(item, text, ordinary=command is None):
+            await self.hear(item)
+        elif is_stop(text):
+            await self.voice.tell(item, NOTHING_RUNS)
+        elif command and await self.commands.obey_typed(item, command):
+            pass
+        elif not text and not item.files:
+            await self.voice.tell(item, GREETING, openly=True)
+        else:
+            return False
+        return True
 
     async def _below_a_card(self, item: Incoming) -> bool:
         """Whether it was a word in the thread of a card of learning that means something there."""

@@ -23,11 +23,14 @@ from slack_interface.conversation import Conversation
 from slack_interface.feedback_handler import FeedbackHandler, Likeness
 from slack_interface.files import SharedFiles
 from slack_interface.gate import ClickGuard, Gate, SpeakingPolicy
+from slack_interface.goal_showing import GoalShowing
+from slack_interface.goals import Goals
 from slack_interface.inbox import Inbox, InboxRows
 from slack_interface.learning import Learning, SummaryPolicy
 from slack_interface.listeners.actions import Actions
 from slack_interface.listeners.commands import SlashCommands
 from slack_interface.listeners.failures import Failures
+from slack_interface.listeners.goals import GoalClicks
 from slack_interface.listeners.home import Home
 from slack_interface.listeners.learning import LearningClicks
 from slack_interface.listeners.lifecycle import Lifecycle
@@ -38,7 +41,14 @@ from slack_interface.my_data import MyData
 from slack_interface.outgoing import Outgoing, OutgoingRows, Post
 from slack_interface.pace import Pace
 from slack_interface.places import Places
-from slack_interface.ports import ImprovementPort, Orchestrator, OwnData, Record, Workflows
+from slack_interface.ports import (
+    GoalsPort,
+    ImprovementPort,
+    Orchestrator,
+    OwnData,
+    Record,
+    Workflows,
+)
 from slack_interface.proactive import Proactive, ProactivePolicy
 from slack_interface.running import RunningReplies
 from slack_interface.sends import SendRows, Sends
@@ -78,6 +88,7 @@ class Backroom:
     pace: Pace = field(default_factory=Pace)
     improvement: ImprovementPort | None = None
     improvements_channel: str = ""
+    goals: GoalsPort | None = None
 
 
 Furnish = Callable[[str], AbstractAsyncContextManager[Backroom]]
@@ -108,6 +119,7 @@ class Desk:
         self._first_approvers = list(backroom.approvers)
         self._proactive = Proactive(backroom.policy, backroom.rows, self.outgoing)
         self.learning: Learning | None = None
+        self.goals: Goals | None = None
         self._conversation = self._converses(backroom, sends)
         self._inbox = Inbox(backroom.rows, self._conversation.handle)
         self._register(backroom)
@@ -124,18 +136,25 @@ class Desk:
         await self.outgoing.start()
         if self.learning:
             self._background.spawn(self.learning.approvals.look())
+        if self.goals:
+            self._background.spawn(self.goals.showing.look())
         return await self._inbox.resume()
 
     async def close(self, grace_s: float = 5.0) -> None:
         """Let running answers end; the rest resumes with the next `open`."""
         await self._inbox.close(grace_s)
         await self._background.close()
+        if self.goals:
+            await self.goals.showing.close()
         await self.outgoing.close()
 
     async def idle(self) -> None:
         """Return when everything that came in is done (tests, benchmarks)."""
         await self._inbox.idle()
         await self._background.idle()
+        if self.goals:
+            await self.goals.showing.idle()
+            await self._inbox.idle()
         await self.outgoing.idle()
 
     async def take(self, request: AsyncBoltRequest) -> BoltResponse:
@@ -150,10 +169,13 @@ class Desk:
                 await self.outgoing.post(Post(f"{about}:{user_id}:{day}", channel, text))
 
     async def look_after_learning(self) -> None:
-        """Show what a crash, another process or a time without Slack left unshown; the summary.
+        """Show what a crash, another process or a time without Slack left unshown, of plans too;
+        the summary.
 
         To be called each minute.
         """
+        if self.goals:
+            await self.goals.showing.look_again()
         if self.learning:
             await self.learning.approvals.look()
             await self.learning.look_at_the_clock()
@@ -194,9 +216,10 @@ class Desk:
         files = SharedFiles(self.client)
         my_data = MyData(self.client, room.own_data, self.voice)
         self.learning = self._learns(room, gate)
+        self.goals = self._plans(room, gate, answering, files)
         commands = Commands(
             answering, room.workflows, room.store, feedback, self.places, files, self.voice,
-            my_data, self.learning,
+            my_data, self.learning, self.goals,
         )  # fmt: skip
         return Conversation(
             self.identity.bot_user_id,
@@ -226,6 +249,18 @@ class Desk:
         room.improvement.on_changed(approvals.moved)
         return Learning(room.improvement, approvals, room.policy, room.store, self.voice)
 
+    def _plans(
+        self, room: Backroom, gate: Gate, answering: Answering, files: SharedFiles
+    ) -> Goals | None:
+        if room.goals is None:
+            return None
+        showing = GoalShowing(
+            room.goals, self.outgoing, answering, room.store, lambda item: self._inbox.accept(item),
+            self.identity.team_id, room.pace.update_s,
+        )  # fmt: skip
+        room.goals.on_changed(showing.moved)
+        return Goals(room.goals, gate, showing, answering, files, self.voice)
+
     def _register(self, room: Backroom) -> None:
         """Every listener, in the order in which Bolt asks them."""
         app, us, talk = self._app, self.identity.bot_user_id, self._conversation
@@ -237,6 +272,8 @@ class Desk:
         guard = ClickGuard(talk.gate, background)
         if self.learning:
             LearningClicks(inbox, self.learning, home, background, guard).register(app)
+        if self.goals:
+            GoalClicks(inbox, self.goals, background, guard).register(app)
         MyDataClicks(inbox, self.voice, background, guard).register(app)
         Actions(inbox, commands, background, guard).register(app)
         Lifecycle(us, talk.answering.running, self._proactive).register(app)

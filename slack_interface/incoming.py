@@ -18,6 +18,7 @@ Card = tuple[str, list[Json]]
 Kind = Literal[
     "message", "command", "improve", "run_workflow", "save_workflow",
     "my_data", "export_me", "forget_me", "learning", "goal",
+    "goal_answer",
 ]  # fmt: skip
 
 SHARED = "shared"

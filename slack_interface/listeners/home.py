@@ -125,6 +125,8 @@ class Home:
             )
             facts["metrics"] = await commands.record.metrics(RunQuery(user_id=user_id, since=since))
             facts["workflows"] = await commands.workflows.names(reader)
+            if commands.goals:
+                facts["plans"] = await commands.goals.home(user_id)
             if commands.learning:
                 facts["learning"] = await commands.learning.teaser()
         except VirtuousError as error:

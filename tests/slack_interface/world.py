@@ -25,7 +25,7 @@ from orchestrator.requests import ReplyEvent, ReplyFinished, ReplyStarted, Reque
 from slack_interface.desk import Backroom
 from slack_interface.http_server import Listen
 from slack_interface.pace import Pace
-from slack_interface.ports import ImprovementPort
+from slack_interface.ports import GoalsPort, ImprovementPort
 from slack_interface.slack_bot import Mode, SlackBot
 from tests.people import People
 
@@ -220,6 +220,7 @@ class World(People):
     transport: Mode = "socket"
     improvement: ImprovementPort | None = None
     improvements_channel: str = ""
+    goals: GoalsPort | None = None
 
     async def start(self, api_url: str = "", listen: Listen | None = None) -> SlackBot:
         if self.transport == "http":
@@ -263,6 +264,7 @@ class World(People):
             pace=self.pace,
             improvement=self.improvement,
             improvements_channel=self.improvements_channel,
+            goals=self.goals,
         )
 
     async def bot_follows_policy(self) -> None:

@@ -1,0 +1,290 @@
+"""What people say and press about plans: done as them, with the rights that they have.
+
+Nothing here plans or runs: the port does, and asks again who may. What cannot be done is an
+InputError whose words the person sees.
+"""
+
+import asyncio
+import hashlib
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import structlog
+
+from database.errors import InputError, NotAllowed, UnknownName, VirtuousError
+from database.goals import Goal, goal_id_of
+from slack_interface.answering import BROKEN, Answering
+from slack_interface.files import SharedFiles
+from slack_interface.gate import Gate
+from slack_interface.goal_cards import home_plans, results_text
+from slack_interface.goal_figures import listed, status
+from slack_interface.goal_showing import GoalShowing
+from slack_interface.goal_words import GoalWord, goal_word, yes_or_no
+from slack_interface.incoming import Incoming, Json
+from slack_interface.learning_words import said
+from slack_interface.model_words import ModelWords
+from slack_interface.ports import GoalsPort
+from slack_interface.splitting import split_point
+from slack_interface.voice import Voice
+from slack_interface.working_notice import WorkingNotice
+
+log = structlog.get_logger()
+
+GONE = "I do not have that plan any more: ask me anew."
+STOPPED = "⏹️ Stopped before there was a plan."
+NO_PLAN = "🚫 *I could not make a plan*: {words}"
+OVER = "That is over, so there is nothing to {verb}."
+RESULTS_CHARS = 11_000
+"""Of results in the thread; Slack takes 12,000 characters in a markdown block."""
+BEGUN_S = 7 * 86_400.0
+_LOOKS: frozenset[str] = frozenset({"status", "results"})
+"""What changes nothing, so everybody who reads there may."""
+_ANYWHERE: frozenset[str] = frozenset({"status", "results", "cancel", "skip", "model"})
+"""What counts in a direct message also outside the plan's thread, while a plan runs there."""
+
+
+@dataclass(slots=True)
+class Goals:
+    """Begins goals and does what people want of them; each act shows the plan as it is then."""
+
+    port: GoalsPort
+    gate: Gate
+    showing: GoalShowing
+    answering: Answering
+    files: SharedFiles
+    voice: Voice
+    clock: Callable[[], float] = time.time
+
+    # A request that needs a plan
+
+    def wanted(self, item: Incoming, text: str) -> bool:
+        """Whether to plan it; what comes with files or from a bot is answered as ever."""
+        return not item.files and not item.bot and self.port.wanted(text)
+
+    async def begin(self, item: Incoming, text: str) -> bool:
+        """Make a plan and show it; False where none came about, which the thread says."""
+        request = self.answering.request(item, text)
+        goal_id = goal_id_of(request.run_id)
+        running = self.answering.running.start(
+            request.run_id, item.user_id, item.channel_id, item.thread_ts
+        )
+        words = STOPPED
+        try:
+            await self.showing.planning(goal_id, item, text)
+            await self.showing.moved(await self.port.begin(request))
+        except asyncio.CancelledError:
+            if not running.cut_short():
+                raise
+        except VirtuousError as error:
+            words = NO_PLAN.format(words=said(str(error)))
+        except Exception:
+            log.exception("planning_broken", run_id=request.run_id)
+            words = said(BROKEN.format(run_id=request.run_id))
+        else:
+            return True
+        finally:
+            self.answering.running.end(running)
+        await self.showing.no_plan(goal_id, item, words)
+        return False
+
+    # In its thread
+
+    async def heard(self, item: Incoming, text: str, *, ordinary: bool) -> bool:
+        """Do what the words want of the plan in whose thread they are; False: they want nothing.
+
+        `ordinary` words, no command, may also be the answer to what a step asked.
+        """
+        if item.bot or item.files:
+            return False
+        word = goal_word(text)
+        goal = await self._meant(item, word)
+        if goal is None:
+            return False
+        word = self._wish(goal, word, text, item.user_id if ordinary else "")
+        if word is None:
+            return False
+        await self._do(item, goal, word)
+        return True
+
+    async def _meant(self, item: Incoming, word: GoalWord | None) -> Goal | None:
+        """The plan that a message may be about."""
+        if item.in_thread:
+            return await self.port.in_thread(item.channel_id, item.thread_ts)
+        if item.direct and word and word.act in _ANYWHERE:
+            goals = await self.port.of_person(item.user_id)
+            here = [goal for goal in goals if goal.channel_id == item.channel_id]
+            return next((goal for goal in here if goal.state != "proposed"), None)
+        return None
+
+    def _wish(self, goal: Goal, word: GoalWord | None, text: str, who: str) -> GoalWord | None:
+        """What the words mean as the plan stands."""
+        agreed = yes_or_no(text)
+        if goal.ended:
+            return word if word and word.act in _LOOKS else None
+        if goal.state == "proposed":
+            return GoalWord("cancel") if agreed is False else word
+        if goal.asks and agreed is not None:
+            return GoalWord("answer", words="yes" if agreed else "no")
+        asked = any(task.state == "waiting" for task in goal.tasks)
+        if word and not (word.act == "start" and (asked or agreed)):
+            return word
+        answers = asked and who == goal.user_id and not text.rstrip().endswith("?")
+        return GoalWord("answer", words=text) if answers else None
+
+    async def _do(self, item: Incoming, goal: Goal, word: GoalWord) -> None:
+        if word.act == "status":
+            await self.voice.tell(item, status(goal, self.clock()), openly=True)
+        elif word.act == "results":
+            await self._tell_results(item, goal, word)
+        else:
+            told = await self._act(item, goal, word)
+            await self.voice.tell(item, told, openly=True)
+
+    async def _tell_results(self, item: Incoming, goal: Goal, word: GoalWord) -> None:
+        text = results_text(goal, word.numbers)
+        if not text:
+            await self.voice.tell(item, "There is no result yet.", openly=True)
+            return
+        name_of = self.gate.places.members.known_name
+        words = ModelWords(f"{goal.request} <@{goal.user_id}>", name_of).whole(text)
+        part = words[: split_point(words, RESULTS_CHARS)]
+        if len(part) < len(words):
+            part += "\n\n_There is more: ask for one step, such as `show step 1`._"
+        await self.voice.tell(item, said(part, 3_000), [{"type": "markdown", "text": part}],
+                              openly=True)  # fmt: skip
+
+    # Clicks and forms
+
+    async def obey(self, item: Incoming) -> None:
+        """A button or a form: `command` says which, `subject` the goal, `inputs` perhaps a step."""
+        goal = await self.port.goal(item.subject)
+        if goal is None:
+            raise UnknownName(GONE)
+        number = (item.inputs or {}).get("number", "")
+        numbers = (int(number),) if number.isdigit() else ()
+        match item.command:
+            case "start" | "cancel":
+                await self._act(item, goal, GoalWord(item.command))
+            case "yes" | "no":
+                await self._act(item, goal, GoalWord("answer", words=item.command))
+            case "skip":
+                await self._act(item, goal, GoalWord("skip", numbers))
+            case "answer":
+                await self._act(item, goal, GoalWord("answer", numbers, item.text))
+            case "change":
+                told = await self._act(item, goal, GoalWord("change", words=item.text))
+                await self.voice.tell(item, told)
+            case "plainly":
+                await self._answer_plainly(item, goal)
+            case _:
+                raise UnknownName("I do not know that button any more: it is of an older version.")
+
+    async def may_act(self, goal: Goal, user_id: str) -> bool:
+        """Whether somebody is an approver. Raises NotAllowed where they did not ask for it either.
+
+        Whoever asked acts by their own right.
+        """
+        approver = await self.gate.is_approver(user_id)
+        if not approver and user_id != goal.user_id:
+            raise NotAllowed(
+                f"That is <@{goal.user_id}>'s plan: only they can do that, or "
+                f"{self.gate.approvers_in_words()}."
+            )
+        return approver
+
+    async def known(self, goal_id: str) -> Goal:
+        """A goal by its id. Raises UnknownName."""
+        goal = await self.port.goal(goal_id)
+        if goal is None:
+            raise UnknownName(GONE)
+        return goal
+
+    async def _answer_plainly(self, item: Incoming, goal: Goal) -> None:
+        """The request as any other, since there is no plan for it."""
+        await self.may_act(goal, item.user_id)
+        item = replace(item, thread_ts=goal.thread_ts, in_thread=True)
+        request = self.answering.request(item, goal.request, message_ts=goal.message_ts)
+        await self.answering.answer(request, item, self.files.of(item))
+
+    async def _act(self, item: Incoming, goal: Goal, word: GoalWord) -> str:
+        """Do it and show it; what to tell whoever wanted it, in mrkdwn."""
+        approver = await self.may_act(goal, item.user_id)
+        if await self._was_done(item, goal):
+            return _told(goal, word)
+        notice = WorkingNotice(
+            self.voice.client, goal.channel_id, goal.thread_ts, self.answering.pace.slow()
+        )
+        try:
+            goal = await self._done(item, goal, word, approver)
+        finally:
+            notice.no_more()
+            await notice.end()
+        await self.showing.moved(goal)
+        return _told(goal, word)
+
+    async def _done(self, item: Incoming, goal: Goal, word: GoalWord, approver: bool) -> Goal:
+        port, person, identifier = self.port, item.user_id, goal.goal_id
+        if goal.ended:
+            raise InputError(OVER.format(verb=word.act if word.act != "model" else "change"))
+        match word.act:
+            case "start":
+                return await port.start(identifier, person, approver=approver)
+            case "cancel":
+                own = person == goal.user_id
+                why = "" if own else f"by {await self.gate.places.name(person)}"
+                return await port.cancel(identifier, person, why, approver=approver)
+            case "skip":
+                for number in word.numbers:
+                    goal = await port.skip(identifier, number, person, approver=approver)
+                return goal
+            case "model":
+                return await port.use_model(identifier, word.model, person, approver=approver)
+            case "change":
+                return await port.change(identifier, word.words, person, approver=approver)
+            case _:
+                which = word.numbers[0] if word.numbers else None
+                return await port.answer(identifier, word.words, person, which, approver=approver)
+
+    async def _was_done(self, item: Incoming, goal: Goal) -> bool:
+        """Whether a process that was killed has done it already: the plan has another form since.
+
+        Steps that go on by themselves do not change that form.
+        """
+        claims, name = self.gate.claims, f"goal-act:{item.key}"
+        first = await claims.claim(name, BEGUN_S)
+        same_form = not await claims.claim(f"{name}:{_form(goal)}", BEGUN_S)
+        return item.resumed and not first and not same_form
+
+    # App Home
+
+    async def home(self, user_id: str) -> list[Json]:
+        """The person's plans that are not over. Raises StoreError."""
+        return home_plans(await self.port.of_person(user_id), self.clock())
+
+
+def _form(goal: Goal) -> str:
+    """What acts of people change of a goal."""
+    answers = sum(len(task.answers) for task in goal.tasks)
+    skipped = sum(task.state == "skipped" for task in goal.tasks)
+    begun = goal.state != "proposed"
+    parts = (len(goal.tasks), goal.notes, answers, skipped, goal.asks, begun)
+    return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
+
+
+def _told(goal: Goal, word: GoalWord) -> str:
+    note = said(goal.notes[-1], 500) if goal.notes else ""
+    match word.act:
+        case "start":
+            return "▶️ Started: the plan above shows how far it is."
+        case "cancel":
+            return "⏹️ Stopped. What was done is kept in the plan above."
+        case "skip":
+            return f"⏭️ Skipped: step {listed(word.numbers)}."
+        case "model":
+            kind = "fast, cheaper" if word.model == "fast" else "strong"
+            return f"🔧 From here on the {kind} model does the work."
+        case "change":
+            return f"🔧 {note}" if note else "🔧 Changed: see the plan above."
+        case _:
+            return "👍 Thank you, it goes on." if not goal.ended else "⏹️ Stopped."

@@ -85,20 +85,21 @@ class Filled(BaseModel):
         return _text((self.model_extra or {}).get(name, ""))
 
 
-def plan_schema(least: int, most: int) -> type[Draft]:
-    """The form of a plan of `least` to `most` steps."""
+def plan_schema(least: int, most: int, parts: int = 0) -> type[Draft]:
+    """The form of a plan of `least` to `most` steps.
+
+    Each step says its stage: one of the `parts` that the request is known to have, else one that
+    the plan names itself.
+    """
     step = {
+        "stage": {"type": "integer", "minimum": 1, "maximum": parts or STAGES},
         "title": _line(TITLE),
         "task": _line(TASK),
-        "result": _line(RESULT),
-        "stage": {"type": "integer", "minimum": 1, "maximum": STAGES},
         "needs": _array({"type": "integer", "minimum": 1, "maximum": most}, 0, _NEEDS),
+        "result": _line(RESULT),
     }
-    body = {
-        "goal": _line(AIM),
-        "stages": _array(_line(AIM), 1, STAGES),
-        "steps": _array(_object(step), least, most),
-    }
+    stages = {} if parts else {"stages": _array(_line(AIM), 1, STAGES)}
+    body = {"goal": _line(AIM), **stages, "steps": _array(_object(step), least, most)}
 
     class Plan(Draft):
         @classmethod

@@ -85,9 +85,18 @@ class Planner(Protocol):
     """The models, as far as planning needs them."""
 
     async def ask(
-        self, instructions: str, request: str, schema: type[Asked], *, model: str = "strong"
+        self,
+        instructions: str,
+        request: str,
+        schema: type[Asked],
+        *,
+        model: str = "strong",
+        examples: Sequence[tuple[str, str]] = (),
     ) -> tuple[Asked, Spent]:
-        """An answer of the given shape and what it took. Raises ModelError."""
+        """An answer of the given shape and what it took. Raises ModelError.
+
+        `examples` are requests with their answers, shown as turns before the request.
+        """
 
 
 class Roster(Protocol):

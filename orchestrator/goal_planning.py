@@ -47,10 +47,19 @@ class GoalPlanner:
         self._models = models
 
     async def ask(
-        self, instructions: str, request: str, schema: type[Asked], *, model: str = "strong"
+        self,
+        instructions: str,
+        request: str,
+        schema: type[Asked],
+        *,
+        model: str = "strong",
+        examples: Sequence[tuple[str, str]] = (),
     ) -> tuple[Asked, Spent]:
         """An answer of the given shape and what it took. Raises ModelError."""
-        turns = [Turn("system", instructions), Turn("user", request)]
+        turns = [Turn("system", instructions)]
+        for asked, answered in examples:
+            turns += [Turn("user", asked), Turn("assistant", answered)]
+        turns.append(Turn("user", request))
         said, end = await self._models.structured(
             turns, schema, model=model, temperature=0.0, max_tokens=PLAN_TOKENS
         )

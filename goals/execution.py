@@ -21,6 +21,7 @@ import uuid
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -51,6 +52,10 @@ POLL_S = 0.2
 MOST_TAKES = 10
 """An attempt that was taken up so often without an end kills its workers: it is given up."""
 
+KEPT_DAYS = 2
+"""So long stays known what has run: nobody enqueues an attempt later."""
+
+_DELETED_AT_ONCE = 500
 _APPLICATION = "virtuous6"
 _WORKFLOW = "goal_attempt"
 _SCHEMA = "dbos"
@@ -220,6 +225,12 @@ class Execution:
             if not _UNDER_WAY.intersection(all_known.values()):
                 which = (attempt.goal_id, attempt.key, attempt.attempt)
                 await self._enqueue(attempt.workspace, which, attempt.person, len(all_known))
+
+    async def tidy(self) -> None:
+        """Delete workflows that ended days ago."""
+        before = datetime.now(UTC) - timedelta(days=KEPT_DAYS)
+        while await self._call(_delete_ended, before) == _DELETED_AT_ONCE:
+            pass
 
     def here(self) -> Collection[str]:
         """Workflows that this process is at."""
@@ -416,8 +427,10 @@ def _register_workflow() -> None:
 
 
 def _enqueue(options: "EnqueueOptions", which: tuple[str, str, str, int]) -> None:
-    from dbos import DBOS  # noqa: PLC0415 (see _launch_dbos)
+    from dbos import DBOS, WorkflowSerializationFormat  # noqa: PLC0415 (see _launch_dbos)
 
+    # JSON: whoever can write to the database shall not make us run what they pickled.
+    options["serialization_type"] = WorkflowSerializationFormat.PORTABLE
     DBOS.enqueue_workflow_with_options(options, *which)
 
 
@@ -441,6 +454,18 @@ def _resume(workflows: Sequence[str]) -> None:
     from dbos import DBOS  # noqa: PLC0415 (see _launch_dbos)
 
     DBOS.resume_workflows(list(workflows), queue_name=QUEUE)
+
+
+def _delete_ended(before: datetime) -> int:
+    from dbos import DBOS  # noqa: PLC0415 (see _launch_dbos)
+
+    found = DBOS.list_workflows(
+        status=["SUCCESS", "ERROR", "CANCELLED"], completed_before=before.isoformat(),
+        name=_WORKFLOW, limit=_DELETED_AT_ONCE, load_input=False, load_output=False,
+    )  # fmt: skip
+    if found:
+        DBOS.delete_workflows([one.workflow_id for one in found])
+    return len(found)
 
 
 def _cancel_waiting(workflow: str) -> None:

@@ -27,6 +27,7 @@ DEAD_S = 10.0
 LEASE_S = 6.0
 LOST_S = 15.0
 """Attempts older than this are looked at: does a workflow know them?"""
+TIDY_S = 3600.0
 
 _LEASE = "takeover"
 _FOLDER = "workers"
@@ -45,6 +46,9 @@ class Attempts(Protocol):
 
     async def requeue(self, attempts: Sequence[Attempt]) -> None:
         """Enqueue those of the attempts that no workflow is at."""
+
+    async def tidy(self) -> None:
+        """Delete what ended long ago."""
 
     def here(self) -> Collection[str]:
         """Workflows that this process is at."""
@@ -69,6 +73,7 @@ class Workers:
         self._lock = FileLock(self._folder / f"{name}.lock")
         self._beating: asyncio.Task[None] | None = None
         self._looked_at = self._steady_since = _now()
+        self._tidied_at = _now() - TIDY_S
         self._strays: frozenset[str] = frozenset()
 
     async def register(self) -> None:
@@ -131,6 +136,9 @@ class Workers:
         self._strays = frozenset(strays)
         if leads and (found := await self._ledger.waiting_enqueue(LOST_S)):
             await self._attempts.requeue(found)
+        if leads and _now() - self._tidied_at >= TIDY_S:
+            self._tidied_at = _now()
+            await self._attempts.tidy()
 
     async def _living(self) -> set[str]:
         """Names of those who live; the dead are struck off."""

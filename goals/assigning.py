@@ -15,10 +15,10 @@ from goals.ports import Planner, Roster, Specialist
 GENERALIST = "generalist"
 """Does whatever no specialist is for, where there is an agent of that name."""
 
-# Of 17 steps such as plans have, on the ten specialists shipped: what is at least CLEAR is right,
-# what is below OPEN is for none of them.
+# Of 17 steps such as plans have, with the ten specialists shipped: what is at least CLEAR is right,
+# and of what is below OPEN next to nothing is for any of them.
 CLEAR = 0.33
-OPEN = 0.18
+OPEN = 0.28
 AHEAD = 0.08
 
 RECORD_WEIGHT = 0.2
@@ -34,6 +34,18 @@ _EXPERTS = re.compile(r"\b(?:specialists?|experts?)\b", re.IGNORECASE)
 _CHOOSING = (
     "Choose who does each step of a plan. Take a specialist only if the step is exactly what they "
     f"do, else {GENERALIST}. Answer with one name for each step."
+)
+
+_EXAMPLE = (
+    "sql-helper: writing and explaining SQL queries\n"
+    "travel-agent: finding trains and flights\n"
+    "generalist: everyday questions, explaining and writing\n\n"
+    "step_1 (generalist or sql-helper): Choose a database. Compare three databases for our shop "
+    "and choose one.\n"
+    "step_2 (sql-helper or generalist): Count the orders. Write a query that counts orders by "
+    "month.\n"
+    "step_3 (generalist or travel-agent): Write the mail. Write a mail to the team about the trip.",
+    '{"step_1": "generalist", "step_2": "sql-helper", "step_3": "generalist"}',
 )
 
 log = structlog.get_logger()
@@ -140,7 +152,9 @@ async def _asked(
     )
     schema = choice_schema({key: unsure[task.key] for key, task in by_number.items()})
     try:
-        said, spent = await planner.ask(_CHOOSING, f"{who}\n\n{what}", schema, model="fast")
+        said, spent = await planner.ask(
+            _CHOOSING, f"{who}\n\n{what}", schema, model="fast", examples=[_EXAMPLE]
+        )
     except ModelError as error:
         log.info("agents_not_asked", problem=str(error))
         return {}, NOTHING

@@ -15,15 +15,19 @@ from goals.changing import Wish, wish_of
 from goals.checking import PlanInvalid, checked_plan
 from goals.drafts import AIM, TITLE, blanks_schema, plan_schema, steps_schema
 from goals.estimates import estimated
+from goals.pieces import pieces
+from goals.planning_examples import PARTS_EXAMPLE, STAGES_EXAMPLE
 from goals.planning_words import (
     ADDING,
     ANSWERING,
     CHANGING,
     FILLING,
     REPLANNING,
+    WITH_PARTS,
+    WITH_STAGES,
+    asked,
     failure_of,
     plan_of,
-    planning,
     request_of,
 )
 from goals.ports import Planner, Roster, Runbook, Specialist
@@ -76,8 +80,7 @@ class Decomposition:
         if runbook is not None and 0 < len(runbook.steps) <= goal.budget.tasks:
             goal, steps = await self._followed(goal, runbook)
             return await self._completed(goal, steps, specialists)
-        ask = planning(self._likely(goal, specialists), self._room(goal))
-        return await self._drafted(goal, ask, request_of(goal), specialists)
+        return await self._drafted(goal, pieces(goal.request), "", specialists)
 
     async def change(self, goal: Goal, words: str) -> Goal:
         """The plan as the words wish it, before it starts or while it runs.
@@ -155,9 +158,8 @@ class Decomposition:
     async def _changed(self, goal: Goal, words: str) -> Goal:
         """The whole plan anew, where nothing of it has begun; the old one where that fails."""
         specialists = await self._roster.specialists(goal.reader)
-        told = f"Request: {request_of(goal)}\n\nPlan:\n{plan_of(goal)}\n\nChange: {words}"
-        ask = f"{planning(self._likely(goal, specialists), self._room(goal))}\n{CHANGING}"
-        made = await self._drafted(goal, ask, told, specialists)
+        change = f"Plan so far:\n{plan_of(goal)}\n\n{CHANGING}\nChange: {words}"
+        made = await self._drafted(goal, (), change, specialists)
         if made.state == "refused":
             raise PlanInvalid(made.reason)
         return _noted(made, f"The plan was changed: {clipped(words, AIM)}")
@@ -177,13 +179,19 @@ class Decomposition:
         return goal
 
     async def _drafted(
-        self, goal: Goal, ask: str, told: str, specialists: Sequence[Specialist]
-    ) -> Goal:  # fmt: skip
-        most = self._room(goal)
-        draft, spent = await self._planner.ask(ask, told, plan_schema(min(_LEAST, most), most))
+        self, goal: Goal, parts: Sequence[str], change: str, specialists: Sequence[Specialist]
+    ) -> Goal:
+        most = self._room(goal, parts)
+        parts = parts if 1 < len(parts) <= most else ()
+        draft, spent = await self._planner.ask(
+            WITH_PARTS if parts else WITH_STAGES,
+            "\n\n".join(filter(None, (asked(goal, parts), change))),
+            plan_schema(min(_LEAST, most), most, len(parts)),
+            examples=[PARTS_EXAMPLE if parts else STAGES_EXAMPLE],
+        )
         goal = replace(goal, planning=goal.planning + spent)
         try:
-            steps = planned(draft, most, goal.request)
+            steps = planned(draft, most, goal.request, parts)
         except PlanInvalid as error:
             return self._refused(goal, str(error))
         return await self._completed(goal, steps, specialists)
@@ -248,14 +256,9 @@ class Decomposition:
         note = f"This follows the saved workflow {runbook.name}."
         return replace(goal, runbook=runbook.name), Planned(tasks, objectives, (note,))
 
-    def _room(self, goal: Goal) -> int:
-        return max(1, min(self._most, goal.budget.tasks))
-
-    def _likely(self, goal: Goal, specialists: Sequence[Specialist]) -> list[Specialist]:
-        """Those most like the request first."""
-        alike = self._roster.likeness(request_of(goal), [one.specialty for one in specialists])
-        ranked = sorted(zip(alike, specialists, strict=True), key=lambda pair: -pair[0])
-        return [one for _, one in ranked]
+    def _room(self, goal: Goal, parts: Sequence[str]) -> int:
+        """How many steps a plan may have."""
+        return max(1, min(max(self._most, len(parts)), goal.budget.tasks))
 
     def _refused(self, goal: Goal, reason: str) -> Goal:
         return replace(goal, state="refused", reason=reason, ended_at=self._clock())

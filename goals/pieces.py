@@ -37,8 +37,8 @@ _OPENS_LIST = re.compile(
     re.IGNORECASE,
 )
 _WORKS_ON = re.compile(
-    r"^(?:turn|translate|summari[sz]e|rewrite|rephrase|shorten|proofread|extract|sort(?! out)|remove|list|"
-    r"format|explain|fix|read|correct|classify|convert|make|note|fyi|remind|reply|answer|put|tell|"
+    r"^(?:turn|translate|summari[sz]e|rewrite|rephrase|shorten|proofread|extract|sort(?! out)|"
+    r"remove|list|format|explain|fix|read|correct|classify|convert|make|note|fyi|remind|reply|answer|put|tell|"
     r"send|post|who|what|find|get|give|number)\b",
     re.IGNORECASE,
 )
@@ -49,7 +49,8 @@ _ASKED = re.compile(
 )
 _SENTENCE = re.compile(r"(?<=[.!?])\s+|\n+")
 _CLAUSE = re.compile(
-    r"\s*[,;]\s*(?:and\s+|then\s+)*|\s+and\s+(?:then\s+|finally\s+)?|\s+then\s+|\s+(?=\d{1,2}[.)]\s)"
+    r"(\s*(?:,(?!\d)|;)\s*(?:and\s+|then\s+)*|\s+and\s+(?:then\s+|finally\s+)?|\s+then\s+|"
+    r"\s+(?=\d{1,2}[.)]\s))"
 )
 _CHOICES = re.compile(r"^\s*\(?[A-E][.)]\s", re.MULTILINE)
 _READ = 3_000
@@ -62,16 +63,26 @@ def pieces(request: str) -> tuple[str, ...]:
     if len(_CHOICES.findall(request[:_READ])) > 1:
         return ()  # a question with its possible answers
     for sentence in _sentences(_own_words(request)):
-        for clause in _CLAUSE.split(sentence):
-            piece = _LEAD.sub("", clause.strip()).strip(_ENDS)
-            if _is_piece(piece):
-                found.setdefault(piece)
+        found |= dict.fromkeys(_of_sentence(sentence))
     return tuple(found)
 
 
 def heavy(piece: str) -> bool:
     """Whether a piece is work by itself (compare, draft), not only a light verb (make, list)."""
     return _HEAVY.match(piece) is not None
+
+
+def _of_sentence(sentence: str) -> list[str]:
+    """Its pieces; what is no piece by itself ("and a mail") belongs to the one before."""
+    made: list[str] = []
+    split = ["", *_CLAUSE.split(sentence)]
+    for between, clause in zip(split[::2], split[1::2], strict=True):
+        piece = _LEAD.sub("", clause.strip()).strip(_ENDS)
+        if _is_piece(piece):
+            made.append(piece)
+        elif made and piece:
+            made[-1] += f"{between}{piece}"
+    return made
 
 
 def _is_piece(clause: str) -> bool:
@@ -88,7 +99,10 @@ def _own_words(request: str) -> str:
     last = _SENTENCE.split(head)[-1]
     if _WORKS_ON.match(last) or not _OPENS_LIST.search(last):
         return text[: colon.start()]
-    return f"{text[: colon.start()]}. {text[colon.end() :]}"
+    after = text[colon.end() :]
+    if len(_of_sentence(_SENTENCE.split(after.strip())[0])) > 1:
+        return f"{head.removesuffix(last)} {after}"  # what the list is for is no piece itself
+    return f"{text[: colon.start()]}. {after}"
 
 
 def _sentences(text: str) -> list[str]:

@@ -3,20 +3,22 @@
 from collections.abc import Sequence
 
 from database.goals import ANSWER, Goal, Task
-from goals.ports import Specialist
 from goals.repairs import clipped
 
 PLANNING = (
-    "You plan work for a team of assistants. They read, think, calculate and write; they know the "
-    "request and the results of the steps that theirs needs.\n"
-    "Write the goal in one line, one to three stages towards it, and two to {most} steps. A step "
-    "is one piece of work for one assistant. Its title is short; its task says all that is to be "
-    "done, with the names, numbers and limits of the request; its result says what is there "
-    "afterwards; its stage is the number of its stage; its needs are the numbers of earlier steps "
-    "whose results it uses, [] for none. Steps without needs run at once. Plan everything that is "
-    "asked for and nothing more: nobody approves, reviews or sends anything unless it is asked "
-    "for. The final answer is written by itself, from all results.\n"
-    "Assistants there are: {team}."
+    "You plan work for a team of assistants. They read, think, calculate and write; each knows the "
+    "request and the results of the steps that its own step needs.\n"
+    "Write the goal in one line and then the steps, in their order. A step is one piece of work "
+    "that one assistant does in one go. Its stage is the number of the {stage} it belongs to; its "
+    "title is short; its task says all that is to be done, with the names, numbers and limits of "
+    "the request; its needs are the numbers of the earlier steps whose results it uses, [] for "
+    "none; its result says what is there afterwards. Plan all that is asked for and nothing more: "
+    "nobody approves, checks or sends anything unless it is asked for. The final answer is written "
+    "by itself, from all results."
+)
+WITH_PARTS = PLANNING.format(stage="part of the request")
+WITH_STAGES = PLANNING.format(stage="stage").replace(
+    "one line and then", "one line, then one to three stages on the way to it, then"
 )
 
 ADDING = (
@@ -48,15 +50,17 @@ ANSWERING = (
     "step it comes. Say plainly what is missing and why. Add nothing that no step has found."
 )
 
-_TEAM = 8
 _REQUEST = 6_000
 _RESULT = 200
 
 
-def planning(specialists: Sequence[Specialist], most: int) -> str:
-    """What the planner is told before a request."""
-    team = "; ".join(f"{one.name} ({one.specialty})" for one in specialists[:_TEAM])
-    return PLANNING.format(most=most, team=team)
+def asked(goal: Goal, parts: Sequence[str]) -> str:
+    """A request as the planner reads it, with its parts where they are known."""
+    request = f"Request: {request_of(goal)}"
+    if not parts:
+        return request
+    numbered = "\n".join(f"{number}. {part}" for number, part in enumerate(parts, 1))
+    return f"{request}\n\nParts:\n{numbered}"
 
 
 def request_of(goal: Goal) -> str:

@@ -4,6 +4,7 @@ Every repair is said in a sentence for the thread. Nothing of a draft gives anyb
 words and the order of steps, and who does a step is decided elsewhere (goals.assigning).
 """
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
@@ -38,22 +39,32 @@ class _Step:
     needs: tuple[int, ...]
 
 
+_DEFINITE = re.compile(
+    r"\b(?:the|these|those|this|each|both|chosen|selected)\s+([\w-]+)(?:\s+([\w-]+))?"
+)
+_BACK = re.compile(r"\b(?:them|it|they|these|those|results?|findings|previous|above|so far)\b")
+_WORD = re.compile(r"[\w-]+")
+_SHORT = 3
+_SAME = 0.6
+"""Of the words of a part: a step that has so many of them is a step for it."""
+
 Name = Callable[[int], str]
 """The key of the further step of this number, from 1."""
 
 _Repair = Callable[[list[_Step]], tuple[list[_Step], list[str]]]
 
 
-def planned(draft: Draft, most: int, aim: str = "") -> Planned:
+def planned(draft: Draft, most: int, aim: str = "", parts: Sequence[str] = ()) -> Planned:
     """The plan of a draft, of at most `most` steps; `aim` is what it is for if it does not say.
 
+    `parts` are what the request asks for, where that is known: each gets a step at least.
     Raises PlanInvalid where nothing can be carried out of it.
     """
-    steps, notes = _repaired(draft.steps, most)
+    steps, notes = _repaired(draft.steps, most, parts)
     numbers = {step.place: number for number, step in enumerate(steps, 1)}
-    stages = [clipped(stage, AIM) for stage in draft.stages[:STAGES]]
+    stages = [clipped(stage, AIM) for stage in parts or draft.stages[:STAGES]]
     tasks = tuple(_task(step, numbers, stages) for step in steps)
-    objectives = _objectives(clipped(draft.goal or aim, AIM), stages, steps, tasks)
+    objectives = _objectives(_aim(draft.goal) or clipped(aim, AIM), stages, steps, tasks)
     return Planned(tasks, objectives, tuple(notes))
 
 
@@ -89,7 +100,9 @@ def more_steps(
     )
 
 
-def _repaired(drafted: Sequence[DraftStep], most: int) -> tuple[list[_Step], list[str]]:
+def _repaired(
+    drafted: Sequence[DraftStep], most: int, parts: Sequence[str] = ()
+) -> tuple[list[_Step], list[str]]:  # fmt: skip
     steps = [
         _Step(place, s.title, s.task, s.result, s.stage, tuple(dict.fromkeys(s.needs)))
         for place, s in enumerate(drafted, 1)
@@ -100,7 +113,15 @@ def _repaired(drafted: Sequence[DraftStep], most: int) -> tuple[list[_Step], lis
             "at once."
         )
     notes: list[str] = []
-    repairs: list[_Repair] = [_telling, _distinct, lambda s: _few(s, most), _known, _untangled]
+    repairs: list[_Repair] = [
+        _telling,
+        _distinct,
+        lambda left: _complete(left, parts, most),
+        lambda left: _few(left, most),
+        _known,
+        _linked,
+        _untangled,
+    ]
     for repair in repairs:
         steps, said = repair(steps)
         notes += said
@@ -136,6 +157,84 @@ def _distinct(steps: list[_Step]) -> tuple[list[_Step], list[str]]:
     ]
     twice = len(steps) - len(kept)
     return kept, [f"{twice} steps that were planned twice are done once."] if twice else []
+
+
+def _complete(
+    steps: list[_Step], parts: Sequence[str], most: int
+) -> tuple[list[_Step], list[str]]:  # fmt: skip
+    """With a step for each part of the request that none was planned for, in the part's words."""
+    steps = _sorted_out(steps, parts)
+    forgotten = _forgotten(steps, parts)
+    if not steps or not forgotten:
+        return steps, []
+    place = max(step.place for step in steps)
+    made = [
+        _Step(place + at, _title(parts[stage - 1]), parts[stage - 1], "", stage, ())
+        for at, stage in enumerate(forgotten, 1)
+    ]
+    kept = list(steps)
+    while len(kept) + len(made) > most and (spare := _spare(kept)):
+        kept.remove(spare)
+    notes = [f'The model had forgotten "{step.title}": it has a step now.' for step in made]
+    return sorted([*kept, *made], key=lambda step: step.stage), notes
+
+
+def _forgotten(steps: Sequence[_Step], parts: Sequence[str]) -> list[int]:
+    """Numbers of the parts that no step belongs to."""
+    return [at for at in range(1, len(parts) + 1) if all(step.stage != at for step in steps)]
+
+
+def _sorted_out(steps: list[_Step], parts: Sequence[str]) -> list[_Step]:
+    """With the right part where a step names another: it says what a forgotten part says."""
+    for at in _forgotten(steps, parts):
+        words = _words(parts[at - 1])
+        for step in steps:
+            others = sum(one.stage == step.stage for one in steps) > 1
+            if others and len(words & _words(f"{step.title} {step.task}")) >= _SAME * len(words):
+                steps = [replace(one, stage=at) if one is step else one for one in steps]
+                break
+    return steps
+
+
+def _spare(steps: Sequence[_Step]) -> _Step | None:
+    """The last step that is not the only one of its part."""
+    stages = [step.stage for step in steps]
+    return next((step for step in reversed(steps) if stages.count(step.stage) > 1), None)
+
+
+def _linked(steps: list[_Step]) -> tuple[list[_Step], list[str]]:
+    """With the needs that words tell where a draft has none: "the vendors" of a step before."""
+    linked = [
+        replace(step, needs=_meant(step, steps[:at])) if at and not step.needs else step
+        for at, step in enumerate(steps)
+    ]
+    return linked, []
+
+
+def _meant(step: _Step, before: Sequence[_Step]) -> tuple[int, ...]:
+    """Places of earlier steps that a step's words speak of."""
+    text = step.task.casefold()
+    spoken_of = {_stem(word) for found in _DEFINITE.findall(text) for word in found if word}
+    meant = set()
+    for word in spoken_of:
+        found = [one.place for one in before if word in _brought(one)]
+        meant.update(found[-1:])
+    if not meant and _BACK.search(text):
+        meant.add(before[-1].place)
+    return tuple(sorted(meant))
+
+
+def _brought(step: _Step) -> set[str]:
+    """Words for what a step brings about: of its title and result, and new ones of its task."""
+    return _words(f"{step.title} {step.result} {_DEFINITE.sub(' ', step.task.casefold())}")
+
+
+def _words(text: str) -> set[str]:
+    return {_stem(word) for word in _WORD.findall(text.casefold()) if len(word) > _SHORT}
+
+
+def _stem(word: str) -> str:
+    return word.removesuffix("s")
 
 
 def _few(steps: list[_Step], most: int) -> tuple[list[_Step], list[str]]:
@@ -225,6 +324,16 @@ def _objectives(
             parent = f"t{_stage(step, stages)}" if stages else STRATEGIC
             made.append(Objective(task.objective, "operational", step.result, parent))
     return tuple(made)
+
+
+def _aim(goal: str) -> str:
+    """The goal in a line; one that was cut off inside of a word ends before it."""
+    line = clipped(goal, AIM)
+    return line if len(line) < AIM - 1 else f"{line[:AIM].rsplit(' ', 1)[0].rstrip(' ,;')}…"
+
+
+def _title(part: str) -> str:
+    return clipped(part[:1].upper() + part[1:], TITLE)
 
 
 def _bare(text: str) -> str:

@@ -71,8 +71,8 @@ class Proposal:
     it: `runs` (ids), figures, examples that its audience may see. `expected` is the effect that the
     learner expects on the share of right answers, with its bounds (`effect`, `low`, `high`), where
     it can say. `reason` says why the proposal is in its state, `decided_by` is the person who moved
-    it there (None: it moved by itself). `revision` counts its moves from 1: whoever moves a
-    proposal names the revision that they saw.
+    it there, or approved what was verified since (None: it moved by itself). `revision` counts its
+    moves from 1: whoever moves a proposal names the revision that they saw.
 
     Forgetting goes by `evidence["runs"]`: name every run whose words are in the texts or changes.
     """

@@ -352,7 +352,8 @@ class Improvement:
 
 def _as_it_is(proposal: Proposal) -> str:
     """What is the case, for who came too late."""
-    by = f" by {proposal.decided_by}" if proposal.decided_by else ""
+    decided = proposal.decided_by and proposal.state != "verified"
+    by = f" by {proposal.decided_by}" if decided else ""
     if proposal.state in ("proposed", "trial"):
         return "It is still being tried, so nobody can approve it yet: wait for its card."
     state = proposal.state.replace("_", " ")

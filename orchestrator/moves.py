@@ -68,15 +68,19 @@ class Moves:
         same transaction. `here`: at once where Supabase is away.
         """
         now = self._clock()
+        # what was approved stays so when its use shows that it helps
+        approver = proposal.decided_by if state == "verified" else None
         moved = replace(
-            proposal, state=state, reason=reason, decided_by=person, moved_at=now,
+            proposal, state=state, reason=reason, decided_by=person or approver, moved_at=now,
             revision=proposal.revision + 1,
         )  # fmt: skip
         decision = Decision(
             proposals=(moved, *also),
             trials=tuple(trials),
             changes=tuple(changes),
-            audit=tuple(self._entries(proposal, moved, changes, trials, also, figures or {})),
+            audit=tuple(
+                self._entries(proposal, moved, person, changes, trials, also, figures or {})
+            ),
             author=person or proposal.learner,
             reason=proposal.title,
         )
@@ -120,12 +124,13 @@ class Moves:
         self,
         before: Proposal,
         moved: Proposal,
+        person: str | None,
         changes: Sequence[Change],
         trials: Sequence[Trial],
         also: Sequence[Proposal],
         figures: Mapping[str, Any],
     ) -> list[AuditEntry]:
-        actor, now = moved.decided_by or ITSELF, moved.moved_at
+        actor, now = person or ITSELF, moved.moved_at
         details: dict[str, Any] = {
             "from": before.state,
             "revision": moved.revision,

@@ -30,6 +30,7 @@ from slack_interface.learning_words import (
     id_of,
     known,
     part,
+    plainly,
     points,
     requests_of,
     risk,
@@ -142,13 +143,14 @@ def proposal_card(shown: Suggestion, audiences: Collection[str], now: float) -> 
     """A suggestion: what changes, why, on what evidence, at what risk; buttons while it waits."""
     proposal = shown.proposal
     told = proposal.audience in audiences
-    title = proposal.title if told else "a change that rests on private conversations"
+    name, why = (plainly(text, shown.example) for text in (proposal.title, proposal.why))
+    title = name if told else "a change that rests on private conversations"
     heading = header(f"{_heading(proposal)}: {title}")
     text = f"{_heading(proposal)}: {said(title, 300)}. {plain_state(proposal)}"
     blocks = [
         heading,
         *_state(shown, now, told),
-        section(said(proposal.why) if told else PRIVATE_PROPOSAL),
+        section(said(why) if told else PRIVATE_PROPOSAL),
         fields(_fields(shown, told)),
         *(_diffs(shown) if told else ()),
         *effect_chart(shown.trial),
@@ -196,13 +198,14 @@ def _state(shown: Suggestion, now: float, told: bool) -> list[Json]:
     reason = said(proposal.reason, 500) if told else ""
     why = f"\n>{reason.replace(chr(10), ' ')}" if reason else ""
     people = bool(proposal.decided_by)
+    approved = f" Approved by {by}." if people else ""
     match proposal.state:
         case "live" if people:
             line = f"✅ *Approved* by {by}, live since {when}. I watch how it does."
         case "live":
             line = f"✅ *Live* since {when}. I watch how it does.{why}"
         case "verified":
-            line = f"🎉 *It helped*: so it shows in use, {when}.{why}"
+            line = f"🎉 *It helped*: so it shows in use, {when}.{approved}{why}"
         case "rolled_back":
             who = by if people else "I"
             line = f"↩️ {who} *took it back*, {when}.{why}"

@@ -200,6 +200,8 @@ def _ended(proposal: Proposal, audiences: Collection[str]) -> str:
     }.get(proposal.state, "")  # fmt: skip
     alone = " by itself" if proposal.state in ("live", "rolled_back", "rejected") else ""
     by = f" by {actor(proposal.decided_by)}" if proposal.decided_by else alone
+    if proposal.state == "verified" and proposal.decided_by:
+        by = f", approved{by}"
     title = _title(proposal, audiences)
     return f"*{title}*\n{sign}{by} · {date(proposal.moved_at)} · {id_of(proposal)}"
 

@@ -1,5 +1,6 @@
 """Numbers and names of learning in words: effects, shares, costs, what a change touches."""
 
+import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -9,6 +10,9 @@ from database.learning import Change, Finding, Proposal, Trial
 from slack_interface.blocks import escaped, shortened
 from slack_interface.model_words import ModelWords
 
+_KIND = re.compile(r"\bkind-\d+\b")
+_KIND_OF = re.compile(r"\b(requests?) of kind-\d+\b")
+_EXAMPLE = 60
 ID_CHARS = 8
 """So much of an id is shown; the command line takes it as well."""
 
@@ -31,9 +35,18 @@ STRENGTHS: Mapping[str, str] = {
 
 def said(text: str, most: int = 1500) -> str:
     """What a learner, a model or a person wrote, fit for mrkdwn: it mentions nobody and its links
-    carry nothing.
+    carry nothing. Kinds of requests are not called by their number.
     """
-    return ModelWords().whole(escaped(shortened(text.strip(), most)))
+    return ModelWords().whole(escaped(shortened(plainly(text).strip(), most)))
+
+
+def plainly(text: str, example: str = "") -> str:
+    """A text that calls no kind of requests by its number: by an `example`, where one is known."""
+    if example:
+        such = f"such as “{shortened(' '.join(example.split()), _EXAMPLE)}”"
+        named = _KIND_OF.sub(lambda found: f"{found[1]} {such}", text)
+        return _KIND.sub(f"requests {such}", named)
+    return _KIND.sub("one kind of request", _KIND_OF.sub(r"\1 of one kind", text))
 
 
 def known(value: object) -> float | None:

@@ -34,7 +34,7 @@ from agents.drafting import (
 from agents.improvement.intervals import wilson
 from agents.improvement.judged import went_well
 from agents.improvement.learner import Window
-from agents.improvement.runbook_drafts import name_for, telling
+from agents.improvement.naming import is_telling, subject
 from agents.turns import Turn
 from database.errors import VirtuousError
 from database.learning import Change, Finding, Proposal, learning_id, proposal_id_of
@@ -53,7 +53,8 @@ _LONGEST_EXAMPLE = 300
 _LEAST_KNOWN = 4
 _MOST_DRAFTS = 1
 _SHOWN, _SHOWN_CHARACTERS = 6, 120
-_TEMPLATE_WORDS = 3
+_OTHERS = 500
+"""Other requests that the words of a kind are compared with."""
 _LETTERS = re.compile(r"[^\W\d_]{2,}")
 _LEAST_WORDS = 2
 _UNLIKE = 0.75
@@ -199,8 +200,11 @@ async def _definition(
     tools = [str(tool) for tool in (now.body.get("tools") or ())] if now else []
     requests = [one_line(run.request) for run in runs]
     drafted = await _drafted(requests, agents, tools, models) if models else None
+    about = _about(runs, window)
     try:
-        made = drafted or _template(runs, agents, tools)
+        made = drafted or _template(about, agents, tools)
+        if drafted and not is_telling(drafted.name):
+            made = drafted.changed(name=free_name("-".join(about), agents))
         return made.changed(examples=requests)
     except DefinitionError as error:
         _log.info("gap_without_definition", reason=str(error))
@@ -246,20 +250,25 @@ def _unusable(made: AgentDefinition, heard: Sequence[str]) -> str:
     return ""
 
 
+def _about(runs: Sequence[Run], window: Window) -> tuple[str, ...]:
+    """What the requests are about, in single words that most of them have and others have not."""
+    kinds = {run.task_type for run in runs}
+    others = [run.request for run in window.runs if run.task_type not in kinds]
+    found = subject([run.request for run in runs], others[-_OTHERS:])
+    return found or ("special", "requests")
+
+
 def _template(
-    runs: Sequence[Run], taken: Mapping[str, Document], tools: Sequence[str]
+    about: Sequence[str], taken: Mapping[str, Document], tools: Sequence[str]
 ) -> AgentDefinition:
-    """A specialist from nothing but single words of the requests, those that most of them have."""
-    often = Counter(word for run in runs for word in telling(run.request) if len(word) > 2)
-    words = [word for word, n in often.most_common(_TEMPLATE_WORDS) if n > 1 and len(word) < 20]
-    name = "-".join(words) or name_for(runs)
-    about = ", ".join(name.split("-"))
+    """A specialist from nothing but single words of the requests."""
+    words = " ".join(about)
     body = {
-        "name": free_name(name, taken),
-        "specialty": f"Requests about {about}"[:120],
-        "description": f"Answers one kind of request that nobody was for; it is about {about}.",
+        "name": free_name("-".join(about), taken),
+        "specialty": f"Requests about {words}"[:120],
+        "description": f"Answers one kind of request that nobody was for; it is about {words}.",
         "system_prompt": (
-            f"You are a specialist for one kind of request; it is about: {about}.\n\nFind out what "
+            f"You are a specialist for one kind of request; it is about: {words}.\n\nFind out what "
             "exactly is asked, and answer that first. Keep to the form that is asked for. If the "
             "answer depends on something that you were not told, ask for it in one question "
             "instead of guessing. Say so when you do not know."

@@ -1,21 +1,15 @@
 """Runbooks drafted from what people do again and again."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from agents.improvement.naming import content, doing
 from agents.runbooks import runbook_body
 from database.records import Run
 
-_NAME = 40
-_WORD = re.compile(r"[a-z][a-z0-9]+")
-_FILLER = frozenset(
-    _WORD.findall(
-        """an and are as at be by can could do for from give hello hey hi how in into is it make me
-        my need of on or our please that the then there these this to up us want was we what when
-        which who will with would you your"""
-    )
-)
+_NAME, _NAMED = 40, 3
+_BLANK = re.compile(r"\{[^}]*\}")
 
 
 def replayed(requests: Sequence[Run]) -> dict[str, Any]:
@@ -29,17 +23,17 @@ def guided(run: Run, steps: Sequence[str]) -> dict[str, Any]:
     return runbook_body([(f"{run.request}\n\nWork in this order: {order}.", run.agent)])
 
 
-def name_for(requests: Sequence[Run]) -> str:
-    """A short name in the way people name workflows, of the first words that say something."""
+def name_for(body: Mapping[str, Any]) -> str:
+    """A short name in the way people name workflows: what its steps do, in their first words.
+
+    What differs each time is left out.
+    """
+    first, *then = [_BLANK.sub(" ", step["request"]).partition("\n\n")[0] for step in body["steps"]]
+    words = doing(first)[: 2 if then else _NAMED]
+    words += [word for text in then for word in content(text) if word]
     name = ""
-    for word in telling(" ".join(run.request for run in requests))[:4]:
+    for word in list(dict.fromkeys(words))[:_NAMED]:
         longer = f"{name}-{word}" if name else word[:_NAME]
         if len(longer) <= _NAME:
             name = longer
     return name or "workflow"
-
-
-def telling(text: str) -> list[str]:
-    """The words of a text that say something, each once, in their order."""
-    words = _WORD.findall(text.lower())
-    return list(dict.fromkeys(word for word in words if word not in _FILLER))

@@ -6,11 +6,11 @@ for each other are told; kinds of requests that nobody is for become proposed sp
 """
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
-from agents.drafting import ShapedModels
+from agents.drafting import ShapedModels, free_name
 from agents.improvement.gaps import Gaps, found_gaps
 from agents.improvement.judged import went_well
 from agents.improvement.learner import Learned, Window
@@ -79,15 +79,17 @@ def _without_gaps(window: Window, state: Mapping[str, Any]) -> Learned:
     patterns = {kind: Patterns(kind, state.get(kind)) for kind in _KINDS}
     findings: list[Finding] = []
     proposals: list[Proposal] = []
-    drafted = dict(state.get("drafted", {}))
+    drafted: dict[str, list[Any]] = dict(state.get("drafted", {}))
     for kind in _KINDS:
         patterns[kind].take_in(seen[kind])
         findings += [_told(p, patterns[kind], now) for p in patterns[kind].worth_telling()]
         for pattern in patterns[kind].known.values():
-            if pattern.n >= 2 * drafted.get(_runbook_id(pattern), 0):
-                made = list(_runbooks(pattern, patterns[kind], seen[kind], window))
-                drafted |= {proposal.proposal_id: pattern.n for proposal in made}
-                proposals += made
+            if pattern.n < 2 * drafted.get(_runbook_id(pattern), [0])[0]:
+                continue
+            taken = {name for _, name in drafted.values()} | _workflows(window)
+            for made in _runbooks(pattern, patterns[kind], seen[kind], window, taken):
+                drafted[made.proposal_id] = [pattern.n, made.changes[0].name]
+                proposals.append(made)
     findings += [_bottleneck(one, now) for one in shapes.bottlenecks()]
     findings += [_parallel(one, now) for one in shapes.waiting()]
     told, said = _untold(findings, state.get("said", {}))
@@ -278,7 +280,11 @@ def _finding_id(*parts: str) -> str:
 
 
 def _runbooks(
-    pattern: Pattern, among: Patterns, seen: Sequence[Occurrence], window: Window
+    pattern: Pattern,
+    among: Patterns,
+    seen: Sequence[Occurrence],
+    window: Window,
+    taken: Collection[str],
 ) -> Iterator[Proposal]:
     """A runbook of a strong pattern, from the latest time that it went well."""
     if pattern.mixed or pattern.strength not in _STRONG:
@@ -290,7 +296,7 @@ def _runbooks(
             continue
         runs = [known[run_id] for run_id in one.runs]
         if all(run.audience in (PUBLIC, pattern.audience) and run.request for run in runs):
-            yield _runbook(pattern, among, runs, window)
+            yield _runbook(pattern, among, runs, window, taken)
             return
 
 
@@ -298,18 +304,29 @@ def _runbook_id(pattern: Pattern) -> str:
     return learning_id("runbook", NAME, pattern.kind, *pattern.items)
 
 
-def _last(drafted: Mapping[str, int]) -> dict[str, int]:
+def _last(drafted: Mapping[str, list[Any]]) -> dict[str, list[Any]]:
     return dict(list(drafted.items())[-_DRAFTED:])
 
 
-def _runbook(pattern: Pattern, among: Patterns, runs: Sequence[Run], window: Window) -> Proposal:
+def _workflows(window: Window) -> set[str]:
+    """The names of those there are, as their readers call them."""
+    return {d.name.partition("@")[0] for d in window.documents if d.kind == "runbook"}
+
+
+def _runbook(
+    pattern: Pattern,
+    among: Patterns,
+    runs: Sequence[Run],
+    window: Window,
+    taken: Collection[str],
+) -> Proposal:
     if pattern.kind == "steps":
         runs = runs[:1]
         body = guided(runs[0], pattern.items)
     else:
         runs = _following(pattern.items, runs)
         body = replayed(runs)
-    wanted = f"{name_for(runs)}-{learning_id(*pattern.items)[:4]}"
+    wanted = free_name(name_for(body), taken)
     changes = (Change("runbook", wanted, None, body, pattern.audience),)
     low, high = pattern.success
     return Proposal(

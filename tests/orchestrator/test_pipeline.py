@@ -10,6 +10,7 @@ from database.errors import InputError, NotAllowed, StaleBase, UnknownName
 from database.learning import Change, Proposal
 from orchestrator.improvement_orchestrator import AlreadyDecided
 from orchestrator.leases import lease
+from orchestrator.moves import ITSELF
 from orchestrator.verifying import verification_id
 from tests.orchestrator.pipeline import (
     ADA,
@@ -236,8 +237,11 @@ async def test_live_results_verify(pipeline: Pipeline) -> None:
     assert (watch.active, watch.candidate) == (BETTER.version, CODER.version)
     observe_all(pipeline.store, watch, 60, 1.0, 0.0)
     await pipeline.improvement.advance()
-    assert (await pipeline.now(waits)).state == "verified"
+    now = await pipeline.now(waits)
+    assert (now.state, now.decided_by) == ("verified", ADA)  # whoever approved it
     assert await pipeline.store.trials({"running"}) == []
+    [entry] = [e for e in await pipeline.store.audit() if e.action == "verified"]
+    assert entry.actor == ITSELF
 
 
 async def test_what_hurts_when_live_is_taken_back_by_itself(pipeline: Pipeline) -> None:

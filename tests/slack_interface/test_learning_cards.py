@@ -98,6 +98,7 @@ def test_a_suggestion_says_all_that_somebody_needs_to_decide() -> None:
         ("live", "U0ADA", "*Approved* by <@U0ADA>", ["learn:why", "learn:back"]),
         ("live", None, "I changed something by myself", ["learn:why", "learn:back"]),
         ("verified", None, "It helped: Let coder", ["learn:why", "learn:back"]),
+        ("verified", "U0ADA", "Approved by <@U0ADA>.", ["learn:why", "learn:back"]),
         ("rolled_back", None, "I *took it back*", ["learn:why"]),
         ("rolled_back", "U0ADA", "<@U0ADA> *took it back*", ["learn:why"]),
         ("rejected", "U0ADA", "*Rejected* by <@U0ADA>", ["learn:why"]),
@@ -173,6 +174,26 @@ def test_how_it_went_is_said_in_numbers() -> None:
     assert "70%" not in result_text(back, None, told=False)
     by = replace(back, decided_by="U0ADA")
     assert result_text(by, None, told=True).startswith("↩️ <@U0ADA> took it back. Answers")
+
+
+def test_kinds_of_requests_are_not_called_by_their_number() -> None:
+    proposal = samples.proposal(
+        title="Let triage answer for requests of kind-7 with examples",
+        why="40 requests of kind-7 went badly.",
+        task_type="kind-7",
+    )
+    named = Suggestion(proposal, example="Which ticket is this?")
+    text, blocks = proposal_card(named, EVERYBODY, NOW)
+    assert "for requests such as “Which ticket is this?” with examples" in text
+    assert "40 requests such as “Which ticket is this?” went badly." in str(blocks)
+    finding = samples.finding(title="All about kind-7", text="24 requests of kind-7 were answered.")
+    cards = [
+        proposal_card(Suggestion(proposal), EVERYBODY, NOW),
+        finding_card(finding, EVERYBODY),
+        learning_view(LearningPage(samples.status(), EVERYBODY, NOW, True, [proposal])),
+    ]
+    assert "24 requests of one kind were answered" in str(cards)
+    assert "kind-7" not in str([text, blocks, *cards])
 
 
 def test_what_is_live_shows_how_it_does_so_far() -> None:

@@ -143,8 +143,8 @@ async def test_without_a_model_there_is_a_template_of_single_words(failure: Exce
         found = await learned([asked(n) for n in range(24)], models)
         [change] = found.proposals[0].changes
         assert change.body
-        assert change.name == "may-claim-expenses"
-        assert "may, claim, expenses." in change.body["system_prompt"]
+        assert change.name == "claim-expenses-taxi"
+        assert "about: claim expenses taxi." in change.body["system_prompt"]
         parse_definition(change.body, "drafted", tools={"calculator"})
 
 
@@ -161,7 +161,17 @@ async def test_a_draft_that_echoes_or_goes_round_in_circles_is_not_used(
     spoiled: Mapping[str, str],
 ) -> None:
     found = await learned([asked(n) for n in range(24)], Models({**DRAFT, **spoiled}))
-    assert found.proposals[0].changes[0].name == "may-claim-expenses"
+    assert found.proposals[0].changes[0].name == "claim-expenses-taxi"
+
+
+async def test_a_drafted_name_that_says_nothing_gives_way_to_the_requests_words() -> None:
+    found = await learned(
+        [asked(n) for n in range(24)], Models({**DRAFT, "name": "complete-following-code"})
+    )
+    [change] = found.proposals[0].changes
+    assert change.body
+    assert (change.name, change.body["name"]) == ("claim-expenses-taxi", "claim-expenses-taxi")
+    assert change.body["system_prompt"] == DRAFT["instructions"]
 
 
 async def test_what_people_wrote_is_data_to_the_model_and_never_becomes_instructions() -> None:

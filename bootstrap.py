@@ -19,11 +19,14 @@ from database.installations import InstallationRows
 from database.privacy import Redactor
 from database.store import Store
 from database.supabase_backend import Supabase
+from goals.ledger import Goals
 from orchestrator.agent_orchestrator import AgentOrchestrator
 from orchestrator.agent_pool import AgentPool, register_shipped
 from orchestrator.choosing import fast_chooser
 from orchestrator.consent import Consent
 from orchestrator.event_bus import EventBus
+from orchestrator.goal_work import Team
+from orchestrator.goals import AssistantGoals, GoalWorks, check_worker, one_at_a_time
 from orchestrator.improving import (
     Learners,
     Learning,
@@ -55,6 +58,8 @@ log = structlog.get_logger()
 
 KEPT_DAYS = 90
 """How long texts are kept; numbers stay."""
+GOALS_GRACE_S = 3.0
+"""So long what tasks of goals are at may still end when the process is told to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +74,7 @@ class Shared:
     redactor: Redactor
     background: Background
     learners: Learners
+    goals: GoalWorks
     supabase: Supabase | None = None
     warm: WarmUp | None = None
 
@@ -90,6 +96,7 @@ class Assistant:
     limits: Limits
     orchestrator: AgentOrchestrator
     learning: Learning
+    goals: AssistantGoals
     slack: SlackBot
 
     @property
@@ -101,13 +108,12 @@ class Assistant:
             store=self.store,
             rows=self.coordination,
             policy=self.policy,
-            own_data=OwnData(
-                self.store, self.coordination, InstallationRows(self.coordination.engine), KEPT_DAYS
-            ),
+            own_data=_own_data(self.store, self.coordination, self.goals.rows),
             likeness=surface_similarity,
             approvers=self.settings.approvers,
             improvement=self.learning.improvement,
             improvements_channel=self.settings.virtuous6_improvements_channel or "",
+            goals=self.goals,
         )
 
 
@@ -120,8 +126,12 @@ class House:
         engine: Engine,
         store: Store | None = None,
         coordination: Coordination | None = None,
+        *,
+        answers: bool = True,
     ) -> None:
+        """`answers` is False for a worker, which speaks to nobody and leaves learning to others."""
         self.shared = shared
+        self._answers = answers
         self.assistants: dict[str, Assistant] = {}
         self.slack = SlackBot(
             settings=shared.settings,
@@ -141,12 +151,15 @@ class House:
         async with AsyncExitStack() as stack:
             store = await stack.enter_async_context(self._record(workspace))
             coordination = self._coordination or Coordination(self._engine, workspace)
-            under_way = OwnData(store, coordination, InstallationRows(coordination.engine))
+            goals = self.shared.goals
+            under_way = _own_data(store, coordination, goals.ledger.of(workspace))
             await store.follow_forgetting(under_way.forget_under_way)
             made = await _assistant(self.shared, store, coordination, self)
+            stack.push_async_callback(goals.leave, workspace)
             stack.push_async_callback(made.bus.drain)
-            await made.learning.start(made.bus)
-            stack.push_async_callback(made.learning.stop)
+            if self._answers:
+                await made.learning.start(made.bus)
+                stack.push_async_callback(made.learning.stop)
             self.assistants[workspace] = made
             stack.callback(self.assistants.pop, workspace)
             log.info("assistant_started", workspace=workspace, agents=len(made.pool.definitions))
@@ -159,6 +172,8 @@ class House:
         scheduler.every("drop idle agents", "17 * * * *", self._each(_sweep))
         learn = self._each(lambda one: one.orchestrator.learn_what_worked())
         scheduler.every("learn what worked", "* * * * *", learn)
+        if not self._answers:
+            return scheduler
         scheduler.every("delete old texts", "43 3 * * *", self._each(_retention), at_start=True)
         scheduler.every("read what was spent", "*/5 * * * *", self._each(watch_spending))
         scheduler.every("warn of the record", "7 * * * *", self._each(warn_of_the_record))
@@ -207,7 +222,9 @@ class House:
         """Delete all that is kept of a workspace whose desk is closed; rows by table."""
         async with self._record(workspace) as store:
             rows = await store.erase()
-        return {**rows, "under_way": await Coordination(self._engine, workspace).erase()}
+        goals = await self.shared.goals.ledger.of(workspace).erase()
+        under_way = await Coordination(self._engine, workspace).erase()
+        return {**rows, "under_way": under_way, "goals": goals}
 
     @asynccontextmanager
     async def _record(self, workspace: str) -> AsyncIterator[Store]:
@@ -240,22 +257,17 @@ class House:
 async def house(
     settings: Settings,
     *,
-    models: ModelsPort | None = None,
-    embedder: Embedder | None = None,
     store: Store | None = None,
     coordination: Coordination | None = None,
-    tools: Mapping[str, Tool] | None = None,
-    shipped: Sequence[AgentDefinition] | None = None,
-    learners: Learners = learners,
-    weights: str | None = None,
     mode: Mode = "socket",
     listen: Listen | None = None,
+    **parts: Any,
 ) -> AsyncIterator[House]:
     """The process, connected and answering for as long as the block runs.
 
-    `weights` names the embedded model's. Every part given is used as it is and left open; the
-    others are made here and closed in the end. `listen` is where HTTP is served: Slack's requests
-    in HTTP mode, health in both. Raises ConfigurationError that says what to set.
+    `parts` as for `_shared`. Every part given is used as it is and left open; the others are made
+    here and closed in the end. `listen` is where HTTP is served: Slack's requests in HTTP mode,
+    health in both. Raises ConfigurationError that says what to set.
     """
     async with AsyncExitStack() as stack:
         # A missing or wrong token is said at once, not after the embedded model has been loaded.
@@ -263,30 +275,88 @@ async def house(
         engine = coordination.engine if coordination else _engine(settings)
         if coordination is None:
             stack.push_async_callback(engine.close)
-        models = models or await models_of(settings, weights, stack)
-        slow = reads_slowly(models)
-        shared = Shared(
-            settings,
-            ResourcePool(models, slots_of(models)),
-            embedder or Similarity.load(),
-            await tools_of(settings) if tools is None else tools,
-            shipped_definitions() if shipped is None else shipped,
-            Redactor(),
-            Background(gives_way=slow),
-            learners,
-            await stack.enter_async_context(connected(settings)),
-        )
-        if slow:
-            shared = replace(shared, warm=_warm_up(shared, stack))
+        shared = await _shared(settings, stack, **parts)
         running = House(shared, engine, store, coordination)
         stack.push_async_callback(running.slack.stop)
         await running.slack.start(mode, listen)
+        stack.push_async_callback(shared.goals.stop, GOALS_GRACE_S)
+        await shared.goals.start()
         if shared.warm:
             shared.warm.start()
         scheduler = running.scheduler()
         scheduler.start()
         stack.callback(scheduler.stop)
         yield running
+
+
+@asynccontextmanager
+async def workshop(
+    settings: Settings,
+    *,
+    name: str = "worker",
+    always: bool = True,
+    grace: float = GOALS_GRACE_S,
+    store: Store | None = None,
+    **parts: Any,
+) -> AsyncIterator[House]:
+    """A process that runs tasks of goals and speaks to nobody, for as long as the block runs.
+
+    Workspaces are opened as their tasks come. With `always` it looks for tasks at once; else when
+    one is queued here. Stopping waits `grace` seconds for what runs. Raises ConfigurationError.
+    """
+    check_worker(settings)
+    async with AsyncExitStack() as stack:
+        engine = _engine(settings)
+        stack.push_async_callback(engine.close)
+        shared = await _shared(settings, stack, name=name, **parts)
+        running = House(shared, engine, store, answers=False)
+        rooms = await stack.enter_async_context(AsyncExitStack())
+
+        async def open_workspace(workspace: str) -> None:
+            if workspace not in running.assistants:
+                await rooms.enter_async_context(running.furnished(workspace))
+
+        shared.goals.open_workspace = one_at_a_time(open_workspace)
+        stack.push_async_callback(shared.goals.stop, grace)
+        await shared.goals.start(always=always)
+        scheduler = running.scheduler()
+        scheduler.start()
+        stack.callback(scheduler.stop)
+        yield running
+
+
+async def _shared(
+    settings: Settings,
+    stack: AsyncExitStack,
+    *,
+    models: ModelsPort | None = None,
+    embedder: Embedder | None = None,
+    tools: Mapping[str, Tool] | None = None,
+    shipped: Sequence[AgentDefinition] | None = None,
+    learners: Learners = learners,
+    weights: str | None = None,
+    name: str = "assistant",
+) -> Shared:
+    """What a process shares; `weights` names the embedded model's, `name` begins the worker's."""
+    models = models or await models_of(settings, weights, stack)
+    slow = reads_slowly(models)
+    # Where nobody is answered the work of goals may have every call that the provider takes.
+    pool = ResourcePool(models, slots_of(models), background=0.5 if name == "assistant" else 1.0)
+    goals = GoalWorks(settings, pool, name=name)
+    stack.push_async_callback(goals.close)
+    shared = Shared(
+        settings,
+        pool,
+        embedder or Similarity.load(),
+        await tools_of(settings) if tools is None else tools,
+        shipped_definitions() if shipped is None else shipped,
+        Redactor(),
+        Background(gives_way=slow),
+        learners,
+        goals,
+        await stack.enter_async_context(connected(settings)),
+    )
+    return replace(shared, warm=_warm_up(shared, stack)) if slow else shared
 
 
 @asynccontextmanager
@@ -321,12 +391,13 @@ async def _assistant(
         background=shared.background,
         next_run=house.next_run, learners=shared.learners,
     )  # fmt: skip
+    task_types, known_errors = TaskTypes(store), learning.known_errors
     orchestrator = AgentOrchestrator(
         store=store,
         models=models,
         pool=pool,
         router=router,
-        task_types=TaskTypes(store),
+        task_types=task_types,
         memory=Memory(store, models),
         redactor=redactor,
         bus=bus,
@@ -336,14 +407,19 @@ async def _assistant(
         limits=limits,
         arms=learning.arms,
         watch=learning.shadows,
-        known_errors=learning.known_errors,
+        known_errors=known_errors,
         before_reply=shared.warm.stop if shared.warm else lambda: None,
         brief=shared.background.gives_way,
     )
     await orchestrator.start()
+    team = Team(
+        store, models, pool, shared.tools, spawner, redactor, workflows, consent, router,
+        task_types, bus, known_errors, limits, brief=shared.background.gives_way, off=off,
+    )  # fmt: skip
+    goals = await shared.goals.join(team, policy, orchestrator, shared.embedder)
     return Assistant(
         shared.settings, store, coordination, models, bus, router, pool, spawner, workflows,
-        policy, limits, orchestrator, learning, house.slack,
+        policy, limits, orchestrator, learning, goals, house.slack,
     )  # fmt: skip
 
 
@@ -353,6 +429,10 @@ def _warm_up(shared: Shared, stack: AsyncExitStack) -> WarmUp:
     warm = WarmUp(UniversalAgent(generalist, shared.models.of(""), shared.tools))
     stack.callback(warm.stop)
     return warm
+
+
+def _own_data(store: Store, coordination: Coordination, goals: Goals) -> OwnData:
+    return OwnData(store, coordination, InstallationRows(coordination.engine), KEPT_DAYS, goals)
 
 
 def _engine(settings: Settings) -> Engine:
@@ -391,6 +471,7 @@ async def watch_spending(one: Assistant) -> None:
 
 
 async def _retention(one: Assistant) -> None:
-    deleted = await one.store.purge(time.time() - KEPT_DAYS * 86_400.0)
+    before = time.time() - KEPT_DAYS * 86_400.0
+    deleted = {**await one.store.purge(before), "goals": await one.goals.rows.retention(before)}
     if any(deleted.values()):
         log.info("old_texts_deleted", workspace=one.store.workspace, **deleted)

@@ -62,7 +62,7 @@ class GoalManager:
         read_by: Callable[[Wish], Reader] = lambda request: request.reader,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self._rows = rows
+        self.rows = rows
         self._engine = engine
         self._workforce = workforce
         self._planning = planning
@@ -85,7 +85,7 @@ class GoalManager:
         `refused`, with the `reason` why there is no plan. Nothing is kept before the plan is made.
         Raises ModelError when no plan could be made just now, BudgetExceeded past a day's limit.
         """
-        known = await self._rows.goal(goal_id_of(request.run_id))
+        known = await self.rows.goal(goal_id_of(request.run_id))
         if known is not None:
             return await self._follow(known)
         await self._within_the_day(request.user_id)
@@ -96,28 +96,28 @@ class GoalManager:
             now = self._clock()
             goal = replace(goal, notes=(*goal.notes, why))
             goal = task_graph.advance(task_graph.begin(goal, now), now)
-        if not await self._rows.create(goal):
+        if not await self.rows.create(goal):
             goal = await self._known(goal.goal_id)
         return await self._follow(goal)
 
     async def goal(self, goal_id: str) -> Goal | None:
         """A goal as it is now."""
-        return await self._rows.goal(goal_id)
+        return await self.rows.goal(goal_id)
 
     async def like(self, beginning: str) -> Goal:
         """The one goal whose id begins so, for people who type. Raises UnknownName."""
-        ids = await self._rows.ids(beginning) if len(beginning) >= _LEAST_OF_AN_ID else ()
+        ids = await self.rows.ids(beginning) if len(beginning) >= _LEAST_OF_AN_ID else ()
         if len(ids) > 1:
             raise UnknownName(f"Several goals begin with {beginning}: give more of the id.")
         return await self._known(ids[0] if ids else beginning)
 
     async def in_thread(self, channel_id: str, thread_ts: str) -> Goal | None:
         """The newest goal of a thread, ended or not."""
-        return await self._rows.in_thread(channel_id, thread_ts)
+        return await self.rows.in_thread(channel_id, thread_ts)
 
     async def of_person(self, user_id: str, limit: int = 5) -> Sequence[Goal]:
         """The goals of somebody that have not ended, newest first."""
-        return await self._rows.goals(user_id, ("proposed", "running", "waiting"), limit)
+        return await self.rows.goals(user_id, ("proposed", "running", "waiting"), limit)
 
     async def start(self, goal_id: str, person: str, *, approver: bool = False) -> Goal:
         """Run a proposed plan; one that runs already is left as it is.
@@ -164,7 +164,7 @@ class GoalManager:
             goal = await self._allowed(goal_id, person, approver)
             changed = await self._planning.change(goal, words)
             with suppress(StaleRevision):
-                return await self._follow(await self._rows.move(self._advanced(changed)), goal)
+                return await self._follow(await self.rows.move(self._advanced(changed)), goal)
         raise InputError("The plan moves too fast to be changed just now: say it again.")
 
     async def use_model(
@@ -210,7 +210,7 @@ class GoalManager:
 
         None: no goals, only where to begin.
         """
-        return await self._rows.changed(since)
+        return await self.rows.changed(since)
 
     def on_changed(self, handler: Changed) -> None:
         """Have it called after each move, of this process at once, of others within a second.
@@ -246,7 +246,7 @@ class GoalManager:
 
         One that is still wanted stays as it is: another worker goes on with it.
         """
-        goal = await self._rows.goal(goal_id)
+        goal = await self.rows.goal(goal_id)
         if goal is not None and goal.task(key).state in ("skipped", "cancelled"):
             stopped = TaskOutcome(failure="It was stopped.")
             await self._settle(goal_id, key, attempt, stopped)
@@ -350,9 +350,9 @@ class GoalManager:
                 return goal
             limit = self._rules.day(goal.user_id) if day else None
             try:
-                return await self._rows.move(moved, limit=limit)
+                return await self.rows.move(moved, limit=limit)
             except StaleRevision:
-                now = await self._rows.goal(goal_id)
+                now = await self.rows.goal(goal_id)
                 if now is not None and now.revision == goal.revision:
                     raise  # it is not the goal that moved: another worker has this attempt
         raise StaleRevision("Too many others are moving this goal: try again in a moment.")
@@ -377,7 +377,7 @@ class GoalManager:
         return task_graph.advance(goal, self._clock())
 
     async def _known(self, goal_id: str) -> Goal:
-        goal = await self._rows.goal(goal_id)
+        goal = await self.rows.goal(goal_id)
         if goal is None:
             raise UnknownName(f"There is no goal {goal_id}. See `virtuous6 goals status`.")
         return goal
@@ -391,7 +391,7 @@ class GoalManager:
         )
 
     async def _within_the_day(self, user_id: str) -> None:
-        limit, used = self._rules.day(user_id), await self._rows.use_today(user_id)
+        limit, used = self._rules.day(user_id), await self.rows.use_today(user_id)
         total = used.spent + used.held
         if (limit.usd is not None and total.usd >= limit.usd) or (
             limit.tokens is not None and total.tokens >= limit.tokens

@@ -22,6 +22,7 @@ from database.errors import ConfigurationError, InputError, UnknownName
 from database.installations import InstallationRows
 from database.records import Document, ForgetReport, Metrics, MetricsRow
 from database.store import RECORD, Store
+from goals.ledger import Ledger
 from orchestrator import supabase
 from orchestrator.agent_pool import register_shipped
 from orchestrator.own_data import OwnData
@@ -88,12 +89,17 @@ def describe_record(home: Path) -> str:
 async def forget(settings: Settings, workspace: str | None, user_id: str) -> ForgetReport:
     """Forget a person everywhere: in the record, and in what is still under way."""
     async with opened(settings, workspace) as store:
-        key = settings.virtuous6_secret_key
-        engine = Engine.open(settings.home, key.get_secret_value() if key else None)
+        secret = settings.virtuous6_secret_key
+        key = secret.get_secret_value() if secret else None
+        engine = Engine.open(settings.home, key)
+        ledger = Ledger.open(settings.home, settings.engine_url, key)
         try:
             under_way = Coordination(engine, store.workspace)
-            return await OwnData(store, under_way, InstallationRows(engine)).forget(user_id)
+            goals = ledger.of(store.workspace)
+            own = OwnData(store, under_way, InstallationRows(engine), goals=goals)
+            return await own.forget(user_id)
         finally:
+            await ledger.close()
             await engine.close()
 
 

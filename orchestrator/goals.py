@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import structlog
 
-from database.errors import StoreError
+from database.errors import ConfigurationError, StoreError
 from database.goals import Goal
 from database.records import Reader
 from database.store import Store
@@ -165,6 +165,9 @@ class GoalWorks:
         """Take on nothing more, wait so many seconds for what runs, leave the rest to others."""
         await _ended(self._sharing)
         await self._execution.stop(grace)
+
+    async def close(self) -> None:
+        """Let go of the database."""
         for workspace in list(self._managers):
             await self.leave(workspace)
         await self.ledger.close()
@@ -196,6 +199,26 @@ class GoalWorks:
         while not self._settings.embedded:
             self._models.share_among(self._execution.live_workers)
             await asyncio.sleep(_SHARE_SECONDS)
+
+
+def check_worker(settings: Settings) -> None:
+    """Whether a worker may run here. Raises ConfigurationError that says what to set."""
+    if settings.engine_elsewhere and settings.supabase_url is None:
+        raise ConfigurationError(
+            "VIRTUOUS6_ENGINE_URL is on another machine, so that workers may be on several: set "
+            "SUPABASE_URL and SUPABASE_SERVICE_ROLE_KEY, as what agents are must have one home."
+        )
+
+
+def one_at_a_time(open_workspace: OpenWorkspace) -> OpenWorkspace:
+    """The same, never twice at once."""
+    lock = asyncio.Lock()
+
+    async def opened(workspace: str) -> None:
+        async with lock:
+            await open_workspace(workspace)
+
+    return opened
 
 
 def _reader(request: Wish) -> Reader:

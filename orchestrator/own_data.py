@@ -12,6 +12,7 @@ from database.known import Kept
 from database.person_files import counted, export_person
 from database.records import ForgetReport, Person, PolicyChange, Run, Summary
 from database.store import Store
+from goals.ledger import Goals
 
 FILE = "my-data.jsonl"
 
@@ -39,6 +40,7 @@ class OwnData:
     coordination: Coordination
     installations: InstallationRows
     kept_days: int = 0
+    goals: Goals | None = None
 
     async def summary(self, user_id: str) -> OwnSummary:
         """How much of what is kept. Raises StoreError."""
@@ -78,7 +80,7 @@ class OwnData:
         """What is not in the record; rows. For those, too, whom another home has forgotten."""
         under_way = await self.coordination.forget(user_id)
         await self.installations.forget(self.store.workspace, user_id)
-        return under_way
+        return under_way + (await self.goals.forget(user_id) if self.goals else 0)
 
 
 def _since(known: Iterable[Kept]) -> float | None:

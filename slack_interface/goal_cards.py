@@ -33,10 +33,10 @@ from slack_interface.goal_figures import (
     facts,
     flat,
     lasts,
-    listed,
     mrkdwn,
     plan_text,
     status,
+    steps_named,
     steps_of,
     time_against,
     who,
@@ -75,9 +75,9 @@ class PlanCard:
     plainer: list[Json]
 
 
-def planning_card(request: str) -> PlanCard:
+def planning_card() -> PlanCard:
     """What stands there while the plan is made."""
-    text = f"🧭 I am making a plan for: {said(flat(request, 200))}"
+    text = "🧭 *I am making a plan.*"
     hint = context("This takes some seconds, on a small model a minute. Say `stop` to leave it.")
     return _alike(text, [section(text), hint])
 
@@ -119,7 +119,9 @@ def _state(goal: Goal, now: float) -> str:
         case "proposed":
             return "📋 *This is my plan.* Nothing is done before you press Start."
         case "running":
-            return f"⏳ *Working on it*: {done_of(goal)}."
+            waiting = [task.number for task in steps_of(goal) if task.state == "waiting"]
+            also = f" ❓ {_first_up(steps_named(waiting))} waits for you." if waiting else ""
+            return f"⏳ *Working on it*: {done_of(goal)}.{also}"
         case "waiting":
             return f"❓ *Waiting for you*: {_asked(goal)}"
         case "done":
@@ -144,7 +146,8 @@ def _asked(goal: Goal) -> str:
     waiting = [task.number for task in steps_of(goal) if task.state == "waiting"]
     if goal.asks:
         return said(goal.asks, 300)
-    return f"step {listed(waiting)} has a question, which stands below." if waiting else "below."
+    verb = "has a question" if len(waiting) == 1 else "have questions"
+    return f"{steps_named(waiting)} {verb}, below." if waiting else "below."
 
 
 def _objectives(goal: Goal) -> list[Json]:
@@ -167,7 +170,7 @@ def _parent(among: Sequence[Objective], objective: Objective) -> Objective | Non
 
 def _objective(goal: Goal, objective: Objective, sign: str) -> str:
     numbers = [task.number for task in goal.tasks if task.objective == objective.key]
-    steps = f"  _(step {listed(numbers)})_" if numbers else ""
+    steps = f"  _({steps_named(numbers)})_" if numbers else ""
     return f"{sign} {said(flat(objective.title, 160))}{steps}"
 
 
@@ -180,9 +183,7 @@ def _plan(goal: Goal) -> Json:
         cards = [_card(goal, task, most) for task in steps]
         if sum(_weight(card) for card in cards) <= PLAN_BYTES:
             break
-    begun = goal.started_at is not None
-    title = _first_up(done_of(goal)) if begun else f"{len(goal.tasks)} steps"
-    return {"type": "plan", "title": title, "tasks": cards}
+    return {"type": "plan", "title": "Steps", "tasks": cards}
 
 
 def _card(goal: Goal, task: Task, most: int) -> Json:
@@ -316,9 +317,10 @@ def question_card(goal: Goal, task: Task | None) -> PlanCard:
     return _alike(text, [section(text), actions(reply, skip), hint])
 
 
-def answered_card(title: str, outcome: str) -> PlanCard:
+def answered_card(asked: str, outcome: str) -> PlanCard:
     """The same once nothing is asked any more."""
-    text = f"✔️ {title}: {said(outcome, 1000)}"
+    answer = said(outcome, 1000).replace("\n", " ")
+    text = f"✔️ {said(asked, 1500)}\n>{answer}"
     return _alike(text, [section(text)])
 
 

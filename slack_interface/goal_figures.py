@@ -62,6 +62,12 @@ def listed(numbers: Iterable[int]) -> str:
     return " and ".join((", ".join(texts[:-1]), texts[-1])) if texts[1:] else "".join(texts)
 
 
+def steps_named(numbers: Iterable[int]) -> str:
+    """`step 3`, `steps 1 and 2`."""
+    found = list(numbers)
+    return f"step{'s' if len(found) > 1 else ''} {listed(found)}"
+
+
 def steps_of(goal: Goal) -> list[Task]:
     """Its steps in the order of their numbers."""
     return sorted(goal.tasks, key=lambda task: task.number)
@@ -149,8 +155,12 @@ def cost(goal: Goal) -> str:
 
 
 def time_against(goal: Goal, now: float) -> str:
-    """`2 min 3 s (expected: about 2 min)`."""
-    return f"{lasts(elapsed(goal, now))} (expected: {about(goal.estimate.seconds)})"
+    """`2 min 3 s (expected: about 2 min)`; what was spent on waiting for people is told apart."""
+    expected, whole = f"(expected: {about(goal.estimate.seconds)})", elapsed(goal, now)
+    worked = goal.spent.seconds
+    if worked < whole and any(task.answers or task.state == "waiting" for task in goal.tasks):
+        return f"{lasts(worked)} of work {expected}, {lasts(whole)} with waiting for answers"
+    return f"{lasts(whole)} {expected}"
 
 
 def cost_against(goal: Goal) -> str:

@@ -18,7 +18,7 @@ from cachetools import LRUCache
 from database.errors import VirtuousError
 from database.goals import ANSWER, Goal, Task
 from orchestrator.goal_replies import answer_run_id, reply_of
-from slack_interface.answer_cards import closing_blocks
+from slack_interface.answer_cards import feedback_buttons
 from slack_interface.answering import NOT_SHOWN, Answering
 from slack_interface.delivery import Destination
 from slack_interface.goal_cards import (
@@ -73,11 +73,10 @@ class GoalShowing:
         self._tries.pop(goal.goal_id, None)
         self._go_on()
 
-    async def planning(self, goal_id: str, item: Incoming, request: str) -> None:
+    async def planning(self, goal_id: str, item: Incoming) -> None:
         """A plan is being made."""
         where = item.channel_id, item.thread_ts
-        card = planning_card(request)
-        await self._put(_CARD + goal_id, "planning", where, card, minor=True)
+        await self._put(_CARD + goal_id, "planning", where, planning_card(), minor=True)
 
     async def no_plan(self, goal_id: str, item: Incoming, words: str) -> None:
         """None came about, and why, in mrkdwn."""
@@ -112,7 +111,7 @@ class GoalShowing:
             asked=f"{goal.request} <@{goal.user_id}>",
         )  # fmt: skip
         text = f"{said}\n\n{account(goal, self.clock())}"
-        below = closing_blocks(finished.run)
+        below = feedback_buttons(finished.run.run_id)
         if await self.answering.show(finished, text, to, below) is None:
             voice = self.answering.voice
             await voice.whisper(goal.channel_id, goal.user_id, NOT_SHOWN)
@@ -283,9 +282,9 @@ def _answered(goal: Goal, name: str) -> PlanCard:
     """What became of a question."""
     number, _, which = name.removeprefix(f"{_ASK}{goal.goal_id}:").partition(":")
     if not number:
-        return answered_card("I asked whether to go on", "no" if goal.ended else "yes")
+        return answered_card("I asked whether to go on.", "no" if goal.ended else "yes")
     task = next(task for task in goal.tasks if str(task.number) == number)
-    asked = f"Step {number} had a question"
+    asked = f"Step {number} asked: {task.question}" if task.question else f"Step {number} asked."
     if len(task.answers) > int(which):
         return answered_card(asked, task.answers[int(which)])
     return answered_card(asked, "it is not needed any more")

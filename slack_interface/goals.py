@@ -71,7 +71,7 @@ class Goals:
         )
         words = STOPPED
         try:
-            await self.showing.planning(goal_id, item, text)
+            await self.showing.planning(goal_id, item)
             await self.showing.moved(await self.port.begin(request))
         except asyncio.CancelledError:
             if not running.cut_short():

@@ -1,5 +1,6 @@
 """The composition root: which part runs, every part replaceable by keyword."""
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -26,7 +27,7 @@ from orchestrator.choosing import fast_chooser
 from orchestrator.consent import Consent
 from orchestrator.event_bus import EventBus
 from orchestrator.goal_work import Team
-from orchestrator.goals import AssistantGoals, GoalWorks, check_worker, one_at_a_time
+from orchestrator.goals import AssistantGoals, GoalWorks, check_worker
 from orchestrator.improving import (
     Learners,
     Learning,
@@ -140,6 +141,8 @@ class House:
             erase=self.erase,
             figures=self.figures,
         )
+        self.rooms = AsyncExitStack()
+        self._opening = asyncio.Lock()
         self._clock: Scheduler | None = None
         self._engine = engine
         self._store = store
@@ -164,6 +167,12 @@ class House:
             stack.callback(self.assistants.pop, workspace)
             log.info("assistant_started", workspace=workspace, agents=len(made.pool.definitions))
             yield made.backroom
+
+    async def open_room(self, workspace: str) -> None:
+        """Have a workspace's assistant although it has no desk here; until the process ends."""
+        async with self._opening:
+            if workspace not in self.assistants:
+                await self.rooms.enter_async_context(self.furnished(workspace))
 
     def scheduler(self) -> Scheduler:
         """What happens by itself in every open workspace."""
@@ -310,13 +319,8 @@ async def workshop(
         stack.push_async_callback(engine.close)
         shared = await _shared(settings, stack, name=name, **parts)
         running = House(shared, engine, store, answers=False)
-        rooms = await stack.enter_async_context(AsyncExitStack())
-
-        async def open_workspace(workspace: str) -> None:
-            if workspace not in running.assistants:
-                await rooms.enter_async_context(running.furnished(workspace))
-
-        shared.goals.open_workspace = one_at_a_time(open_workspace)
+        stack.push_async_callback(running.rooms.aclose)
+        shared.goals.open_workspace = running.open_room
         stack.push_async_callback(shared.goals.stop, grace)
         await shared.goals.start(always=always)
         scheduler = running.scheduler()

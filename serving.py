@@ -1,6 +1,7 @@
-"""The processes that the front door starts, until Ctrl-C: `serve` and `demo`."""
+"""The processes that the front door starts, until Ctrl-C: `serve`, `demo` and `worker`."""
 
 import asyncio
+import contextlib
 import signal
 import webbrowser
 from collections.abc import Callable
@@ -9,10 +10,14 @@ from contextlib import AsyncExitStack
 from pydantic import SecretStr
 
 from agents.no_model import NoModel
-from bootstrap import assistant, house
+from bootstrap import assistant, house, workshop
 from database.errors import ConfigurationError
+from database.goals import Goal
 from database.home import only_one
+from goals.figures import load
+from orchestrator.goals import AssistantGoals
 from orchestrator.ports import ModelsPort
+from orchestrator.requests import Request
 from orchestrator.settings import Settings
 from slack_interface.http_server import DEFAULT_HOST, DEFAULT_PORT, Listen
 from slack_interface.local_workspace import LocalWorkspace
@@ -25,6 +30,7 @@ Say = Callable[[str], None]
 """Takes one line of progress for the person at the command line."""
 
 DEMO_PORT = 3456
+_LOOK_SECONDS = 0.5
 IMPROVEMENTS = "C0IMPROVEMENTS"
 """The demo's channel of that name, which the local workspace starts with."""
 
@@ -118,6 +124,60 @@ async def demo(
             await asyncio.to_thread(webbrowser.open, workspace.url)
         await stop.wait()
         say("Stopping ...")
+
+
+async def worker(settings: Settings, say: Say) -> None:
+    """One more process that runs tasks of goals, until Ctrl-C; any number for an engine database.
+
+    What it is at may end within a few seconds; the rest is left to the others.
+    Raises ConfigurationError.
+    """
+    stop = _until_stopped()
+    async with workshop(settings) as running:
+        where = "VIRTUOUS6_ENGINE_URL" if settings.engine_url else str(settings.home)
+        say(f"At work on the goals of {where}; {running.shared.goals.live_workers} in all.")
+        say("Ctrl-C stops.")
+        await stop.wait()
+        say("Stopping ...")
+
+
+async def start_goal(
+    settings: Settings, request: Request, workspace: str, say: Say | None, *, wait: bool
+) -> tuple[Goal, int]:
+    """Plan a request and start it; with how many processes are at work on goals.
+
+    With `wait` its tasks run here, until it ends, asks something, or Ctrl-C: what is left then is
+    for others. Raises ModelError, BudgetExceeded, ConfigurationError.
+    """
+    stop = _until_stopped()
+    async with workshop(settings, name="command-line", always=wait) as running:
+        await running.open_room(workspace)
+        goals = running.assistants[workspace].goals
+        goal = await goals.begin(request)
+        if goal.state == "proposed":
+            goal = await goals.start(goal.goal_id, request.user_id)
+        if say:
+            say(f"{goal.title or goal.request}: {len(goal.tasks)} steps.")
+        if wait:
+            goal = await _watched(goals, goal, stop, say)
+        found = await load(running.shared.goals.ledger)
+        return goal, found.workers - int(running.shared.goals.launched)
+
+
+async def _watched(goals: AssistantGoals, goal: Goal, stop: asyncio.Event, say: Say | None) -> Goal:
+    """The goal when it has ended, waits for somebody, or the person stops waiting."""
+    told: set[tuple[str, str]] = set()
+    while True:
+        for task in goal.tasks:
+            if (task.key, task.state) not in told and task.state not in ("pending", "queued"):
+                told.add((task.key, task.state))
+                if say:
+                    say(f"Step {task.number}, {task.title}: {task.state}")
+        if goal.state != "running" or stop.is_set():
+            return goal
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), _LOOK_SECONDS)
+        goal = await goals.goal(goal.goal_id) or goal
 
 
 def _local_workspace(settings: Settings, port: int | None) -> LocalWorkspace:

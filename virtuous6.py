@@ -16,6 +16,7 @@ import typer
 
 from command_line.agents import agents_app, policy_app
 from command_line.audit import audit_app
+from command_line.goals import goals_app, show_goal
 from command_line.learning import learn_app, patterns_app, proposals_app, trials_app
 from command_line.outbox import outbox_app
 from command_line.output import (
@@ -72,7 +73,7 @@ for name, group in (
     ("model", model_app), ("db", db_app), ("runs", runs_app), ("agents", agents_app),
     ("policy", policy_app), ("outbox", outbox_app), ("learn", learn_app),
     ("patterns", patterns_app), ("proposals", proposals_app), ("trials", trials_app),
-    ("audit", audit_app),
+    ("audit", audit_app), ("goals", goals_app),
 ):  # fmt: skip
     app.add_typer(group, name=name)
 
@@ -134,6 +135,47 @@ def serve(
         from serving import serve as run
 
         asyncio.run(run(settings, say, mode=mode.value, host=host, port=port))
+
+
+@app.command()
+def worker() -> None:
+    """One more worker for goals: on this home, or on the engine of VIRTUOUS6_ENGINE_URL."""
+    with reported():
+        log_to_standard_error(logging.INFO)
+        settings = configured()
+        from serving import worker as run
+
+        asyncio.run(run(settings, say))
+
+
+@goals_app.command("start")
+def goals_start(
+    context: typer.Context,
+    text: Annotated[str, typer.Argument(metavar="TEXT", help="What is wanted.")],
+    wait: Annotated[
+        bool, typer.Option("--wait", help="Do its work here, until it ends or asks something.")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Make a plan and start it; whoever serves, or a worker, carries it out."""
+    with reported(json):
+        from orchestrator.administration import only_workspace
+        from orchestrator.goal_admin import goal_json, request_of
+
+        log_to_standard_error(logging.WARNING)
+        settings, asked = configured(), request_of(text, context.obj.acting)
+        workspace = context.obj.workspace or only_workspace(settings.home)
+        from serving import start_goal
+
+        progress = None if json else say
+        goal, workers = asyncio.run(start_goal(settings, asked, workspace, progress, wait=wait))
+        if json:
+            print_json(goal_json(goal) | {"workers": workers})
+        else:
+            show_goal(goal)
+            if not goal.ended and not workers:
+                say("Nobody is at work on goals: run `virtuous6 worker`, or `goals start --wait`.")
+        raise typer.Exit(1 if goal.state in ("refused", "failed") else 0)
 
 
 @app.command()

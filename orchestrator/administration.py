@@ -51,7 +51,7 @@ async def opened(settings: Settings, workspace: str | None) -> AsyncIterator[Sto
     Raises ConfigurationError when there are several and none is named.
     """
     async with supabase.connected(settings) as client:
-        store = Store.open(settings.home, workspace or _only_workspace(settings.home), client)
+        store = Store.open(settings.home, workspace or only_workspace(settings.home), client)
         try:
             yield store
         finally:
@@ -146,7 +146,8 @@ def metrics_json(metrics: Metrics) -> dict[str, Any]:
     }
 
 
-def _only_workspace(home: Path) -> str:
+def only_workspace(home: Path) -> str:
+    """The one that is there, or the first there will be. Raises ConfigurationError for several."""
     known = Store.workspaces(home)
     if len(known) > 1:
         raise ConfigurationError(

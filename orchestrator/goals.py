@@ -118,6 +118,11 @@ class GoalWorks:
         """Tasks that this process is at."""
         return self._execution.running
 
+    @property
+    def launched(self) -> bool:
+        """Whether this process looks for tasks."""
+        return self._execution.launched
+
     async def join(
         self,
         team: Team,
@@ -208,17 +213,6 @@ def check_worker(settings: Settings) -> None:
             "VIRTUOUS6_ENGINE_URL is on another machine, so that workers may be on several: set "
             "SUPABASE_URL and SUPABASE_SERVICE_ROLE_KEY, as what agents are must have one home."
         )
-
-
-def one_at_a_time(open_workspace: OpenWorkspace) -> OpenWorkspace:
-    """The same, never twice at once."""
-    lock = asyncio.Lock()
-
-    async def opened(workspace: str) -> None:
-        async with lock:
-            await open_workspace(workspace)
-
-    return opened
 
 
 def _reader(request: Wish) -> Reader:

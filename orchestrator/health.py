@@ -12,7 +12,7 @@ from agents.mcp_tools import check_mcp_config
 from agents.weights import installed
 from database.errors import ConfigurationError
 from database.records import RecordHealth
-from orchestrator import supabase
+from orchestrator import goal_admin, supabase
 from orchestrator.check import Check as Check
 from orchestrator.settings import Settings
 from orchestrator.slack_health import slack
@@ -57,6 +57,7 @@ async def examine(
             _disk(settings),
             _record(settings, record),
             *await _supabase(settings),
+            *await goal_admin.described(settings),
         ]
 
 

@@ -4,50 +4,28 @@ Each attempt is one short workflow whose id is its run's id; DBOS gets ids and n
 attempt did before its worker died is in the journal, so that the workflow needs no steps: whoever
 takes it over runs it again from the beginning. DBOS runs in its own threads and never touches our
 loop; it is launched when the first attempt is queued or found, and closed without a trace.
-
-Traps that are avoided here: an application version that is a hash of the source (an upgrade would
-leave what runs alone for ever); SQLite's default journal, ten times slower; workflows of a dead
-process, which nobody else would look at (goals.workers does).
 """
 
 import asyncio
 import concurrent.futures
-import contextlib
-import functools
-import logging
-import os
-import sqlite3
 import uuid
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import structlog
 
 from database.errors import ConfigurationError, StaleRevision, StoreError
 from database.records import run_id_of
+from goals import dbos_calls
+from goals.dbos_calls import Left, Place, Which
 from goals.ledger import HOLD, Attempt, Hold, Ledger
 from goals.workers import Workers
 
-if TYPE_CHECKING:
-    from dbos import EnqueueOptions
-
 T = TypeVar("T")
-
-FILE = "queue.db"
-"""DBOS's own tables, when alone: beside the goals', so that neither waits for the other."""
-
-VERSION = "goals-1"
-"""Of what workflows mean, never of the code. A worker runs those of its own version only: raise it
-when an attempt in the queue could not be run by the code any more, and say what becomes of those.
-"""
-
-QUEUE = "attempts"
-POLL_S = 0.2
-"""How soon a worker that has room sees a new attempt."""
 
 MOST_TAKES = 10
 """An attempt that was taken up so often without an end kills its workers: it is given up."""
@@ -55,13 +33,7 @@ MOST_TAKES = 10
 KEPT_DAYS = 2
 """So long stays known what has run: nobody enqueues an attempt later."""
 
-_DELETED_AT_ONCE = 500
-_APPLICATION = "virtuous6"
-_WORKFLOW = "goal_attempt"
-_SCHEMA = "dbos"
 _LOOK_S = 2.0
-_CONNECTIONS = 5
-"""To Postgres, by DBOS, for each process."""
 
 _log = structlog.get_logger(__name__)
 
@@ -71,10 +43,6 @@ least once for each attempt; CancelledError when it was stopped or this process 
 
 GiveUp = Callable[[str, str, str, int, str], Awaitable[None]]
 """The same and why: settles an attempt that no worker survives."""
-
-
-class _Closing(BaseException):
-    """Ends a workflow's thread without an outcome: the next process goes on with it."""
 
 
 @dataclass(eq=False, slots=True)
@@ -111,9 +79,8 @@ class Execution:
         """
         self.ledger = ledger
         self.worker = f"{name}-{uuid.uuid4().hex[:12]}"
-        self._home, self._url = home, url
+        self._place = Place(home, url, self.worker, slots, per_person)
         self._work, self._give_up = work, give_up
-        self._slots, self._per_person = slots, per_person
         self._workers = Workers(ledger, self, home, self.worker, slots)
         self._running: set[_Running] = set()
         self._threads = ThreadPoolExecutor(2, thread_name_prefix="dbos-calls")
@@ -156,7 +123,7 @@ class Execution:
             if self._launched:
                 await self._leave_the_rest(grace)
                 await self._workers.stop()
-                await self._call(_destroy)
+                await self._call(dbos_calls.destroy)
                 self._launched = False
                 _let_go(self)
         self._threads.shutdown(wait=False)
@@ -183,14 +150,8 @@ class Execution:
         if self._closing:
             return  # the ledger knows that it is queued
         await self._launch()
-        options: EnqueueOptions = {
-            "workflow_name": _WORKFLOW,
-            "queue_name": QUEUE,
-            "workflow_id": workflow_id(*name, again),
-            "app_version": VERSION,
-            "queue_partition_key": person,
-        }
-        await self._call(_enqueue, options, (workspace, *name))
+        workflow = workflow_id(*name, again)
+        await self._call(dbos_calls.enqueue, workflow, person, (workspace, *name))
 
     async def cancel(self, name: tuple[str, str, int]) -> None:
         """Stop an attempt that waits for a worker or runs here; others see it within seconds."""
@@ -198,17 +159,17 @@ class Execution:
         for running in here:
             running.task.cancel()
         if not here and self._launched and not self._closing:
-            await self._call(_cancel_waiting, workflow_id(*name))
+            await self._call(dbos_calls.cancel_waiting, workflow_id(*name))
 
     # What goals.workers needs
 
     async def pending(self) -> dict[str, str]:
         """Workflows that some worker has begun, and which."""
-        return await self._call(_pending)
+        return await self._call(dbos_calls.pending)
 
     async def resume(self, workflows: Sequence[str]) -> None:
         """Put workflows back into the queue, whoever had them."""
-        await self._call(_resume, workflows)
+        await self._call(dbos_calls.resume, workflows)
 
     async def requeue(self, attempts: Sequence[Attempt]) -> None:
         """Enqueue those of the attempts that no workflow is at.
@@ -217,11 +178,11 @@ class Execution:
         """
         names = [(one, _names(one)) for one in attempts]
         first = [workflows[0] for _, workflows in names]
-        known = await self._call(_statuses, first)
+        known = await self._call(dbos_calls.statuses, first)
         for attempt, workflows in names:
             if known.get(workflows[0]) in _UNDER_WAY:
                 continue
-            all_known = await self._call(_statuses, workflows)
+            all_known = await self._call(dbos_calls.statuses, workflows)
             if not _UNDER_WAY.intersection(all_known.values()):
                 which = (attempt.goal_id, attempt.key, attempt.attempt)
                 await self._enqueue(attempt.workspace, which, attempt.person, len(all_known))
@@ -229,7 +190,7 @@ class Execution:
     async def tidy(self) -> None:
         """Delete workflows that ended days ago."""
         before = datetime.now(UTC) - timedelta(days=KEPT_DAYS)
-        while await self._call(_delete_ended, before) == _DELETED_AT_ONCE:
+        while await self._call(dbos_calls.delete_ended, before) == dbos_calls.DELETED_AT_ONCE:
             pass
 
     def here(self) -> Collection[str]:
@@ -256,63 +217,31 @@ class Execution:
             _have_for_itself(self)
             try:
                 await self._workers.register()
-                await self._call(self._launch_dbos)
+                await self._call(dbos_calls.launch, self._place, self._run_here)
             except BaseException:
                 _let_go(self)
                 raise
             self._launched = True
             self._workers.start()
 
-    def _launch_dbos(self) -> None:
-        # Imported here: it takes 0.75 s, which nobody waits for who has no goals.
-        from dbos import DBOS  # noqa: PLC0415
-
-        _quiet()
-        _register_workflow()
-        DBOS(
-            config={
-                "name": _APPLICATION,
-                "system_database_url": self._url or _file(self._home / FILE),
-                "dbos_system_schema": _SCHEMA,
-                "application_version": VERSION,
-                "executor_id": self.worker,
-                "sys_db_pool_size": _CONNECTIONS,
-                "use_listen_notify": False,  # nothing waits for messages; poolers lose them
-                "enable_otlp": False,
-                "log_level": "WARNING",
-                "scheduler_polling_interval_sec": 3600.0,
-            }
-        )
-        try:
-            DBOS.launch()
-            DBOS.register_queue(
-                QUEUE,
-                worker_concurrency=self._slots,
-                partition_concurrency=self._per_person,
-                polling_interval_sec=POLL_S,
-            )
-        except BaseException:
-            DBOS.destroy()
-            raise
-
-    def run_here(self, workflow: str, which: tuple[str, str, str, int]) -> None:
+    def _run_here(self, workflow: str, which: Which) -> None:
         """A workflow's thread, until its attempt has ended or is left to others."""
         loop = self._loop
         if loop is None or loop.is_closed() or self._closing:
-            raise _Closing
+            raise Left
         work = self._attempt(workflow, which)
         try:
             ended = asyncio.run_coroutine_threadsafe(work, loop)
         except RuntimeError as error:  # the loop was closed in between
             work.close()
-            raise _Closing from error
+            raise Left from error
         while not concurrent.futures.wait([ended], timeout=_LOOK_S).done:
             if loop.is_closed():
-                raise _Closing
+                raise Left
         if ended.cancelled() or not ended.result():
-            raise _Closing
+            raise Left
 
-    async def _attempt(self, workflow: str, which: tuple[str, str, str, int]) -> bool:
+    async def _attempt(self, workflow: str, which: Which) -> bool:
         """Whether it has ended: False leaves it to whoever takes it over."""
         task = asyncio.current_task()
         assert task is not None
@@ -331,7 +260,7 @@ class Execution:
             self._running.discard(running)
         return True
 
-    async def _take_and_work(self, running: _Running, which: tuple[str, str, str, int]) -> None:
+    async def _take_and_work(self, running: _Running, which: Which) -> None:
         hold = await self.ledger.take(*which, self.worker)
         running.hold = hold
         HOLD.set(hold)
@@ -405,90 +334,6 @@ def _let_go(execution: Execution) -> None:
         _current = None
 
 
-# DBOS's part: each runs in a thread that has no loop.
-
-
-@functools.cache
-def _register_workflow() -> None:
-    """Once in a process: DBOS keeps what is registered also when it is closed."""
-    from dbos import DBOS, WorkflowSerializationFormat  # noqa: PLC0415 (see _launch_dbos)
-
-    def attempt(workspace: str, goal_id: str, key: str, number: int) -> None:
-        execution, workflow = _current, DBOS.workflow_id
-        if execution is None or workflow is None:
-            raise _Closing
-        execution.run_here(workflow, (workspace, goal_id, key, number))
-
-    DBOS.workflow(
-        name=_WORKFLOW,
-        max_recovery_attempts=None,  # we count ourselves, see MOST_TAKES
-        serialization_type=WorkflowSerializationFormat.PORTABLE,
-    )(attempt)
-
-
-def _enqueue(options: "EnqueueOptions", which: tuple[str, str, str, int]) -> None:
-    from dbos import DBOS, WorkflowSerializationFormat  # noqa: PLC0415 (see _launch_dbos)
-
-    # JSON: whoever can write to the database shall not make us run what they pickled.
-    options["serialization_type"] = WorkflowSerializationFormat.PORTABLE
-    DBOS.enqueue_workflow_with_options(options, *which)
-
-
-def _pending() -> dict[str, str]:
-    from dbos import DBOS  # noqa: PLC0415 (see _launch_dbos)
-
-    found = DBOS.list_workflows(
-        status="PENDING", name=_WORKFLOW, load_input=False, load_output=False
-    )
-    return {one.workflow_id: one.executor_id or "" for one in found}
-
-
-def _statuses(workflows: Sequence[str]) -> dict[str, str]:
-    from dbos import DBOS  # noqa: PLC0415 (see _launch_dbos)
-
-    found = DBOS.list_workflows(workflow_ids=list(workflows), load_input=False, load_output=False)
-    return {one.workflow_id: str(one.status) for one in found}
-
-
-def _resume(workflows: Sequence[str]) -> None:
-    from dbos import DBOS  # noqa: PLC0415 (see _launch_dbos)
-
-    DBOS.resume_workflows(list(workflows), queue_name=QUEUE)
-
-
-def _delete_ended(before: datetime) -> int:
-    from dbos import DBOS  # noqa: PLC0415 (see _launch_dbos)
-
-    found = DBOS.list_workflows(
-        status=["SUCCESS", "ERROR", "CANCELLED"], completed_before=before.isoformat(),
-        name=_WORKFLOW, limit=_DELETED_AT_ONCE, load_input=False, load_output=False,
-    )  # fmt: skip
-    if found:
-        DBOS.delete_workflows([one.workflow_id for one in found])
-    return len(found)
-
-
-def _cancel_waiting(workflow: str) -> None:
-    from dbos import DBOS  # noqa: PLC0415 (see _launch_dbos)
-
-    if _statuses([workflow]).get(workflow) in ("ENQUEUED", "DELAYED"):
-        DBOS.cancel_workflow(workflow)
-
-
-def _destroy() -> None:
-    from dbos import DBOS  # noqa: PLC0415 (see _launch_dbos)
-
-    DBOS.destroy()
-
-
-def _file(path: Path) -> str:
-    """DBOS's file, ours alone and in the journal mode that is ten times faster; it persists."""
-    os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
-    with contextlib.closing(sqlite3.connect(path)) as connection:
-        connection.execute("PRAGMA journal_mode = WAL")
-    return f"sqlite:///{path}"
-
-
 def _explained(error: Exception) -> StoreError:
     lines = str(getattr(error, "orig", None) or error).strip().splitlines()
     reason = lines[0] if lines else type(error).__name__
@@ -496,19 +341,3 @@ def _explained(error: Exception) -> StoreError:
         f"The queue of goals' tasks cannot be used just now ({reason}). See that the disk, or the "
         "Postgres at VIRTUOUS6_ENGINE_URL, is there and may be written; nothing is lost."
     )
-
-
-class _Quiet(logging.Handler):
-    """What DBOS has to say goes where everything else is logged; it never prints."""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """Only warnings get here."""
-        _log.warning("dbos", says=record.getMessage())
-
-
-def _quiet() -> None:
-    logger = logging.getLogger("dbos")
-    if not any(isinstance(handler, _Quiet) for handler in logger.handlers):
-        logger.addHandler(_Quiet(logging.WARNING))
-    logger.propagate = False
-    logger.setLevel(logging.WARNING)

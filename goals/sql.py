@@ -95,7 +95,7 @@ class Sql:
     ) -> None:
         self.path = path
         self.postgres = url is not None
-        self._url = None if url is None else _checked(url)
+        self._url = None if url is None else postgres_url(url)
         self._prepare = prepare
         self._clock = clock
         self._threads = ThreadPoolExecutor(
@@ -194,8 +194,8 @@ def _text(sql: str) -> "TextClause":
     return text(sql)
 
 
-def _checked(url: str) -> str:
-    """The address as SQLAlchemy wants it. Raises ConfigurationError."""
+def postgres_url(url: str) -> str:
+    """The address as SQLAlchemy and DBOS want it. Raises ConfigurationError for another one."""
     kind, sign, rest = url.partition("://")
     if not sign or kind not in _POSTGRES:
         raise ConfigurationError(

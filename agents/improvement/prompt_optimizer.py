@@ -35,6 +35,11 @@ NAME = "prompt-optimizer"
 LEAST_QUESTIONS = 24
 """Fewer questions with known answers say too little to make anything of them and to choose by."""
 
+_FOR_EACH_CHOICE, _MOST_WAITED_FOR = 3, 96
+"""Where the choices stand in the questions, so many for each of them are waited for, but not more
+than these together: fewer show most choices only once, if at all, and make a small gain of what
+could have been a large one, whose trial then stands in the way for a while."""
+
 _WEAK = 0.9
 _LEAST_WRONG = 3
 _LEAST_GAIN = 0.05
@@ -105,7 +110,7 @@ class PromptOptimizer:
         left = self._calls
         for group in sorted(_groups(window), key=lambda one: len(one.known), reverse=True):
             right = _answers(group, judged)
-            if not _weak(right) or not _worth_trying(group, tried.get(group.key)):
+            if not (_weak(right) and _enough(group) and _worth_trying(group, tried.get(group.key))):
                 continue
             if left < LEAST_QUESTIONS * 3:
                 break
@@ -235,6 +240,13 @@ def _answers(group: Group, judged: Mapping[str, Any]) -> dict[str, bool]:
 def _weak(right: Mapping[str, bool]) -> bool:
     wrong = sum(not ok for ok in right.values())
     return wrong >= _LEAST_WRONG and wrong > (1 - _WEAK) * len(right)
+
+
+def _enough(group: Group) -> bool:
+    """Whether there are examples of each choice, where questions name what there is to choose."""
+    choices = {label.casefold() for one in group.known for label in one.labels}
+    closed = all(one.labels for one in group.known)
+    return not closed or len(group.known) >= min(_FOR_EACH_CHOICE * len(choices), _MOST_WAITED_FOR)
 
 
 def _worth_trying(group: Group, before: Mapping[str, Any] | None) -> bool:

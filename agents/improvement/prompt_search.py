@@ -7,6 +7,7 @@ questions of the exam's learn part; the trial that follows asks others again.
 import asyncio
 import math
 import threading
+import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
@@ -27,6 +28,9 @@ FIRST_ROUND = 16
 _HEADING = "Right answers given before, by answer:"
 _PROMPT_ROOM = 200
 _REFLECTED = 6
+_REFLECTING_S = 180.0
+"""A model that writes and tries instructions for longer than this, such as one that shares the
+machine with everything else, is not waited for."""
 
 _log = structlog.get_logger()
 
@@ -90,7 +94,9 @@ class PromptSearch:
         *,
         calls: int = 120,
         remarks: Mapping[str, str] | None = None,
+        reflecting_s: float = _REFLECTING_S,
     ) -> None:
+        self._reflecting_s = reflecting_s
         self._asks = asks
         self._reflect = reflect
         self._calls = calls
@@ -209,6 +215,7 @@ class PromptSearch:
         ending = f"\n\n{_HEADING}{lines}" if lines else ""
         loop = asyncio.get_running_loop()
         ended = threading.Event()
+        until = time.monotonic() + self._reflecting_s
 
         def changed(prompt: str) -> AgentDefinition:
             fitting = prompt[: MAX_PROMPT_CHARACTERS - len(ending)]
@@ -220,7 +227,7 @@ class PromptSearch:
             return [(scores.answers[key], float(scores.right[key])) for key in keys]
 
         def here(work: Coroutine[Any, Any, Answered]) -> Answered:
-            if ended.is_set():
+            if ended.is_set() or time.monotonic() > until:
                 work.close()
                 raise BudgetExceeded("The search was stopped.")
             return asyncio.run_coroutine_threadsafe(work, loop).result()

@@ -13,6 +13,7 @@ from agents.improvement.asking import Asker
 from agents.improvement.examples import by_answer, chosen, known_answers, without_choices
 from agents.improvement.learner import Learned, Window
 from agents.improvement.prompt_optimizer import PromptOptimizer, apart
+from agents.improvement.prompt_search import PromptSearch
 from agents.improvement.variant_counts import record_key, records_of
 from agents.universal_agent import AgentStopped
 from database.errors import BudgetExceeded
@@ -447,3 +448,35 @@ async def test_how_variants_did_is_counted_and_later_words_replace_earlier_ones(
 
 def test_a_documents_version_is_its_definitions() -> None:
     assert document(SORTER).version == content_hash(SORTER.body())
+
+
+async def test_examples_of_each_choice_are_waited_for() -> None:
+    labels = tuple(f"label_{n}" for n in range(16))
+    questions = [
+        replace(
+            one,
+            check={"kind": "label", "labels": list(labels), "expected": labels[n % 16]},
+            request=f'Which of {", ".join(labels)} is it?\n"{one.request}"',
+        )
+        for n, one in enumerate(exam(48))
+    ]
+    asks = Reader()
+    early = await learned(questions[:47], asks)
+    assert early.findings == early.proposals == ()
+    assert not asks.asked
+    assert (await learned(questions, asks)).findings
+
+
+async def test_rewriting_that_takes_long_is_not_waited_for() -> None:
+    reflected: list[str] = []
+
+    async def reflect(prompt: str) -> str:
+        reflected.append(prompt)
+        return "Sort by what is asked."
+
+    search = PromptSearch(Reader(), reflect, reflecting_s=0.0)
+    make, choose = apart(known_answers(exam()))
+    found = await search.search(SORTER, make, choose)
+    assert found is not None
+    assert found.after > found.before
+    assert not reflected

@@ -1,7 +1,7 @@
 """Goals with a scripted plan and scripted hands, over the real ledger, engine and manager.
 
-`python -m tests.goals.standins HOME URL FILE [SECONDS]` is a worker of its own that takes SECONDS
-for each task and writes every effect as a line into FILE.
+`python -m tests.goals.standins HOME URL FILE SECONDS SLOTS [GOAL]` is a worker of its own that
+takes SECONDS for each task and writes every effect as a line into FILE; with GOAL it begins one.
 """
 
 import asyncio
@@ -209,9 +209,14 @@ def _step(key: str, needs: tuple[str, ...]) -> Task:
     return Task(key, 0, f"step {key}", "do it", "writer", needs=needs)
 
 
-async def _main(home: str, url: str, path: str, seconds: str = "0") -> None:
-    effect = line_in(Path(path))
-    async with place(Path(home), url or None, effect, seconds=float(seconds), always=True):
+async def _main(home: str, url: str, path: str, seconds: str, slots: str, goal: str = "") -> None:
+    effect, plan = line_in(Path(path)), Scripted(2, 2)
+    async with place(
+        Path(home), url or None, effect, seconds=float(seconds), plan=plan, slots=int(slots),
+        always=True,
+    ) as here:  # fmt: skip
+        if goal:
+            await here.ask(goal)
         sys.stdout.write("ready\n")
         sys.stdout.flush()
         await asyncio.Event().wait()

@@ -233,6 +233,7 @@ class Learning:
             if mine:
                 await self.outcomes.settle()
                 await self.uses.settle()
+                await self.shadows.count_lost()
 
     async def stop(self) -> None:
         """Break off what is under way; what was saved goes on with the next start."""

@@ -273,6 +273,8 @@ def _cost(proposal: Proposal, trial: Trial | None) -> str:
 
 
 def _time(trial: Trial | None) -> str:
+    if trial is not None and trial.figures.get("timed") is False:
+        return "not compared: unseen answers wait until the model is free"
     return change_of(_guard(trial, "latency_ms"), seconds)
 
 

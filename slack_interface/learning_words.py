@@ -219,6 +219,8 @@ def tried(trial: Trial | None) -> str:
         "running": "still running", "proven": "proven", "unproven": "not proven",
         "harmful": "harmful", "stopped": "stopped",
     }[trial.state]  # fmt: skip
+    if missing := int(known(trial.figures.get("missing")) or 0):
+        on += f" ({missing:,} more could not be compared)"
     judge = known(trial.figures.get("judge_agreement"))
     by = f"; a judging model agreed with people in {share(judge)}" if judge is not None else ""
     return f"{f'{words}, ' if words else ''}{ended}, on {on}: {METHODS[trial.method]}{by}"

@@ -102,6 +102,8 @@ class Served:
             kept["variant"] = self.document
         if self.trial_id:
             kept |= {"trial": self.trial_id, "arm": self.arm}
+        if self.shadows:
+            kept["shadows"] = list(self.shadows)
         return kept
 
 

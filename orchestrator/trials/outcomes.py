@@ -29,6 +29,7 @@ from orchestrator.trials.arms import Arms, Course
 from orchestrator.trials.background import Background, GaveWay
 from orchestrator.trials.exam import told_check
 from orchestrator.trials.judging import Judge, Pair, Word, by_check, by_word, word_of
+from orchestrator.trials.sequential import is_missing
 
 SETTLED_SECONDS = 15 * 60.0
 """Who says nothing about an answer for so long mostly says nothing at all."""
@@ -165,7 +166,8 @@ class Outcomes:
 
         `effect_at_worst` is the effect if everybody who said nothing was content: people who
         complain more often than they praise make any change look better than it is, as only what
-        they speak about can be compared. None where that cannot be said.
+        they speak about can be compared. None where that cannot be said. `missing` counts what was
+        to be compared in pairs and was not, `timed` whether the times of pairs were compared.
         """
         seen = await self._store.observations(trial.trial_id)
         share, labels = await self._judge.agreement(trial.task_type)
@@ -176,7 +178,11 @@ class Outcomes:
         }
         if share is not None:
             figures["judge_agreement"] = round(share, 3)
-        return figures | (selection(seen) if trial.method == "shadow" else {})
+        if trial.method != "shadow":
+            return figures
+        figures["missing"] = sum(is_missing(o) for o in seen)
+        figures["timed"] = not self._background.gives_way
+        return figures | selection(seen)
 
     async def without_one(self, trial: Trial) -> Mapping[str, Any]:
         """What is left of a trial's effect without the word of whoever told most of it.
@@ -468,7 +474,7 @@ def selection(observations: Sequence[Observation]) -> dict[str, Any]:
         if o.aspect == "outcome" and o.source in ("check", "user", "implicit")
         and o.active is not None and o.candidate is not None
     ]  # fmt: skip
-    errors = {o.run_id for o in observations if o.aspect == "error"}
+    errors = {o.run_id for o in observations if o.aspect == "error" and not is_missing(o)}
     requests = len(errors | {o.run_id for o in pairs})
     right = [o.candidate or 0.0 for o in pairs if o.active and o.active > 0.5]
     wrong = [o.candidate or 0.0 for o in pairs if not o.active or o.active <= 0.5]

@@ -134,7 +134,8 @@ def _proven(differences: Floats, trial: Trial, lose: float) -> tuple[bool, float
 
 
 def compare(trial: Trial, observations: Iterable[Observation]) -> Compared:
-    """The observations as pairs; those where something else was served than assigned are left out.
+    """The observations as pairs; those where something else was served than assigned are left out,
+    and those where nothing was compared.
 
     The first judgement of a request in an aspect counts.
     """
@@ -145,7 +146,7 @@ def compare(trial: Trial, observations: Iterable[Observation]) -> Compared:
     split = trial.method == "split"
     for o in observations:
         key = (o.run_id, o.aspect)
-        if key in seen:
+        if key in seen or is_missing(o):
             continue
         seen.add(key)
         if o.served not in (None, trial.candidate if split and o.active is None else trial.active):
@@ -162,6 +163,11 @@ def compare(trial: Trial, observations: Iterable[Observation]) -> Compared:
         sources.count("judge") / len(sources) if sources else 0.0,
         {aspect: _paired(aspect, *both, split) for aspect, both in gathered.items()},
     )  # fmt: skip
+
+
+def is_missing(o: Observation) -> bool:
+    """Whether a request was to be compared and was not; it counts for nothing."""
+    return o.active is None and o.candidate is None and o.served is None
 
 
 def _paired(aspect: Aspect, active: list[float], candidate: list[float], split: bool) -> Values:

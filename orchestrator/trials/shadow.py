@@ -1,13 +1,17 @@
 """Shadow answers: the candidate is asked the same, unseen, and the pair becomes observations.
 
-What was asked is kept in memory only, and a process that ends forgets what still waits: those
-requests are not compared.
+What was asked is kept in memory only, and a process that ends forgets what still waits. Whatever
+was to be compared and was not, for this or any other reason, is counted as missing in its trial:
+an observation of the aspect `error` without values.
+
+A candidate on a model that gives way (the embedded one) answers when nobody else asks, and the
+person's answer came when somebody did: there, how long they took is not compared.
 """
 
 import asyncio
 import time
 from collections import OrderedDict, deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import structlog
@@ -16,8 +20,8 @@ from agents.ports import ToolContext
 from agents.tools.tape import Tape
 from agents.turns import Turn
 from database.errors import BudgetExceeded, VirtuousError
-from database.learning import Aspect, Observation
-from database.records import Run
+from database.learning import Aspect, Observation, Trial
+from database.records import Run, RunQuery
 from database.store import Store
 from orchestrator.answering import STOPPED
 from orchestrator.trials.answers import Build, Redact, Unseen, answer_unseen, worked_ms
@@ -28,6 +32,10 @@ from orchestrator.trials.outcomes import Outcomes, observed, shadow_id, tried_ot
 _UNRECORDED = 500
 """Answers that are being given and delivered; more than that at once are not compared."""
 _WAITING = 200
+_LOST_S, _LOST_UNTIL_S = 3_600.0, 86_400.0
+"""What was asked so long ago, and is not compared, waits nowhere any more; it is looked for within
+a day."""
+_LOOKED_AT = 1_000
 
 log = structlog.get_logger()
 
@@ -68,7 +76,8 @@ class Shadows:
         self._may_spend = may_spend
         self._clock = clock
         self._asked: OrderedDict[str, _Asked] = OrderedDict()
-        self._waiting: deque[tuple[_Asked, Run]] = deque(maxlen=_WAITING)
+        self._waiting: deque[tuple[_Asked, Run]] = deque()
+        self._under_way: set[str] = set()
         self._workers: set[asyncio.Task[None]] = set()
 
     def asked(
@@ -92,6 +101,8 @@ class Shadows:
         asked = self._asked.pop(run.run_id, None)
         if asked is None or run.error == STOPPED:
             return
+        if len(self._waiting) == _WAITING:
+            self._miss(*self._waiting.popleft())
         self._waiting.append((asked, run))
         if sum(not worker.done() for worker in self._workers) < self._background.at_once:
             worker = asyncio.create_task(self._work())
@@ -104,8 +115,9 @@ class Shadows:
             await asyncio.wait(self._workers)
 
     async def stop(self) -> None:
-        """Drop what waits and break off what is under way."""
-        self._waiting.clear()
+        """Drop what waits and break off what is under way; both count as missing."""
+        while self._waiting:
+            self._miss(*self._waiting.popleft())
         for worker in self._workers:
             worker.cancel()
         await self.done()
@@ -114,39 +126,75 @@ class Shadows:
         while self._waiting:
             asked, run = self._waiting.popleft()
             for trial_id in asked.trials:
+                compared = False
+                self._under_way.add(run.run_id)
                 try:
-                    await self._compare(trial_id, asked, run)
+                    compared = await self._compare(trial_id, asked, run)
                 except BudgetExceeded as error:
                     log.info("shadow_not_paid_for", run_id=run.run_id, reason=str(error))
                 except VirtuousError as error:
                     log.warning("shadow_failed", run_id=run.run_id, problem=str(error))
                 except Exception:
                     log.exception("shadow_failed", run_id=run.run_id)
+                finally:
+                    self._under_way.discard(run.run_id)
+                    if not compared:
+                        self._miss(replace(asked, trials=(trial_id,)), run)
 
-    async def _compare(self, trial_id: str, asked: _Asked, run: Run) -> None:
+    def _miss(self, asked: _Asked, run: Run) -> None:
+        """What was to be compared with this run, and is not."""
+        for trial_id in asked.trials:
+            if course := self._arms.course(trial_id):
+                self._store.append(_missing(course.trial, run, self._clock()))
+
+    async def count_lost(self) -> int:
+        """Count as missing what a process that ended had still to compare; how many.
+
+        For the clock. What was asked within the last hour may wait in another process.
+        """
+        lost = 0
+        here = {run.run_id for _, run in self._waiting} | self._under_way
+        for course in self._arms.courses:
+            if course.trial.method == "shadow":
+                lost += await self._count_lost(course.trial, here)
+        return lost
+
+    async def _count_lost(self, trial: Trial, here: Collection[str]) -> int:
+        now = self._clock()
+        asked = RunQuery(since=max(trial.started_at, now - _LOST_UNTIL_S), until=now - _LOST_S,
+                         limit=_LOOKED_AT)  # fmt: skip
+        runs = await self._store.runs(asked)
+        seen = {o.run_id for o in await self._store.observations(trial.trial_id)}
+        lost = [
+            run for run in runs
+            if trial.trial_id in (run.route or {}).get("shadows", ())
+            and run.run_id not in seen and run.run_id not in here
+        ]  # fmt: skip
+        self._store.append(*(_missing(trial, run, now) for run in lost))
+        return len(lost)
+
+    async def _compare(self, trial_id: str, asked: _Asked, run: Run) -> bool:
+        """Whether the pair was compared, or need not be any more."""
         course = self._arms.course(trial_id)
-        if course is None or not self._may_spend():
-            return
+        if course is None:
+            return True
+        if not self._may_spend():
+            return False
         if not as_assigned(course, run):
-            self._store.append(
-                observed(
-                    course.trial,
-                    run.run_id,
-                    "error",
-                    None,
-                    None,
-                    served=run.agent_version,
-                    now=self._clock(),
-                )
-            )
-            return
+            other = observed(
+                course.trial, run.run_id, "error", None, None, served=run.agent_version,
+                now=self._clock(),
+            )  # fmt: skip
+            self._store.append(other)
+            return True
         shadow, missed = await self._background.run(lambda: self._answer(course, asked, run))
         shadow = await self._as_far_as_kept(shadow, run)
         told = () if missed else tuple(self._observed(course, run, shadow))
         self._store.append(self._redact(shadow), *told)
         if missed:
-            return
+            return False
         await self._outcomes.pair(course.trial, run, shadow)
+        return True
 
     async def _answer(self, course: Course, asked: _Asked, run: Run) -> tuple[Run, list[str]]:
         recorded = asked.context.tape
@@ -186,10 +234,14 @@ class Shadows:
         if failed or shadow.error:
             return  # what an answer took that was none says nothing
         took, took_shadow = worked_ms(run.steps), worked_ms(shadow.steps)
-        if took is not None and took_shadow is not None:
+        if took is not None and took_shadow is not None and not self._background.gives_way:
             yield seen("latency_ms", took, took_shadow)
         if run.cost_usd is not None and shadow.cost_usd is not None:
             yield seen("cost_usd", run.cost_usd, shadow.cost_usd)
+
+
+def _missing(trial: Trial, run: Run, now: float) -> Observation:
+    return observed(trial, run.run_id, "error", None, None, now=now)
 
 
 def as_assigned(course: Course, run: Run) -> bool:

@@ -196,6 +196,14 @@ def test_kinds_of_requests_are_not_called_by_their_number() -> None:
     assert "kind-7" not in str([text, blocks, *cards])
 
 
+def test_what_could_not_be_compared_is_said() -> None:
+    tried = samples.trial()
+    left_out = replace(tried, figures={**tried.figures, "missing": 7, "timed": False})
+    said = json.dumps(shown(samples.proposal(), trial=left_out))
+    assert "(7 more could not be compared)" in said
+    assert "*Time to answer*\\nnot compared: unseen answers wait" in said
+
+
 def test_what_is_live_shows_how_it_does_so_far() -> None:
     check = replace(samples.verification(), reason="So far: 91% of 34 uses went well.")
     live = Suggestion(samples.proposal(state="live", decided_by="U0ADA"), check=check)

@@ -8,9 +8,11 @@ import pytest
 from agents.ports import ToolContext
 from agents.tools.base import Tool
 from agents.turns import ToolCall, ToolCallsRequested, Turn
+from database.learning import Trial
 from database.records import Message, Person, Run, RunQuery, one_person
 from database.store import Store
 from orchestrator.trials.outcomes import shadow_id
+from orchestrator.trials.sequential import verdict
 from tests.orchestrator.fakes import Say, ScriptedModels, agent, away
 from tests.orchestrator.trials.house import TryingHouse
 
@@ -104,7 +106,16 @@ async def test_nothing_is_asked_beyond_the_budget_or_after_the_trial(store: Stor
     await house.end(trial)
     await house.asked("how do I cook rice", "2.0")
     assert len(models.asked) == 2
-    assert await house.seen(trial, "error") == []
+    assert await missing(house, trial) == 1
+
+
+async def missing(house: TryingHouse, trial: Trial) -> int:
+    """What was to be compared and was not; it is no request of the verdict."""
+    figures = await house.outcomes.figures(trial)
+    seen = await house.store.observations(trial.trial_id)
+    compared = {o.run_id for o in seen if o.active is not None}
+    assert verdict(trial, seen).requests == len(compared)
+    return int(figures["missing"])
 
 
 async def test_a_candidate_that_fails_is_an_error_of_its_own(store: Store) -> None:
@@ -212,9 +223,9 @@ async def test_a_change_that_was_not_recorded_is_not_made_and_nothing_is_compare
     shadow = await shadow_of(house, run, trial.trial_id)
     assert shadow is not None
     assert (shadow.route or {})["not_comparable"] == "note"
-    assert await store.observations(trial.trial_id) == []
+    assert await missing(house, trial) == 1
     await house.outcomes.settle()
-    assert await store.observations(trial.trial_id) == []
+    assert await house.seen(trial, "outcome") == []
 
 
 async def test_what_only_reads_is_read_anew_where_it_was_not_recorded(store: Store) -> None:
@@ -266,14 +277,45 @@ async def test_a_person_goes_first_where_the_machine_is_shared(
 
 async def test_stopping_drops_what_waits(store: Store) -> None:
     models = ScriptedModels(script)
-    house = await house_of(store, models)
+    house = await house_of(store, models, gives_way=True)
     trial = await house.try_out(BETTER, method="shadow")
     finished = await house.ask_only("how do I cook rice", "1.0")
+    second = await house.ask_only("how do I cook soup", "2.0")
     models.hold = asyncio.Event()
     await house.orchestrator.record(finished, "1.5")
-    await house.calls(2)
+    await house.orchestrator.record(second, "2.5")
+    await house.calls(3)
+    assert await house.bus.drain()  # one is under way, the other waits
     await house.shadows.stop()
-    assert await house.seen(trial, "error") == []
+    assert await missing(house, trial) == 2
+
+
+async def test_what_a_killed_process_had_still_to_compare_is_counted_as_missing(
+    store: Store,
+) -> None:
+    models = ScriptedModels(script)
+    house = await house_of(store, models)
+    trial = await house.try_out(BETTER, method="shadow")
+    await house.asked("how do I cook rice", "1.0")
+    lost = await house.ask_only("how do I cook beans", "2.0")
+    store.append(replace(lost.run, started_at=house.clock()))  # and the process ends
+    late = await house_of(store, models)
+    late.clock = house.clock
+    late.shadows._clock = house.clock
+    assert await late.shadows.count_lost() == 0  # it may wait in another process
+    house.clock.now += 7_200
+    assert await late.shadows.count_lost() == 1
+    assert await late.shadows.count_lost() == 0
+    assert await missing(house, trial) == 1
+
+
+async def test_times_are_not_compared_where_unseen_answers_wait_for_quiet(store: Store) -> None:
+    house = await house_of(store, ScriptedModels(script), gives_way=True)
+    trial = await house.try_out(BETTER, method="shadow")
+    await house.asked("how do I cook rice", "1.0")
+    assert await house.seen(trial, "latency_ms") == []
+    assert len(await house.seen(trial, "cost_usd")) == 1
+    assert (await house.outcomes.figures(trial))["timed"] is False
 
 
 async def test_what_was_asked_in_private_stays_with_its_audience(store: Store) -> None:

@@ -140,7 +140,10 @@ class Decomposition:
     async def _added(self, goal: Goal, wish: Wish) -> Goal:
         """One step as somebody worded it: after those they name, else after all there are."""
         after = [task for task in goal.tasks if task.number in wish.after]
-        needs = tuple(task.key for task in after) or _leaves(goal)
+        late = [need for task in goal.tasks if task.number in wish.before for need in task.needs]
+        needs = tuple(task.key for task in after) or tuple(dict.fromkeys(late))
+        if not wish.before and not needs:
+            needs = _leaves(goal)
         title = clipped(wish.added[:1].upper() + wish.added[1:], TITLE)
         task = Task(_free_key(goal), 0, title, wish.added, UNASSIGNED, needs=needs)
         (task,), took = await self._staffed(goal, (task,))

@@ -42,7 +42,9 @@ class _Step:
 _DEFINITE = re.compile(
     r"\b(?:the|these|those|this|each|both|chosen|selected)\s+([\w-]+)(?:\s+([\w-]+))?"
 )
-_BACK = re.compile(r"\b(?:them|it|they|these|those|results?|findings|previous|above|so far)\b")
+_BACK = re.compile(
+    r"^(?:\w+ ){1,2}(?:them|it|these|those)\b|\b(?:results|findings|previous|above|so far)\b"
+)
 _WORD = re.compile(r"[\w-]+")
 _SHORT = 3
 _SAME = 0.6
@@ -119,15 +121,15 @@ def _repaired(
         lambda left: _complete(left, parts, most),
         lambda left: _few(left, most),
         _known,
-        _linked,
         _untangled,
+        _linked,
     ]
     for repair in repairs:
         steps, said = repair(steps)
         notes += said
     if not steps:
         raise PlanInvalid("The model found no steps in this: say in more detail what you need.")
-    return _ordered(steps), notes
+    return steps, notes
 
 
 def _telling(steps: list[_Step]) -> tuple[list[_Step], list[str]]:
@@ -168,15 +170,24 @@ def _complete(
     if not steps or not forgotten:
         return steps, []
     place = max(step.place for step in steps)
+    kept = list(steps)
+    while len(kept) + len(forgotten) > most and (spare := _spare(kept)):
+        kept.remove(spare)
     made = [
-        _Step(place + at, _title(parts[stage - 1]), parts[stage - 1], "", stage, ())
+        _Step(
+            place + at, _title(parts[stage - 1]), parts[stage - 1], "", stage, _so_far(kept, stage)
+        )
         for at, stage in enumerate(forgotten, 1)
     ]
-    kept = list(steps)
-    while len(kept) + len(made) > most and (spare := _spare(kept)):
-        kept.remove(spare)
     notes = [f'The model had forgotten "{step.title}": it has a step now.' for step in made]
     return sorted([*kept, *made], key=lambda step: step.stage), notes
+
+
+def _so_far(steps: Sequence[_Step], stage: int) -> tuple[int, ...]:
+    """Places of the steps for earlier parts that no other of them needs."""
+    before = [step for step in steps if step.stage < stage]
+    needed = {need for step in before for need in step.needs}
+    return tuple(step.place for step in before if step.place not in needed)
 
 
 def _forgotten(steps: Sequence[_Step], parts: Sequence[str]) -> list[int]:
@@ -204,6 +215,7 @@ def _spare(steps: Sequence[_Step]) -> _Step | None:
 
 def _linked(steps: list[_Step]) -> tuple[list[_Step], list[str]]:
     """With the needs that words tell where a draft has none: "the vendors" of a step before."""
+    steps = _ordered(steps)
     linked = [
         replace(step, needs=_meant(step, steps[:at])) if at and not step.needs else step
         for at, step in enumerate(steps)

@@ -319,7 +319,7 @@ def _free(goal: Goal, task: Task) -> bool:
     """Whether all that a step needs is there."""
     states = [goal.task(need).state for need in task.needs]
     if task.key == ANSWER:
-        return "done" in states and all(state in ENDED_TASK for state in states)
+        return all(state in ENDED_TASK for state in states)
     return all(state in ("done", "skipped") for state in states)
 
 

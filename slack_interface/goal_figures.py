@@ -13,6 +13,9 @@ SIGNS = {
     "failed": "❌", "skipped": "⏭️", "blocked": "⛔", "cancelled": "⏹️",
 }  # fmt: skip
 
+THERE = "It stands below."
+"""What the step that makes the answer came to."""
+
 _MARKS = re.compile(r"\*\*|__|`+|^\s{0,3}#{1,6}\s+|^\s*>\s?", re.MULTILINE)
 _BOLD = re.compile(r"\*\*(?=\S)([^*\n]+?)\*\*")
 _HEADING = re.compile(r"^\s{0,3}#{1,6}\s+(.+?)\s*#*$", re.MULTILINE)
@@ -35,7 +38,7 @@ def lasts(seconds: float) -> str:
     """`8 s`, `2 min 5 s`, `3 h 20 min`, `2 days`."""
     whole = max(0, round(seconds))
     if whole < 60:
-        return f"{whole} s"
+        return f"{whole} s" if whole else "less than 1 s"
     if whole < 3_600:
         minutes, rest = divmod(whole, 60)
         return f"{minutes} min" + (f" {rest} s" if rest else "")
@@ -111,7 +114,7 @@ def came_to(task: Task, most: int) -> str:
     """What a step came to, in one line: its result, or what holds it up."""
     match task.state:
         case "done":
-            return flat(task.result or "", most)
+            return THERE if task.key == ANSWER else flat(task.result or "", most)
         case "waiting":
             return f"Waits for an answer: {flat(task.question or '', most)}"
         case "failed":

@@ -236,7 +236,8 @@ class Goals:
                 return await port.cancel(identifier, person, why, approver=approver)
             case "skip":
                 for number in word.numbers:
-                    goal = await port.skip(identifier, number, person, approver=approver)
+                    why = word.words
+                    goal = await port.skip(identifier, number, person, why, approver=approver)
                 return goal
             case "model":
                 return await port.use_model(identifier, word.model, person, approver=approver)

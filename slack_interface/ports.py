@@ -238,7 +238,9 @@ class GoalsPort(Protocol):
     ) -> Goal:
         """Stop all of it; what is done stays."""
 
-    async def skip(self, goal_id: str, number: int, person: str, *, approver: bool = False) -> Goal:
+    async def skip(
+        self, goal_id: str, number: int, person: str, why: str = "", *, approver: bool = False
+    ) -> Goal:
         """Leave out a step."""
 
     async def change(

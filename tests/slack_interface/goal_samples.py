@@ -110,14 +110,16 @@ class ScriptedGoals:
         self._may(goal_id, person, approver, "cancel", why)
         return await self.moves(goal_id, lambda g: task_graph.cancel(g, why, self.now()))
 
-    async def skip(self, goal_id: str, number: int, person: str, *, approver: bool = False) -> Goal:
+    async def skip(
+        self, goal_id: str, number: int, person: str, why: str = "", *, approver: bool = False
+    ) -> Goal:
         self._may(goal_id, person, approver, "skip", number)
-        return await self.moves(
-            goal_id,
-            lambda g: task_graph.advance(
-                task_graph.skip(g, number, "you said so", self.now()), self.now()
-            ),
-        )
+
+        def move(goal: Goal) -> Goal:
+            skipped = task_graph.skip(goal, number, why or "you said so", self.now())
+            return task_graph.advance(skipped, self.now())
+
+        return await self.moves(goal_id, move)
 
     async def change(
         self, goal_id: str, words: str, person: str, *, approver: bool = False

@@ -47,7 +47,7 @@ _ASKED = re.compile(
     r"remind|she|he|they|i|we (?!need|want|have to|would)|is it|can i|may i)\b",
     re.IGNORECASE,
 )
-_SENTENCE = re.compile(r"(?<=[.!?])\s+|\n+")
+_SENTENCE = re.compile(r"(?<=[.!?])(?<!\b\d\.)\s+|\n+")
 _CLAUSE = re.compile(
     r"(\s*(?:,(?!\d)|;)\s*(?:and\s+|then\s+)*|\s+and\s+(?:then\s+|finally\s+)?|\s+then\s+|"
     r"\s+(?=\d{1,2}[.)]\s))"

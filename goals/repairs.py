@@ -195,16 +195,18 @@ def _forgotten(steps: Sequence[_Step], parts: Sequence[str]) -> list[int]:
     return [at for at in range(1, len(parts) + 1) if all(step.stage != at for step in steps)]
 
 
-def _sorted_out(steps: list[_Step], parts: Sequence[str]) -> list[_Step]:
-    """With the right part where a step names another: it says what a forgotten part says."""
-    for at in _forgotten(steps, parts):
-        words = _words(parts[at - 1])
-        for step in steps:
-            others = sum(one.stage == step.stage for one in steps) > 1
-            if others and len(words & _words(f"{step.title} {step.task}")) >= _SAME * len(words):
-                steps = [replace(one, stage=at) if one is step else one for one in steps]
-                break
-    return steps
+def _sorted_out(steps: Sequence[_Step], parts: Sequence[str]) -> list[_Step]:
+    """With the right part where a step names another: the one whose words it says, mostly."""
+    words = [_words(part) for part in parts]
+    return [replace(step, stage=_part(step, words)) for step in steps]
+
+
+def _part(step: _Step, parts: Sequence[set[str]]) -> int:
+    says = _words(f"{step.title} {step.task}")
+    shares = [len(words & says) / len(words) if words else 0.0 for words in parts]
+    own = shares[step.stage - 1] if 1 <= step.stage <= len(shares) else 0.0
+    best = max(shares, default=0.0)
+    return shares.index(best) + 1 if best >= _SAME and best > own else step.stage
 
 
 def _spare(steps: Sequence[_Step]) -> _Step | None:

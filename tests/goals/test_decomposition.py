@@ -93,6 +93,23 @@ async def test_the_parts_of_a_request_are_its_goals_and_each_gets_a_step() -> No
     )  # fmt: skip
 
 
+async def test_a_step_belongs_to_the_part_whose_words_it_says() -> None:
+    decomposition, _ = planning(
+        {
+            "goal": "A vendor is chosen",
+            "steps": [
+                said("List vendors", task="List three vendors."),
+                said("Check", 1, task="Check them against 3,000 dollars a year."),
+                said("Draft the announcement", 2, stage=2),
+            ],
+        }
+    )
+    goal = await decomposition.plan(wish(PARTS))
+    parents = {one.key: one.parent for one in goal.objectives}
+    assert [parents[one.objective] for one in goal.tasks[:-1]] == ["t1", "t2", "t3"]
+    assert goal.notes == ()
+
+
 async def test_words_that_speak_of_an_earlier_step_are_needs() -> None:
     decomposition, _ = planning(
         drafted(

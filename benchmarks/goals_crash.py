@@ -123,6 +123,7 @@ class Nursery:
     def __init__(self, process: Process) -> None:
         self._process = process
         self._asking = asyncio.Lock()
+        self._alive: set[int] = set()
 
     @classmethod
     @contextlib.asynccontextmanager
@@ -132,16 +133,24 @@ class Nursery:
         process = await asyncio.create_subprocess_exec(*command, cwd=ROOT, stdin=PIPE, stdout=PIPE)
         assert process.stdout is not None
         assert await process.stdout.readline() == b"ready\n"
-        yield cls(process)
-        process.kill()
-        await process.wait()
+        nursery = cls(process)
+        try:
+            yield nursery
+        finally:
+            for pid in nursery._alive:
+                os.kill(pid, signal.SIGKILL)
+            process.kill()
+            await process.wait()
 
     async def start(self, order: Order) -> int:
         """A new process."""
-        return await self._asked(asdict(order))
+        pid = await self._asked(asdict(order))
+        self._alive.add(pid)
+        return pid
 
     async def kill(self, pid: int) -> None:
         """End one, whatever it does."""
+        self._alive.discard(pid)
         os.kill(pid, signal.SIGKILL)
         await self._asked({"wait": pid})
 

@@ -9,6 +9,7 @@ import functools
 import logging
 import os
 import sqlite3
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -37,6 +38,8 @@ _WORKFLOW = "goal_attempt"
 _SCHEMA = "dbos"
 _CONNECTIONS = 5
 """To Postgres, for each process."""
+_SAID_AGAIN_S = 60.0
+_SAID_CHARACTERS = 500
 
 _log = structlog.get_logger(__name__)
 
@@ -196,16 +199,27 @@ def _file(path: Path) -> str:
 
 
 class _Quiet(logging.Handler):
-    """What DBOS has to say goes where everything else is logged; it never prints."""
+    """What DBOS has to say goes where everything else is logged; it never prints.
+
+    While its database is away it says so ten times a second: here once in a while.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self._said: dict[str, float] = {}
 
     def emit(self, record: logging.LogRecord) -> None:
         """Only warnings get here."""
-        _log.warning("dbos", says=record.getMessage())
+        says = record.getMessage().partition("\n")[0]
+        kind, now = says.partition(":")[0], time.monotonic()
+        if now - self._said.get(kind, -_SAID_AGAIN_S) >= _SAID_AGAIN_S:
+            self._said[kind] = now
+            _log.warning("dbos", says=says[:_SAID_CHARACTERS])
 
 
 def _quiet() -> None:
     logger = logging.getLogger("dbos")
     if not any(isinstance(handler, _Quiet) for handler in logger.handlers):
-        logger.addHandler(_Quiet(logging.WARNING))
+        logger.addHandler(_Quiet())
     logger.propagate = False
     logger.setLevel(logging.WARNING)

@@ -74,6 +74,7 @@ class Workers:
         self._beating: asyncio.Task[None] | None = None
         self._looked_at = self._steady_since = _now()
         self._tidied_at = _now() - TIDY_S
+        self._away = False
         self._strays: frozenset[str] = frozenset()
 
     async def register(self) -> None:
@@ -101,9 +102,12 @@ class Workers:
         while True:
             try:
                 await self._once()
+                self._away = False
             except VirtuousError as error:
                 self._steady_since = _now()
-                _log.warning("goals_engine_away", reason=str(error))
+                if not self._away:
+                    _log.warning("goals_engine_away", reason=str(error))
+                self._away = True
             except Exception as error:  # noqa: BLE001 (the outermost boundary: it must beat on)
                 _log.exception("goals_beat_broke", error=str(error))
             await asyncio.sleep(BEAT_S)

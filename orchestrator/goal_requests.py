@@ -18,7 +18,7 @@ _ASKED_FOR = re.compile(r"^\s*(?:plan|goal)\s*:\s*(?=\S)", re.IGNORECASE)
 
 
 def wants_goal(text: str) -> bool:
-    """Whether this request needs a plan; takes microseconds."""
+    """Whether this request needs a plan; takes a tenth of a millisecond."""
     return bool(reason(text))
 
 

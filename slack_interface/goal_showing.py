@@ -2,7 +2,8 @@
 
 All of it is named by what it shows, so an event, a look after a restart and another process may
 ask for the same: a plan's message by its revision, a question by the step and how often it was
-answered. Versions that nobody saw are left out: at most one rewriting of all plans in `pause_s`.
+answered. Versions that nobody saw are left out: at most one rewriting of all plans in `pause_s`,
+people in turn, so that who has many plans holds up only their own.
 """
 
 import asyncio
@@ -60,6 +61,8 @@ class GoalShowing:
     _asking: defaultdict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
     _forms: LRUCache[str, object] = field(default_factory=lambda: LRUCache(10_000))
     _recorded: LRUCache[str, bool] = field(default_factory=lambda: LRUCache(10_000))
+    _said: LRUCache[str, bool] = field(default_factory=lambda: LRUCache(10_000))
+    _turns: LRUCache[str, float] = field(default_factory=lambda: LRUCache(10_000))
     _tries: defaultdict[str, int] = field(default_factory=lambda: defaultdict(int))
     _work: asyncio.Task[None] | None = None
 
@@ -72,6 +75,7 @@ class GoalShowing:
             self._dirty[goal.goal_id] = goal
         self._tries.pop(goal.goal_id, None)
         self._go_on()
+        await self._let_answer(goal)
 
     async def planning(self, goal_id: str, item: Incoming) -> None:
         """A plan is being made."""
@@ -90,7 +94,7 @@ class GoalShowing:
             if kept.post_id.startswith(_ASK) and kept.shown.endswith(_ASKED):
                 self._asking[kept.post_id.split(":")[1]].add(kept.post_id)
             elif kept.post_id.startswith(_CARD) and not kept.shown.endswith(_ENDED):
-                await self._look_at(kept.post_id.removeprefix(_CARD))
+                await self._look_at(kept.post_id.removeprefix(_CARD), kept)
 
     async def look_again(self) -> None:
         """Each minute: try again what could not be shown."""
@@ -113,8 +117,7 @@ class GoalShowing:
         text = f"{said}\n\n{account(goal, self.clock())}"
         below = feedback_buttons(finished.run.run_id)
         if await self.answering.show(finished, text, to, below) is None:
-            voice = self.answering.voice
-            await voice.whisper(goal.channel_id, goal.user_id, NOT_SHOWN)
+            await self._tell_not_shown(goal)
 
     async def idle(self) -> None:
         """Return when all is shown (tests)."""
@@ -127,17 +130,26 @@ class GoalShowing:
             self._work.cancel()
             await asyncio.gather(self._work, return_exceptions=True)
 
-    async def _look_at(self, goal_id: str) -> None:
+    async def _look_at(self, goal_id: str, kept: Kept | None = None) -> None:
+        """Show it where that is needed; `kept` is its card, where nothing else is known to be."""
         try:
             goal = await self.port.goal(goal_id)
+            done = goal is None or (kept and await self._is_up_to_date(goal, kept))
         except VirtuousError as error:
             log.warning("goal_not_read", goal=goal_id, error=str(error))
             self._tries[goal_id] = MOST_TRIES
             return
-        if goal is not None:
+        if goal is not None and not done:
             await self.moved(goal)
         else:
             self._tries.pop(goal_id, None)
+
+    async def _is_up_to_date(self, goal: Goal, kept: Kept) -> bool:
+        """Whether all of it can be seen and is recorded: a thousand that wait cost a look each."""
+        if goal.ended or _revision(kept) != goal.revision:
+            return False
+        self._recorded[goal.goal_id] = await self.record.run(goal.run_id) is not None
+        return self._recorded[goal.goal_id]
 
     # One after the other
 
@@ -146,11 +158,13 @@ class GoalShowing:
             self._work = asyncio.create_task(self._show_all())
 
     async def _show_all(self) -> None:
-        """One plan at a time, those first that wait longest; all share one pace."""
+        """One plan at a time, of each person in turn; all share one pace."""
         try:
             while self._dirty or self._unrecorded:
-                if goal := next((g for g in self._dirty.values() if self._is_free(g)), None):
+                free = [goal for goal in self._dirty.values() if self._is_free(goal)]
+                if goal := min(free, key=self._last_turn, default=None):
                     del self._dirty[goal.goal_id]
+                    self._turns[goal.user_id] = time.monotonic()
                     await self._try(goal)
                 for goal in [g for g in self._unrecorded.values() if self._is_free(g)]:
                     await self._record_plan(goal)
@@ -161,6 +175,9 @@ class GoalShowing:
     def _is_free(self, goal: Goal) -> bool:
         """Whether what was shown of it last is out."""
         return not self.outgoing.waits(_CARD + goal.goal_id)
+
+    def _last_turn(self, goal: Goal) -> float:
+        return self._turns.get(goal.user_id, 0.0)
 
     async def _try(self, goal: Goal) -> None:
         try:
@@ -183,16 +200,29 @@ class GoalShowing:
         kept = await self.outgoing.kept_post(card)
         if kept and _revision(kept) > goal.revision:
             return
-        if goal.goal_id not in self._recorded:
+        if not self._recorded.get(goal.goal_id):
             self._unrecorded[goal.goal_id] = goal
         await self._show_questions(goal)
-        if goal.ended and goal.started_at is not None and goal.state != "cancelled":
-            await self.accept(_answer_of(goal, self.team_id))
+        await self._accept_answer(goal)
         minor = self._forms.get(goal.goal_id) == _form(goal)
         self._forms[goal.goal_id] = _form(goal)
         version = f"{goal.revision}{_ENDED if goal.ended else ''}"
         where = goal.channel_id, goal.thread_ts
         await self._put(card, version, where, plan_card(goal, self.clock()), minor=minor)
+
+    async def _let_answer(self, goal: Goal) -> None:
+        """The answer waits for no turn; where it cannot be kept now, showing the plan does."""
+        try:
+            await self._accept_answer(goal)
+        except VirtuousError as error:
+            log.warning("answer_not_kept", goal=goal.goal_id, error=str(error))
+
+    async def _accept_answer(self, goal: Goal) -> None:
+        """Keep the answer of a goal that has ended, to be said in its turn in the thread."""
+        answers = goal.ended and goal.started_at is not None and goal.state != "cancelled"
+        if answers and goal.goal_id not in self._said:
+            await self.accept(_answer_of(goal, self.team_id))
+            self._said[goal.goal_id] = True
 
     async def _put(
         self, name: str, version: str, where: tuple[str, str], card: PlanCard, *, minor: bool
@@ -211,11 +241,16 @@ class GoalShowing:
         try:
             if await self.record.run(goal.run_id) is None:
                 kept = await self.outgoing.kept_post(_CARD + goal.goal_id)
+                if kept is None:
+                    await self._tell_not_shown(goal)
                 text = plan_text(goal, self.clock())
                 finished = reply_of(goal, "plan", text)
                 await self.answering.orchestrator.record(finished, kept.ts if kept else None)
         except VirtuousError as error:
             log.warning("plan_not_recorded", goal=goal.goal_id, error=str(error))
+
+    async def _tell_not_shown(self, goal: Goal) -> None:
+        await self.answering.voice.whisper(goal.channel_id, goal.user_id, NOT_SHOWN)
 
     # Questions
 

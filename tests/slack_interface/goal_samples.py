@@ -54,12 +54,14 @@ def sample_goal(request: Request, **changes: object) -> Goal:
 @dataclass(slots=True)
 class ScriptedGoals:
     """The port. `plan` makes the goal of a request; `problem` is raised instead; while `gate` is
-    not set, planning does not end. `acts` are what was asked of it, in order.
+    not set, planning does not end, nor does a change where it is `stuck`, which is made before.
+    `acts` are what was asked of it, in order.
     """
 
     plan: Callable[[Request], Goal] = sample_goal
     problem: VirtuousError | None = None
     gate: asyncio.Event | None = None
+    stuck: bool = False
     needs: str = "plan:"
     goals: dict[str, Goal] = field(default_factory=dict)
     acts: list[tuple[object, ...]] = field(default_factory=list)
@@ -127,7 +129,10 @@ class ScriptedGoals:
         self._may(goal_id, person, approver, "change", words)
         key = f"more{len(self.goals[goal_id].tasks)}"
         more = Task(key, 0, words[:60], words, "generalist", needs=("vendors",))
-        return await self.moves(goal_id, lambda g: task_graph.add(g, more))
+        goal = await self.moves(goal_id, lambda g: task_graph.add(g, more))
+        if self.stuck:
+            await asyncio.Event().wait()
+        return goal
 
     async def use_model(
         self, goal_id: str, model: Literal["fast", "strong"], person: str, *, approver: bool = False

@@ -12,6 +12,7 @@ from goals.ports import TaskOutcome
 from orchestrator.goal_replies import answer_run_id
 from orchestrator.policy import Policy
 from slack_interface.local_workspace.block_rules import check_blocks
+from slack_interface.outgoing import Post
 from tests.people import ADA, ALAN, BOT, GRACE, Json, eventually, find
 from tests.slack_interface.goal_samples import NOTE, ScriptedGoals, result_of, sample_goal
 from tests.slack_interface.refusals import Refusals
@@ -369,6 +370,67 @@ async def test_a_crash_between_the_plan_and_its_message_is_taken_up(
     assert [m["ts"] for m in await ours(quiet_world, ts)] == [plan["ts"]]
 
 
+async def test_planning_that_a_stop_of_the_process_cut_off_is_taken_up(
+    quiet_world: World, goals: ScriptedGoals
+) -> None:
+    world, goals.gate = quiet_world, asyncio.Event()
+    bot = await world.start()
+    ts = await world.say(ASKED)
+    await eventually(lambda: last_with(world, ts, "making a plan"), "the card")
+    await bot.stop()
+    goals.gate.set()
+    await world.start()
+    plan = await plan_of(world, ts)
+    assert [plan["ts"]] == [m["ts"] for m in await ours(world, ts)]
+    assert goals.planned == 1
+
+
+async def test_a_click_that_was_done_before_the_process_ended_is_not_done_again(
+    quiet_world: World, goals: ScriptedGoals
+) -> None:
+    world = quiet_world
+    bot = await world.start()
+    ts, plan = await planned(world)
+    goals.stuck = True
+    await world.say("add a step that calls the vendor", thread=ts)
+    await eventually(lambda: asked_for(goals), "the change")
+    await bot.stop()
+    goals.stuck = False
+    await world.start()
+    await eventually(lambda: last_with(world, ts, "was added"), "what came of it")
+    await world.idle()
+    assert [act[0] for act in goals.acts] == ["change"]
+    assert len(goals.only.tasks) == 5
+    assert plan["ts"] == (await plan_of(world, ts))["ts"]
+
+
+async def test_who_has_many_plans_holds_up_only_their_own(
+    quiet_world: World, goals: ScriptedGoals, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ada's plans all move at once, then one of Grace's does: hers is shown after one of them."""
+    world = quiet_world
+    await world.start()
+    for _ in range(6):
+        await planned(world)
+    await planned(world, GRACE)
+    [mine] = [goal for goal in goals.goals.values() if goal.user_id == GRACE]
+    shown: list[str] = []
+    assert world.bot
+    desk = next(iter(world.bot.desks))
+    post = desk.outgoing.post
+
+    async def noted(one: Post) -> bool:
+        shown.append(one.card.partition(":")[2])
+        return await post(one)
+
+    monkeypatch.setattr(desk.outgoing, "post", noted)
+    for goal in [*goals.goals.values()]:
+        await goals.moves(goal.goal_id, lambda g: replace(g, title=f"{g.title}!"))
+    await world.idle()
+    assert shown.index(mine.goal_id) <= 2
+    assert len(shown) == 7
+
+
 async def test_a_server_that_knows_no_plans_gets_sections(
     quiet_world: World, goals: ScriptedGoals
 ) -> None:
@@ -506,6 +568,18 @@ async def test_results_in_full(world: World, goals: ScriptedGoals) -> None:
     assert check_blocks(view["blocks"], "modal") == []
     await world.say("show step 1", thread=ts)
     assert "First line." in words((await ours(world, ts))[-1]["blocks"])
+
+
+async def test_in_a_direct_message_words_count_outside_the_thread_too(
+    world: World, goals: ScriptedGoals
+) -> None:
+    ts, _ = await planned(world)
+    await world.say("start", thread=ts)
+    await world.idle()
+    other = await world.say("how is it going?")
+    assert "0 of 4 steps done" in (await world.replies(other))[0]["text"]
+    await world.say("stop")
+    await eventually(lambda: has_ended(goals), "it was stopped")
 
 
 async def test_what_runs_is_in_the_home_tab(world: World, goals: ScriptedGoals) -> None:

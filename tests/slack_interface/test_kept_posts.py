@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 
 import aiohttp
 import pytest
+from aiohttp import web
 
 from orchestrator.policy import Policy
 from slack_interface.outgoing import Outgoing, Post
@@ -14,7 +15,7 @@ from slack_interface.sends import Sends
 from slack_interface.voice import Voice
 from slack_interface.web_client import web_client
 from tests.patience import PATIENCE_S
-from tests.people import ADA, BOT, Json
+from tests.people import ADA, BOT, Json, eventually
 from tests.slack_interface.refusals import Refusals
 from tests.slack_interface.world import World
 
@@ -128,3 +129,27 @@ async def test_what_was_posted_already_takes_no_place_of_the_day(quiet_world: Wo
         assert not await proactive.post_improvement(Post("third", GENERAL, "third"))
         await settled(outgoing)
     assert [card["text"] for card in await shown(quiet_world)] == ["waits", "other"]
+
+
+class BusyChannel(Refusals):
+    """Takes nothing for one channel."""
+
+    async def _answer(self, request: web.Request) -> web.Response:
+        if b"C0ENGINEERING" in await request.read():
+            return web.json_response({"ok": False, "error": "internal_error"})
+        return await super()._answer(request)
+
+
+async def test_no_channel_waits_for_another(quiet_world: World) -> None:
+    async with (
+        BusyChannel(quiet_world.workspace.api_url) as slack,
+        sending(quiet_world, slack.url) as outgoing,
+    ):
+        await outgoing.post(Post("busy", "C0ENGINEERING", "held up"))
+        await outgoing.post(version(1, "waits"))
+
+        async def is_shown() -> bool:
+            return bool(await shown(quiet_world))
+
+        await eventually(is_shown, "the other channel's post")
+        assert outgoing.waits("busy")

@@ -141,27 +141,14 @@ async def test_a_small_plan_starts_by_itself_and_says_so(story: Story) -> None:
     assert goal.notes, "why it started by itself"
 
 
-async def test_a_step_that_fails_is_skipped_by_word_and_missed_in_the_answer(
+async def test_words_change_what_is_done_and_what_failed_is_missed(
     story: Story,
 ) -> None:
     await asks_before_it_starts(story)
+    added = answer("Legal has no objection.", when=asked("asks our lawyers"))
     broken = failure(400, "no such thing", when=asked("Say whether the best one"))
     nowhere = answer('{"steps": []}', when={"systemMessage": "A step of a plan has failed"})
-    await story.told(planning(), broken, nowhere, *working())
-    ts = await story.say(ASKED)
-    await plan_in(story, ts, "Compare the trackers")
-    await story.say("use the cheaper model", thread=ts)
-    await said_in(story, ts, "cheaper model does the work")
-    await story.say("start", thread=ts)
-    final = await said_in(story, ts, SAID)
-    assert "Missing" in final["text"]
-    assert "step 2 (Check the budget)" in final["text"]
-
-
-async def test_words_in_the_thread_change_what_is_done(story: Story) -> None:
-    await asks_before_it_starts(story)
-    added = answer("Legal has no objection.", when=asked("asks our lawyers"))
-    await story.told(planning(), added, *working())
+    await story.told(planning(), added, broken, nowhere, *working())
     ts = await story.say(ASKED)
     plan = await plan_in(story, ts, "Compare the trackers")
     await story.say("skip step 3", thread=ts)
@@ -174,6 +161,7 @@ async def test_words_in_the_thread_change_what_is_done(story: Story) -> None:
     await story.press(plan, button(plan, "Start"))
     final = await said_in(story, ts, SAID)
     assert "Legal has no objection." in final["text"]
+    assert "**Missing** are what step 2 (Check the budget), step 3" in final["text"]
     goal = await goal_in(story, ts)
     assert [task.state for task in goal.tasks if task.number == 3] == ["skipped"]
     assert goal.task(ANSWER).state == "done"

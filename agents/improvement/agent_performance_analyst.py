@@ -5,6 +5,7 @@ agent's own past and with its peers. Problems are told with a plan, and where a 
 that may help it is proposed.
 """
 
+import asyncio
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -50,6 +51,10 @@ class AgentPerformanceAnalyst:
 
     async def learn(self, window: Window, state: Mapping[str, Any]) -> Learned:
         """Takes in the runs of the window; what made others' answers is left out."""
+        # In a thread, as agents are compared by meaning: replies go on meanwhile.
+        return await asyncio.to_thread(self._learned, window, state)
+
+    def _learned(self, window: Window, state: Mapping[str, Any]) -> Learned:
         agents = _agents(window.documents)
         tallies = Tallies(state.get("tallies"))
         _take_in(tallies, window, agents)

@@ -5,6 +5,7 @@ them as good and cheaper can prove them (its proposals carry the aim `cheaper`).
 asked again and again with one good answer are told.
 """
 
+import asyncio
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -44,6 +45,9 @@ class CostOptimizer:
 
     async def learn(self, window: Window, state: Mapping[str, Any]) -> Learned:
         """Takes in the runs of the window; trials and reviews are learning's own cost."""
+        return await asyncio.to_thread(self._learned, window, state)  # replies go on meanwhile
+
+    def _learned(self, window: Window, state: Mapping[str, Any]) -> Learned:
         runs = [run for run in window.runs if run.kind in ("reply", "task")]
         older = [run for run in window.older if run.kind in ("reply", "task")]
         spending, repeated = Spending(state.get("spending")), Repeated(state.get("asked"))

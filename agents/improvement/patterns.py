@@ -6,7 +6,7 @@ What is remembered is bounded: the latest sequences (item names and ids, no text
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
 from agents.improvement.intervals import wilson
@@ -109,6 +109,9 @@ class Pattern:
             self.private = seen.audience
 
 
+_FIELDS = tuple(one.name for one in fields(Pattern))
+
+
 class Patterns:
     """Every pattern of one kind, over all windows."""
 
@@ -170,8 +173,8 @@ class Patterns:
         """What to remember."""
         return {
             "all": [self.judged, self.good],
-            "recent": [list(asdict(one).values()) for one in self._recent],
-            "patterns": [asdict(pattern) for pattern in self.known.values()],
+            "recent": [_row(one) for one in self._recent],
+            "patterns": [_kept(pattern) for pattern in self.known.values()],
         }
 
     def _drop(self) -> None:
@@ -200,6 +203,19 @@ def _alike(one: Pattern, other: Pattern) -> bool:
     """Whether one is part of the other and they are seen about equally often."""
     shorter, longer = sorted((tuple(one.items), tuple(other.items)), key=len)
     return _within(shorter, longer) and 2 * min(one.n, other.n) >= max(one.n, other.n)
+
+
+# asdict would copy each text: a fifth of a window's time
+
+
+def _row(one: Occurrence) -> list[Any]:
+    rest = (one.person, one.audience, one.success, one.seconds)
+    return [list(one.items), list(one.runs), *rest]
+
+
+def _kept(pattern: Pattern) -> dict[str, Any]:
+    values = {name: getattr(pattern, name) for name in _FIELDS}
+    return {name: list(v) if isinstance(v, list) else v for name, v in values.items()}
 
 
 def _occurrence(row: Sequence[Any]) -> Occurrence:

@@ -7,8 +7,8 @@ of what it installs.
 """
 
 import re
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 
 Items = tuple[str, ...]
 
@@ -17,7 +17,7 @@ MAX_BETWEEN = 2
 LONGEST = 6
 _FIRST_CODE = 0x10000
 """Behind all characters that mean something in a regular expression."""
-_MOST = 3000
+_MOST = 1000
 """Patterns beyond which only those with twice the support are looked for."""
 
 
@@ -33,10 +33,11 @@ def closed_patterns(sequences: Sequence[Items], least: int) -> dict[Items, int]:
     A pattern that occurs only as part of a longer one is left out. Where there are too many, only
     those with more support are found.
     """
-    found = _grown(sequences, least)
+    times = Counter(sequences)  # the same is done again and again: each is looked at once
+    found = _grown(times, least)
     while found is None:
         least *= 2
-        found = _grown(sequences, least)
+        found = _grown(times, least)
     return _closed(found)
 
 
@@ -66,26 +67,25 @@ def occurs(pattern: Items, sequence: Items) -> bool:
     return bool(Occurrences([sequence]).of(pattern))
 
 
-def _near(ends: Sequence[int], sequence: Items) -> list[int]:
-    """Where the next item of a pattern may stand."""
-    last = len(sequence)
-    return sorted({at for e in ends for at in range(e + 1, min(e + 2 + MAX_BETWEEN, last))})
-
-
-def _grown(sequences: Sequence[Items], least: int) -> dict[Items, int] | None:
+def _grown(times: Mapping[Items, int], least: int) -> dict[Items, int] | None:
     """Every frequent pattern, or None when there are more than anybody wants."""
+    sequences, weights = list(times), list(times.values())
+
+    def support(ends: Iterable[int]) -> int:
+        return sum(weights[number] for number in ends)
+
     first: dict[str, dict[int, list[int]]] = defaultdict(lambda: defaultdict(list))
     for number, sequence in enumerate(sequences):
         for at, item in enumerate(sequence):
             first[item][number].append(at)
     found: dict[Items, int] = {}
     waiting: list[tuple[Items, Mapping[int, Sequence[int]]]] = [
-        ((item,), ends) for item, ends in first.items() if len(ends) >= least
+        ((item,), ends) for item, ends in first.items() if support(ends) >= least
     ]
     while waiting:
         prefix, ends = waiting.pop()
         if len(prefix) > 1:
-            found[prefix] = len(ends)
+            found[prefix] = support(ends)
         if len(found) > _MOST:
             return None
         if len(prefix) < LONGEST:
@@ -93,7 +93,7 @@ def _grown(sequences: Sequence[Items], least: int) -> dict[Items, int] | None:
             waiting += [
                 ((*prefix, item), reached)
                 for item, reached in grown.items()
-                if len(reached) >= least and item != prefix[-1]
+                if item != prefix[-1] and support(reached) >= least
             ]
     return found
 
@@ -105,8 +105,11 @@ def _extended(
     grown: dict[str, dict[int, list[int]]] = defaultdict(dict)
     for number, places in ends.items():
         sequence = sequences[number]
-        for at in _near(places, sequence):
-            grown[sequence[at]].setdefault(number, []).append(at)
+        last, beyond = len(sequence), 0
+        for end in places:  # rising: what one place reaches is not looked at again for the next
+            start, beyond = max(end + 1, beyond), min(end + 2 + MAX_BETWEEN, last)
+            for at in range(start, beyond):
+                grown[sequence[at]].setdefault(number, []).append(at)
     return grown
 
 

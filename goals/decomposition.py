@@ -16,7 +16,12 @@ from goals.checking import PlanInvalid, checked_plan
 from goals.drafts import AIM, TITLE, blanks_schema, plan_schema, steps_schema
 from goals.estimates import estimated
 from goals.pieces import pieces
-from goals.planning_examples import PARTS_EXAMPLE, STAGES_EXAMPLE
+from goals.planning_examples import (
+    FAILURE_EXAMPLE,
+    PARTS_EXAMPLE,
+    STAGES_EXAMPLE,
+    WISH_EXAMPLE,
+)
 from goals.planning_words import (
     ADDING,
     ANSWERING,
@@ -31,7 +36,7 @@ from goals.planning_words import (
     request_of,
 )
 from goals.ports import Planner, Roster, Runbook, Specialist
-from goals.repairs import STRATEGIC, UNASSIGNED, Planned, clipped, more_steps, planned
+from goals.repairs import STRATEGIC, UNASSIGNED, Planned, clipped, more_steps, planned, repeats
 from goals.task_graph import add, may_replan, replace_failed, skip
 
 MOST_STEPS = 6
@@ -104,11 +109,13 @@ class Decomposition:
             return Alternative(())
         failed, there, last = goal.task(key), _there(goal, key), len(goal.tasks) - 1
         schema = steps_schema(_MORE, last + _MORE)
-        told = f"Request: {request_of(goal)}\n\n{plan_of(goal)}\n\n{failure_of(goal, failed)}"
-        draft, spent = await self._planner.ask(REPLANNING, told, schema)
+        told = f"{asked(goal)}\n\n{plan_of(goal)}\n\n{failure_of(failed)}"
+        draft, spent = await self._planner.ask(
+            REPLANNING, told, schema, examples=[FAILURE_EXAMPLE]
+        )  # fmt: skip
         try:
             tasks = more_steps(draft, _MORE, there, last, lambda number: f"{key}r{number}")
-            fresh = tuple(task for task in tasks if not _same(task, failed))
+            fresh = [task for task in tasks if not repeats(task, goal.tasks)]
             tasks, took = await self._staffed(goal, fresh)
             replace_failed(goal, key, tasks)
         except InputError:
@@ -161,7 +168,7 @@ class Decomposition:
     async def _changed(self, goal: Goal, words: str) -> Goal:
         """The whole plan anew, where nothing of it has begun; the old one where that fails."""
         specialists = await self._roster.specialists(goal.reader)
-        change = f"Plan so far:\n{plan_of(goal)}\n\n{CHANGING}\nChange: {words}"
+        change = f"{plan_of(goal)}\n\n{CHANGING}\nChange: {words}"
         made = await self._drafted(goal, (), change, specialists)
         if made.state == "refused":
             raise PlanInvalid(made.reason)
@@ -171,13 +178,16 @@ class Decomposition:
         """Further steps for what somebody wishes of a plan that runs."""
         last = len(goal.tasks) - 1
         schema = steps_schema(_LEAST, last + _LEAST)
-        told = f"Request: {request_of(goal)}\n\nPlan:\n{plan_of(goal)}\n\nWish: {words}"
-        draft, spent = await self._planner.ask(ADDING, told, schema)
+        told = f"{asked(goal)}\n\n{plan_of(goal)}\n\nWish: {words}"
+        draft, spent = await self._planner.ask(ADDING, told, schema, examples=[WISH_EXAMPLE])
         taken = _free_key(goal)
         tasks = more_steps(draft, _LEAST, _coming(goal), last, lambda number: f"{taken}n{number}")
         tasks, took = await self._staffed(goal, tasks)
         goal = replace(goal, planning=goal.planning + spent + took)
-        for task in tasks:
+        fresh = [task for task in tasks if not repeats(task, goal.tasks)]
+        if not fresh:
+            raise PlanInvalid("The plan does that already, as far as the model sees.")
+        for task in fresh:
             goal = add(goal, task)
         return goal
 
@@ -284,10 +294,6 @@ def _there(goal: Goal, key: str) -> list[Task]:
     """What steps in the place of a failed one may build on."""
     needs = goal.task(key).needs
     return [t for t in goal.tasks if t.key != ANSWER and (t.state == "done" or t.key in needs)]
-
-
-def _same(task: Task, failed: Task) -> bool:
-    return task.instruction.casefold().strip(" .") == failed.instruction.casefold().strip(" .")
 
 
 def _coming(goal: Goal) -> list[Task]:

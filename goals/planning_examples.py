@@ -89,5 +89,47 @@ _STAGES_PLAN = {
     ],
 }
 
+_PLAN = "\n".join(
+    (
+        "Request: Find a caterer for our party with 60 guests and write the invitation.",
+        "",
+        "Plan:",
+        "1. Find caterers ({state}): Look up three caterers near us and their prices.{result}",
+        "2. Choose a caterer (pending, after 1): Choose the best of the three caterers.",
+        "3. Write the invitation (pending, after 2): Write the invitation and name the food.",
+        "",
+        "",
+    )
+)
+_FAILED = _PLAN.format(state="failed", result="") + "Step 1 failed: it cannot search the web."
+_AROUND = {
+    "steps": [
+        {
+            "title": "Describe kinds of caterers",
+            "task": "From general knowledge describe three kinds of caterers for 60 guests with a "
+            "typical price for a guest. Say that these are estimates.",
+            "needs": [],
+            "result": "Three kinds of caterers with estimates",
+        },
+    ]
+}
+_WISHED = (
+    _PLAN.format(state="done", result=" Result: Green Fork, Pasta Bar, Old Oven.")
+    + "Wish: and some of us are vegetarians"
+)
+_MORE = {
+    "steps": [
+        {
+            "title": "Vegetarian food",
+            "task": "Say for each of the caterers Green Fork, Pasta Bar and Old Oven what "
+            "vegetarians can eat there.",
+            "needs": [1],
+            "result": "Vegetarian food of each caterer",
+        },
+    ]
+}
+
+FAILURE_EXAMPLE = (_FAILED, json.dumps(_AROUND))
+WISH_EXAMPLE = (_WISHED, json.dumps(_MORE))
 PARTS_EXAMPLE = (_PARTS, json.dumps(_PARTS_PLAN))
 STAGES_EXAMPLE = (_STAGES, json.dumps(_STAGES_PLAN))

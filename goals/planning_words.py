@@ -54,7 +54,7 @@ _REQUEST = 6_000
 _RESULT = 200
 
 
-def asked(goal: Goal, parts: Sequence[str]) -> str:
+def asked(goal: Goal, parts: Sequence[str] = ()) -> str:
     """A request as the planner reads it, with its parts where they are known."""
     request = f"Request: {request_of(goal)}"
     if not parts:
@@ -70,18 +70,18 @@ def request_of(goal: Goal) -> str:
 
 def plan_of(goal: Goal) -> str:
     """The plan in lines, a step each, as a model reads it."""
-    return "\n".join(_line(goal, task) for task in goal.tasks if task.key != ANSWER)
+    lines = [_line(goal, task) for task in goal.tasks if task.key != ANSWER]
+    return "Plan:\n" + "\n".join(lines)
 
 
-def failure_of(goal: Goal, task: Task) -> str:
+def failure_of(task: Task) -> str:
     """What a planner is told of a step that failed."""
-    return f"Step {task.number} failed: {clipped(task.reason, _RESULT)}\nIts task: " + clipped(
-        task.instruction, 2 * _RESULT
-    )
+    return f"Step {task.number} failed: {clipped(task.reason, _RESULT)}"
 
 
 def _line(goal: Goal, task: Task) -> str:
-    needs = [goal.task(need).number for need in task.needs]
-    after = f" (needs {', '.join(map(str, needs))})" if needs else ""
+    """Such as "2. Cost (pending, after 1): Work out the cost."; examples are written like it."""
+    needs = ", ".join(str(goal.task(need).number) for need in task.needs)
+    state = f"{task.state}, after {needs}" if needs else task.state
     result = f" Result: {clipped(task.result, _RESULT)}" if task.result else ""
-    return f"{task.number}. [{task.state}] {task.title}: {task.instruction}{after}{result}"
+    return f"{task.number}. {task.title} ({state}): {task.instruction}{result}"

@@ -50,6 +50,9 @@ _SHORT = 3
 _SAME = 0.6
 """Of the words of a part: a step that has so many of them is a step for it."""
 
+_ALIKE = 0.75
+"""Of the words of two steps together: with so many in common they are one."""
+
 Name = Callable[[int], str]
 """The key of the further step of this number, from 1."""
 
@@ -100,6 +103,13 @@ def more_steps(
         )
         for number, step in enumerate(steps, 1)
     )
+
+
+def repeats(task: Task, others: Sequence[Task]) -> bool:
+    """Whether a step says in nearly the same words what one of the others does."""
+    words = _words(task.instruction)
+    there = [_words(other.instruction) for other in others]
+    return any(len(words & said) >= _ALIKE * len(words | said) for said in there if said)
 
 
 def _repaired(

@@ -418,6 +418,10 @@ async def test_other_words_give_a_running_plan_further_steps() -> None:
         (5, "Compare it", ("s4n1",)),
     ]
     assert changed.state == "running"
+    decomposition, _ = planning({"steps": [said("Count the desks")]})
+    same = await decomposition.change(goal, "count the desks")
+    assert same.tasks == goal.tasks
+    assert same.notes[-1].startswith("Nothing was changed: The plan does that already")
     over = replace(changed, state="done")
     with pytest.raises(InputError, match="over"):
         await decomposition.change(over, "more")
@@ -448,6 +452,7 @@ async def test_a_failure_is_planned_around() -> None:
     [
         {"steps": []},
         {"steps": [said("Count", task="count the DESKS, all of it.")]},
+        {"steps": [said("Mail", task="Write the mail, all of it")]},
         {"steps": [said(f"Way {n}") for n in range(9)]},
     ],
 )

@@ -153,7 +153,7 @@ async def test_words_change_what_is_done_and_what_failed_is_missed(
     plan = await plan_in(story, ts, "Compare the trackers")
     await story.say("skip step 3", thread=ts)
     await plan_in(story, ts, "(skipped)")
-    await story.say("add a step that asks our lawyers", thread=ts)
+    await story.say("add a step after step 1 that asks our lawyers", thread=ts)
     await plan_in(story, ts, "lawyers")
     await story.say("How is it going?", thread=ts)
     await said_in(story, ts, "waits for its start")

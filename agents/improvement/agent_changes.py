@@ -50,7 +50,8 @@ class Agent:
 class Suggestion:
     """Changes, why, and figures; `problem` is what they should mend, where there is one.
 
-    `cheaper`: it should be as good and take less; otherwise it should be better.
+    `cheaper`: it should be as good and take less; otherwise it should be better. `answers_now` is
+    the agent that a new one is to be compared with, `task_type` the kind of request it is for.
     """
 
     title: str
@@ -60,6 +61,8 @@ class Suggestion:
     runs: Sequence[str] = ()
     problem: Problem | None = None
     cheaper: bool = False
+    answers_now: str = ""
+    task_type: str | None = None
 
 
 def suggestions(

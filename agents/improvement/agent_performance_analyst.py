@@ -18,9 +18,11 @@ from agents.improvement.agent_changes import (
     near_equal,
     suggestions,
 )
+from agents.improvement.gaps import kinds_with_answers
 from agents.improvement.health import Health, health
 from agents.improvement.learner import Learned, Window
 from agents.improvement.problems import Problem, problems
+from agents.improvement.splitting import splits
 from agents.improvement.tallies import DAYS, Habits, Tallies, Tally
 from agents.improvement.trends import Ahead, Day, ahead
 from agents.variants import variant_of
@@ -67,23 +69,17 @@ class AgentPerformanceAnalyst:
         week = str(datetime.fromtimestamp(window.now, UTC).isocalendar()[:2])
         if state.get("week") != week:
             findings += _healths(tallies, audiences, window)
-        proposals = [_proposal(one, window) for one in self._suggested(tallies, agents, found)]
-        kept = {"tallies": tallies.as_json(), "said": said, "week": week}
+        known = _known(agents, tallies)
+        suggested = list(self._suggested(known, tallies, found))
+        told_kinds = kinds_with_answers(window)
+        parts, split = splits(known, tallies, window.runs, told_kinds, state.get("split", {}))
+        proposals = [_proposal(one, window) for one in (*suggested, *parts)]
+        kept = {"tallies": tallies.as_json(), "said": said, "week": week, "split": split}
         return Learned(tuple(findings), tuple(proposals), kept)
 
     def _suggested(
-        self, tallies: Tallies, agents: Mapping[str, Document], found: Sequence[Problem]
+        self, known: Sequence[Agent], tallies: Tallies, found: Sequence[Problem]
     ) -> Iterator[Suggestion]:
-        known = []
-        for name, document in agents.items():
-            habits = tallies.habits.get(name)
-            if habits is None or habits.version != document.version:
-                habits = Habits(document.version)
-            try:
-                definition = parse_definition(document.body, f"agent {name}")
-            except DefinitionError:
-                continue
-            known.append(Agent(document, definition, habits))
         for agent in known:
             theirs = [problem for problem in found if problem.agent == agent.document.name]
             yield from suggestions(agent, theirs, self._names)
@@ -113,6 +109,21 @@ def _agents(documents: Sequence[Document]) -> dict[str, Document]:
     """Agents by name, without variants: their runs are their agent's."""
     agents = (d for d in documents if d.kind == "agent" and d.active)
     return {document.name: document for document in agents if variant_of(document.name) is None}
+
+
+def _known(agents: Mapping[str, Document], tallies: Tallies) -> list[Agent]:
+    """Agents as the rules see them; one that cannot be read is none."""
+    known = []
+    for name, document in agents.items():
+        habits = tallies.habits.get(name)
+        if habits is None or habits.version != document.version:
+            habits = Habits(document.version)
+        try:
+            definition = parse_definition(document.body, f"agent {name}")
+        except DefinitionError:
+            continue
+        known.append(Agent(document, definition, habits))
+    return known
 
 
 def _take_in(tallies: Tallies, window: Window, agents: Mapping[str, Document]) -> None:
@@ -276,6 +287,8 @@ def _proposal(made: Suggestion, window: Window) -> Proposal:
     evidence: dict[str, Any] = {"runs": list(made.runs), "figures": dict(made.figures)}
     if made.problem is not None:
         evidence["problem"] = _problem_id(made.problem)
+    if made.answers_now:
+        evidence["answers_now"] = made.answers_now
     if made.cheaper:
         evidence |= {"aim": "cheaper", "may_lose": MAY_LOSE}
     return Proposal(
@@ -285,6 +298,7 @@ def _proposal(made: Suggestion, window: Window) -> Proposal:
         why=made.why,
         changes=made.changes,
         evidence=evidence,
+        task_type=made.task_type,
         audience=made.changes[0].audience,
         created_at=window.now,
         moved_at=window.now,

@@ -162,6 +162,7 @@ async def found_gaps(
     """What is missing, and specialists for it; a gap without enough requests in sight waits."""
     findings: list[Finding] = []
     proposals: list[Proposal] = []
+    known = kinds_with_answers(window)
     for name, kind in gaps.new():
         audience = kind.audience
         runs = _examples(name, audience, window)
@@ -171,15 +172,17 @@ async def found_gaps(
             break
         kind.told = kind.n
         findings.append(_finding(name, kind, runs, window.now))
-        if audience is not None and not _right_answers_known(name, window):
+        if audience is not None and name not in known:
             made = await _definition(kind, runs, window, models)
             if made is not None:
                 proposals.append(_proposal(name, kind, audience, made, runs, window))
     return findings, proposals
 
 
-def _right_answers_known(name: str, window: Window) -> bool:
-    return sum(one.task_type == name for one in window.exam) >= _LEAST_KNOWN
+def kinds_with_answers(window: Window) -> set[str]:
+    """Kinds of requests of which people told enough right answers to show them to an agent."""
+    told = Counter(question.task_type for question in window.exam if question.task_type)
+    return {name for name, n in told.items() if n >= _LEAST_KNOWN}
 
 
 def _examples(name: str, audience: str | None, window: Window) -> list[Run]:

@@ -12,7 +12,7 @@ from agents.improvement.agent_performance_analyst import AgentPerformanceAnalyst
 from agents.improvement.learner import Learned, Window
 from agents.improvement.tallies import Tallies
 from agents.improvement.trends import Day, ahead
-from database.learning import Finding, Proposal
+from database.learning import ExamQuestion, Finding, Proposal
 from database.records import PUBLIC, Document, Feedback, Outcome, Run, Step, private_channel
 
 DAY = 86_400.0
@@ -282,6 +282,67 @@ async def test_agents_that_are_nearly_the_same_become_one(other: str, merged: bo
     assert kept.body
     assert (kept.name, gone.name, gone.body) == ("coder", "reviewer", None)
     assert kept.body["examples"] == ["Review this function", "Review my patch"]
+
+
+BILLS = ["Why was my bill charged twice?", "Is the bill of May paid?", "Send the bill again"]
+CODE = ["Fix this loop", "Why does my test fail?", "Write a parser"]
+
+
+def helping(kind: str, said: Sequence[str], right: int, of: int, start: int) -> list[Run]:
+    return [
+        Run(
+            f"run-{start + n}", f"{said[n % len(said)]} ({n})", "helper", task_type=kind,
+            outcome=Outcome(n < right), started_at=(TODAY + 0.5) * DAY,
+        )
+        for n in range(of)
+    ]  # fmt: skip
+
+
+HELPER = agent("helper", examples=["Why was my bill so high?", *CODE], tools=["calculator"])
+UNEVEN = [*helping("kind-1", BILLS, 8, 40, 0), *helping("kind-2", CODE, 55, 60, 100)]
+
+
+async def test_who_is_much_worse_at_one_kind_is_split_in_two() -> None:
+    found = await learned(UNEVEN, [HELPER])
+    proposal = proposed(found, "Let a part of helper be an agent of its own")
+    part, whole = proposal.changes
+    assert part.body
+    assert whole.body
+    assert (part.name, part.base) == ("helper-bill", None)
+    assert part.body["system_prompt"] == HELPER.body["system_prompt"]
+    assert part.body["tools"] == ["calculator"]
+    assert len(part.body["examples"]) == 12
+    assert all("bill" in example.lower() for example in part.body["examples"])
+    assert (whole.name, whole.base) == ("helper", HELPER.version)
+    assert whole.body["examples"] == CODE
+    assert (proposal.task_type, proposal.evidence["answers_now"]) == ("kind-1", "helper")
+    assert "right in 20% of 40 judged answers" in proposal.why
+    again = await learned(helping("kind-1", BILLS, 1, 9, 300), [HELPER], found.state)
+    assert not [one for one in again.proposals if "part of" in one.title]
+
+
+@pytest.mark.parametrize(
+    "otherwise",
+    [
+        [*helping("kind-1", BILLS, 26, 40, 0), *helping("kind-2", CODE, 45, 60, 100)],  # by chance
+        [*helping("kind-1", BILLS, 2, 10, 0), *helping("kind-2", CODE, 55, 60, 100)],  # too few
+        [*UNEVEN, *shares("clerk", TODAY, 38, 40, start=500, kind="kind-1")],  # another can do it
+    ],
+)
+async def test_who_is_about_as_good_at_all_stays_whole(otherwise: list[Run]) -> None:
+    found = await learned(otherwise, [HELPER])
+    assert not [one for one in found.proposals if "part of" in one.title]
+
+
+async def test_where_right_answers_are_known_nobody_is_split() -> None:
+    check = {"kind": "number", "expected": 3.0}
+    exam = [
+        ExamQuestion(f"q{n}", f"run-{n}", f"How many {n}?", check, "helper", "learn", "kind-1")
+        for n in range(4)
+    ]
+    window = Window(UNEVEN, NOW, {}, (), [HELPER], exam=exam)
+    found = await AgentPerformanceAnalyst(Names()).learn(window, {})
+    assert not [one for one in found.proposals if "part of" in one.title]
 
 
 async def test_who_stands_in_for_others_is_not_taken_away() -> None:

@@ -462,7 +462,7 @@ async def test_examples_of_each_choice_are_waited_for() -> None:
     ]
     asks = Reader()
     early = await learned(questions[:47], asks)
-    assert early.findings == early.proposals == ()
+    assert (early.findings, early.proposals) == ((), ())
     assert not asks.asked
     assert (await learned(questions, asks)).findings
 

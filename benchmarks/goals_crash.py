@@ -25,15 +25,12 @@ import argparse
 import asyncio
 import contextlib
 import json
-import os
 import random
-import signal
 import sys
 import tempfile
 import time
-from asyncio.subprocess import PIPE, Process
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -47,7 +44,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
-from benchmarks.goals_process import ROOT, STEPS, Order
+from benchmarks.goals_process import NOT_EMBEDDED, STEPS, Nursery, Order
 from benchmarks.message_overhead import LIFTED, unpaced_workspace
 from database.goals import Goal
 from database.store import Store
@@ -115,51 +112,6 @@ class World:
         yield self
         server.should_exit = True
         await serving
-
-
-class Nursery:
-    """The process that forks those to be killed."""
-
-    def __init__(self, process: Process) -> None:
-        self._process = process
-        self._asking = asyncio.Lock()
-        self._alive: set[int] = set()
-
-    @classmethod
-    @contextlib.asynccontextmanager
-    async def opened(cls) -> AsyncIterator["Nursery"]:
-        """With everything imported."""
-        command = (sys.executable, "-m", "benchmarks.goals_process")
-        process = await asyncio.create_subprocess_exec(*command, cwd=ROOT, stdin=PIPE, stdout=PIPE)
-        assert process.stdout is not None
-        assert await process.stdout.readline() == b"ready\n"
-        nursery = cls(process)
-        try:
-            yield nursery
-        finally:
-            for pid in nursery._alive:
-                os.kill(pid, signal.SIGKILL)
-            process.kill()
-            await process.wait()
-
-    async def start(self, order: Order) -> int:
-        """A new process."""
-        pid = await self._asked(asdict(order))
-        self._alive.add(pid)
-        return pid
-
-    async def kill(self, pid: int) -> None:
-        """End one, whatever it does."""
-        self._alive.discard(pid)
-        os.kill(pid, signal.SIGKILL)
-        await self._asked({"wait": pid})
-
-    async def _asked(self, order: Mapping[str, Any]) -> int:
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        async with self._asking:
-            self._process.stdin.write(json.dumps(order).encode() + b"\n")
-            return int(await self._process.stdout.readline())
 
 
 class People:
@@ -321,6 +273,7 @@ def settings_of(workspace: LocalWorkspace, home: Path, engine: str | None) -> di
         "slack_app_token": workspace.app_token,
         "virtuous6_home": str(home),
         "virtuous6_learning": "off",
+        **NOT_EMBEDDED,
     }
     return found | ({"virtuous6_engine_url": engine} if engine else {})
 

@@ -1,4 +1,4 @@
-"""Processes with the whole assistant, or a worker, that `benchmarks.goals_crash` starts and kills.
+"""Processes with the whole assistant, or a worker, that benchmarks start and kill.
 
 `python -m benchmarks.goals_process` imports everything once, then reads one order a line (JSON) and
 forks a process for it, whose id it says; `{"wait": ID}` is answered when that one has ended.
@@ -9,18 +9,22 @@ its server knows the key that it is given; `send` may not.
 """
 
 import asyncio
+import contextlib
 import json
 import os
 import re
+import signal
 import sys
+from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import httpx
 from pydantic import BaseModel
 
+import bootstrap
 import orchestrator.goals
 from agents.definition import AgentDefinition
 from agents.ports import ToolContext
@@ -34,16 +38,24 @@ from agents.turns import (
     ToolSpec,
     Turn,
 )
-from bootstrap import house, workshop
 from database.goals import ANSWER, Goal, Task
+from goals.dbos_calls import POLL_S
 from goals.decomposition import Alternative, Decomposition
+from orchestrator.goals import SLOTS
 from orchestrator.settings import load_settings
 from tests.orchestrator.fakes import ScriptedModels, WordEmbedder
 
+ROOT = Path(__file__).resolve().parent.parent
 STEPS = 9
 """Of each goal, beside its answer."""
 SENDS = 1
 """So many of them change something that nobody can look up and that may not be done twice."""
+
+NOT_EMBEDDED = {"openai_api_key": "scripted", "openai_base_url": "http://127.0.0.1:9/v1"}
+"""Nobody calls it: the scripted model answers. The embedded one would have two tasks at once."""
+
+MANY = 1_024
+"""Calls that the scripted model takes at once, of all processes."""
 
 _ITEM = re.compile(r"Your step: (count|send) (\S+)")
 _HELPER = {
@@ -59,7 +71,7 @@ _GENERALIST = {**_HELPER, "name": "generalist", "tools": []}
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """A process: `role` is assistant or worker, `settings` as in the environment."""
+    """A process: `role` is assistant, worker or dbos; `settings` as in the environment."""
 
     role: str
     settings: Mapping[str, str]
@@ -150,9 +162,48 @@ def tools(world: str) -> Mapping[str, Tool]:
     }  # fmt: skip
 
 
+RAW = "raw_attempt"
+"""Name of the workflow of DBOS alone, and of its queue."""
+
+
+async def raw(order: Order) -> None:
+    """A worker of DBOS alone: each workflow is one model call, kept as a step."""
+    from dbos import DBOS  # noqa: PLC0415 (the others' import of it is lazy, too)
+
+    models = Models(order.model_seconds)
+
+    @DBOS.step()
+    async def call(text: str) -> str:
+        turns = [Turn("user", text)]
+        events = [event async for event in models.stream(turns)]
+        return "".join(event.text for event in events if isinstance(event, TextDelta))
+
+    @DBOS.workflow(name=RAW)
+    async def attempt(text: str) -> str:
+        return await call(text)
+
+    DBOS(
+        config={
+            "name": "virtuous6",
+            "system_database_url": order.settings["virtuous6_engine_url"],
+            "application_version": "raw-1",
+            "executor_id": str(os.getpid()),
+            "sys_db_pool_size": 5,
+            "use_listen_notify": False,
+            "log_level": "ERROR",
+        }
+    )
+    DBOS.launch()
+    await DBOS.register_queue_async(RAW, worker_concurrency=SLOTS, polling_interval_sec=POLL_S)
+    await asyncio.Event().wait()
+
+
 async def live(order: Order) -> None:
     """The process, until it is killed."""
+    if order.role == "dbos":
+        await raw(order)
     vars(orchestrator.goals)["Decomposition"] = Plan
+    vars(bootstrap)["slots_of"] = lambda _: MANY
     parts: dict[str, Any] = {
         "models": Models(order.model_seconds),
         "embedder": WordEmbedder(),
@@ -160,7 +211,7 @@ async def live(order: Order) -> None:
         "shipped": [AgentDefinition.model_validate(one) for one in (_HELPER, _GENERALIST)],
     }
     settings = load_settings(**order.settings)
-    opened = house if order.role == "assistant" else workshop
+    opened = bootstrap.house if order.role == "assistant" else bootstrap.workshop
     async with opened(settings, **parts):
         await asyncio.Event().wait()
 
@@ -179,6 +230,51 @@ def _forked(order: Order) -> int:
         os._exit(1)
 
 
+class Nursery:
+    """The process that forks those to be killed."""
+
+    def __init__(self, process: Process) -> None:
+        self._process = process
+        self._asking = asyncio.Lock()
+        self._alive: set[int] = set()
+
+    @classmethod
+    @contextlib.asynccontextmanager
+    async def opened(cls) -> AsyncIterator["Nursery"]:
+        """With everything imported."""
+        command = (sys.executable, "-m", "benchmarks.goals_process")
+        process = await asyncio.create_subprocess_exec(*command, cwd=ROOT, stdin=PIPE, stdout=PIPE)
+        assert process.stdout is not None
+        assert await process.stdout.readline() == b"ready\n"
+        nursery = cls(process)
+        try:
+            yield nursery
+        finally:
+            for pid in nursery._alive:
+                os.kill(pid, signal.SIGKILL)
+            process.kill()
+            await process.wait()
+
+    async def start(self, order: Order) -> int:
+        """A new process."""
+        pid = await self._asked(asdict(order))
+        self._alive.add(pid)
+        return pid
+
+    async def kill(self, pid: int) -> None:
+        """End one, whatever it does."""
+        self._alive.discard(pid)
+        os.kill(pid, signal.SIGKILL)
+        await self._asked({"wait": pid})
+
+    async def _asked(self, order: Mapping[str, Any]) -> int:
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        async with self._asking:
+            self._process.stdin.write(json.dumps(order).encode() + b"\n")
+            return int(await self._process.stdout.readline())
+
+
 def main() -> None:
     """Orders in, process ids out."""
     print("ready", flush=True)
@@ -190,8 +286,6 @@ def main() -> None:
             answer = _forked(Order(**said))
         print(answer, flush=True)
 
-
-ROOT = Path(__file__).resolve().parent.parent
 
 if __name__ == "__main__":
     main()

@@ -230,11 +230,17 @@ class Outgoing:
         # Without `blocks` Slack keeps the former ones.
         where: Json = {"channel": kept.channel_id, "ts": kept.ts, "blocks": []}
         try:
-            await self._voice.deliver("chat.update", where, post.text, post.blocks, post.plainer)
+            answer = await self._voice.deliver(
+                "chat.update", where, post.text, post.blocks, post.plainer
+            )
+            # A server that is not Slack may say yes to what it does not know; Slack tells the `ts`.
+            why = "" if answer.get("ts") else "no ts in the answer"
         except TRANSPORT_ERRORS as error:
             if passes(error):
                 raise
-            log.warning("not_rewritten", post_id=post.post_id, error=in_words(error))
+            why = in_words(error)
+        if why:
+            log.warning("not_rewritten", post_id=post.post_id, error=why)
             if not post.minor:
                 await self._say_below(post, kept)
         await self._rows.keep_post(kept.post_id, kept.channel_id, kept.ts, post.post_id)

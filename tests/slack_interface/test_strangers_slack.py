@@ -13,11 +13,13 @@ from structlog.testing import capture_logs
 from agents.ports import FilesPort
 from agents.turns import TextDelta
 from database.errors import ConfigurationError
+from goals.ports import TaskOutcome
 from orchestrator.requests import ReplyEvent, Request
 from slack_interface import socket_mode
 from slack_interface.gate import GUEST, NOT_ALLOWED_TO_SEE, STRANGER, UNSURE
 from slack_interface.slack_bot import SlackBot
 from tests.people import Json, eventually
+from tests.slack_interface.goal_samples import ScriptedGoals
 from tests.slack_interface.strangers_slack import (
     BOT,
     CHANNEL,
@@ -99,6 +101,41 @@ async def test_posting_is_enough_for_an_answer(
     assert quiet_world.bot
     await quiet_world.bot.idle()
     assert len(slack.posted) == 3
+
+
+@pytest.mark.parametrize(
+    "otherwise",
+    [
+        pytest.param(unknown_method, id="unknown_method"),
+        pytest.param(body({"ok": True}), id="yes-to-all"),
+        pytest.param(page(404), id="404-page"),
+    ],
+)
+@pytest.mark.parametrize("tells_ts", [True, False])
+async def test_posting_is_enough_for_a_plan(
+    serve: Serve, quiet_world: World, otherwise: Callable[[], web.Response], tells_ts: bool
+) -> None:
+    goals = quiet_world.goals = ScriptedGoals()
+    quiet_world.pace.update_s = 0.02
+    slack = await serve(StrangersSlack(otherwise, tells_ts=tells_ts))
+    asked = await slack.say(f"<@{BOT}> plan: compare, check and tell")
+    await eventually(lambda: posted(slack, "1. Compare three error trackers"), "the plan")
+    await slack.say("start", thread_ts=asked)
+    await eventually(lambda: posted(slack, "Started"), "its start")
+    await goals.works("vendors", TaskOutcome(question="Which region?"))
+    await eventually(lambda: posted(slack, "Which region?"), "a question")
+    await slack.say("Europe", thread_ts=asked)
+    await eventually(lambda: posted(slack, "it goes on"), "that it was heard")
+    await goals.all_works()
+    await eventually(lambda: posted(slack, "Take Sentry"), "the answer")
+    assert quiet_world.bot
+    await quiet_world.bot.idle()
+    assert {said["thread_ts"] for said in slack.posted} == {asked}
+    assert len(slack.posted) <= 9, "no flood of versions"
+
+
+async def posted(slack: StrangersSlack, text: str) -> bool:
+    return any(text in said["text"] for said in slack.posted)
 
 
 @pytest.mark.parametrize("label", ["text/html", "text/plain", None, "application/json"])

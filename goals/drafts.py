@@ -114,7 +114,6 @@ def steps_schema(most: int, largest: int) -> type[Draft]:
     step = {
         "title": _line(TITLE),
         "task": _line(TASK),
-        "result": _line(RESULT),
         "needs": _array({"type": "integer", "minimum": 1, "maximum": largest}, 0, _NEEDS),
     }
 

@@ -109,7 +109,6 @@ _AROUND = {
             "task": "From general knowledge describe three kinds of caterers for 60 guests with a "
             "typical price for a guest. Say that these are estimates.",
             "needs": [],
-            "result": "Three kinds of caterers with estimates",
         },
     ]
 }
@@ -124,7 +123,6 @@ _MORE = {
             "task": "Say for each of the caterers Green Fork, Pasta Bar and Old Oven what "
             "vegetarians can eat there.",
             "needs": [1],
-            "result": "Vegetarian food of each caterer",
         },
     ]
 }

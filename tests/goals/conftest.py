@@ -6,7 +6,7 @@ import pytest
 from goals.ledger import Ledger
 from tests.postgres import Postgres
 
-EVERYWHERE = {"test_ledger", "test_budgets", "test_execution", "test_workers"}
+EVERYWHERE = {"test_ledger", "test_budgets", "test_execution", "test_workers", "test_rates"}
 """What the engine database promises, it promises in a file and on Postgres."""
 
 

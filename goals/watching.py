@@ -33,13 +33,17 @@ class Watch:
     async def poll(self) -> None:
         """Ask the ledger each second, until cancelled."""
         cursor: int | None = None
+        away = False
         while True:
             try:
                 goals, cursor = await self._rows.changed(cursor)
                 for goal in goals:
                     await self._tell(goal)
+                away = False
             except VirtuousError as error:
-                log.warning("goals_not_watched", reason=str(error))
+                if not away:
+                    log.warning("goals_not_watched", reason=str(error))
+                away = True
             await asyncio.sleep(_POLL_SECONDS)
 
     def _moved_here(self, workspace: str, goal: Goal) -> None:

@@ -1,0 +1,323 @@
+"""Goals as people use them: begun once, by whom, within budgets, around failures."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import pytest
+
+from database.errors import BudgetExceeded, InputError, NotAllowed, UnknownName
+from database.goals import ANSWER, Budget, Goal, Spent, Task, goal_id_of
+from goals.budgets import DayLimit
+from goals.decomposition import Alternative
+from goals.goal_manager import GoalManager
+from goals.ledger import Ledger
+from goals.ports import TaskOutcome
+from tests.goals.standins import WORKSPACE, Anything, Asked, Scripted, until
+from tests.patience import PATIENCE_S
+
+GOAL = goal_id_of("r1")
+ADA, GRACE, BOSS = "U0ADA", "U0GRACE", "U0BOSS"
+
+
+@dataclass
+class Queue:
+    """What is to be worked on, and what was stopped."""
+
+    queued: list[tuple[str, int]] = field(default_factory=list)
+    stopped: list[tuple[str, int]] = field(default_factory=list)
+
+    async def enqueue(self, goal_id: str, key: str, attempt: int, person: str) -> None:
+        if (key, attempt) not in self.queued:
+            self.queued.append((key, attempt))
+
+    async def cancel(self, goal_id: str, key: str, attempt: int) -> None:
+        self.stopped.append((key, attempt))
+
+
+@dataclass
+class Hands:
+    """Ends as it is told, by key; else with a result."""
+
+    ends: dict[str, TaskOutcome] = field(default_factory=dict)
+    worked: list[str] = field(default_factory=list)
+    hold: asyncio.Event | None = None
+
+    async def work(self, goal: Goal, task: Task) -> TaskOutcome:
+        self.worked.append(f"{task.key} by {task.agent}")
+        if self.hold:
+            await self.hold.wait()
+        made = TaskOutcome(run_id=f"{task.key}#{task.attempt}", spent=Spent(2.0, 100, 0.5))
+        end = self.ends.pop(task.key, TaskOutcome(result=f"{task.key} is done"))
+        return replace(end, run_id=made.run_id, spent=made.spent)
+
+
+@dataclass
+class Rules(Anything):
+    """What a test allows."""
+
+    start: str = "Started by itself."
+    switched_on: bool = True
+    limit: DayLimit = field(default_factory=DayLimit)
+    most: Budget = field(default_factory=lambda: Budget(usd=99.0, tokens=10**9, seconds=1e9))
+
+    def on(self) -> bool:
+        return self.switched_on
+
+    def budget(self) -> Budget:
+        return self.most
+
+    def day(self, user_id: str) -> DayLimit:
+        return self.limit
+
+    async def starts_alone(self, goal: Goal) -> str:
+        return self.start
+
+    def approvers(self) -> Sequence[str]:
+        return (BOSS,)
+
+
+@dataclass
+class Chronicle:
+    """The goals that ended, each time it was told."""
+
+    told: list[Goal] = field(default_factory=list)
+
+    async def ended(self, goal: Goal) -> None:
+        self.told.append(goal)
+
+
+class Plan(Scripted):
+    """One step after the other; a failed one has another in its place, once."""
+
+    planned = 0
+    around: tuple[Task, ...] = ()
+
+    async def plan(self, goal: Goal) -> Goal:
+        self.planned += 1
+        return await super().plan(goal)
+
+    async def alternative(self, goal: Goal, key: str) -> Alternative:
+        found, self.around = self.around, ()
+        return Alternative(found, Spent(1.0, 10, 0.0))
+
+
+class Here:
+    """A manager over a real ledger, with everything beside it scripted."""
+
+    def __init__(self, ledger: Ledger, wide: int = 2) -> None:
+        self.queue, self.hands, self.rules = Queue(), Hands(), Rules()
+        self.plan, self.chronicle = Plan(wide), Chronicle()
+        self.manager = GoalManager(
+            ledger.of(WORKSPACE), self.queue, self.hands, self.plan, self.rules, self.chronicle,
+            wants=lambda text: "plan" in text,
+        )  # fmt: skip
+
+    async def work(self) -> Goal:
+        """Until nothing is queued."""
+        while self.queue.queued:
+            await self.manager.work(GOAL, *self.queue.queued.pop(0))
+        return await self.goal()
+
+    async def runs(self, key: str) -> bool:
+        return (await self.goal()).task(key).state == "running"
+
+    async def goal(self) -> Goal:
+        found = await self.manager.goal(GOAL)
+        assert found is not None
+        return found
+
+
+@pytest.fixture
+def here(ledger: Ledger) -> Here:
+    return Here(ledger)
+
+
+async def test_the_same_request_is_the_same_goal(here: Here) -> None:
+    first = await here.manager.begin(Asked("r1"))
+    again = await here.manager.begin(Asked("r1"))
+    assert (first.goal_id, again.goal_id, here.plan.planned) == (GOAL, GOAL, 1)
+    assert first.state == "running"
+    assert first.notes[-1] == "Started by itself."
+    assert sorted(here.queue.queued) == [("s0_0", 1), ("s1_0", 1)]
+
+
+async def test_what_is_large_waits_for_start(here: Here) -> None:
+    here.rules.start = ""
+    assert (await here.manager.begin(Asked("r1"))).state == "proposed"
+    assert here.queue.queued == []
+    assert (await here.manager.start(GOAL, ADA)).state == "running"
+    assert (await here.manager.start(GOAL, ADA)).state == "running", "pressed twice"
+    done = await here.work()
+    assert (done.state, done.task(ANSWER).result) == ("done", "answer is done")
+    assert here.hands.worked[-1] == "answer by writer", "it comes last"
+    assert [goal.state for goal in here.chronicle.told] == ["done"]
+    assert (done.spent.tokens, done.spent.usd) == (300, 1.5)
+
+
+async def test_only_who_asked_and_approvers_decide(here: Here) -> None:
+    here.rules.start = ""
+    await here.manager.begin(Asked("r1"))
+    acts = (
+        here.manager.start(GOAL, GRACE),
+        here.manager.cancel(GOAL, GRACE),
+        here.manager.skip(GOAL, 1, GRACE),
+        here.manager.change(GOAL, "skip step 1", GRACE),
+        here.manager.use_model(GOAL, "fast", GRACE),
+        here.manager.answer(GOAL, "yes", GRACE),
+    )
+    for act in acts:
+        with pytest.raises(NotAllowed, match=f"Only <@{ADA}>"):
+            await act
+    assert (await here.goal()).revision == 0
+    assert (await here.manager.start(GOAL, GRACE, approver=True)).state == "running"
+    assert (await here.manager.cancel(GOAL, BOSS, "enough")).state == "cancelled"
+    with pytest.raises(UnknownName):
+        await here.manager.start("no such goal", ADA)
+
+
+async def test_goals_can_be_switched_off(here: Here) -> None:
+    assert here.manager.wanted("plan this")
+    assert not here.manager.wanted("hello")
+    here.rules.switched_on = False
+    assert not here.manager.wanted("plan this")
+
+
+async def test_a_failure_is_planned_around(here: Here) -> None:
+    here.hands.ends["s0_0"] = TaskOutcome(failure="The site is down.")
+    here.plan.around = (Task("other", 0, "Ask around", "Ask around.", "asker"),)
+    await here.manager.begin(Asked("r1"))
+    done = await here.work()
+    assert done.state == "done"
+    assert (done.task("s0_0").state, done.task("other").result) == ("failed", "other is done")
+    assert "takes the place of step 1" in " ".join(done.notes)
+    assert (done.replans, done.planning.tokens) == (1, 10)
+
+
+async def test_what_cannot_be_planned_around_is_missing_in_the_answer(here: Here) -> None:
+    here.hands.ends["s0_0"] = TaskOutcome(failure="The site is down.")
+    await here.manager.begin(Asked("r1"))
+    done = await here.work()
+    assert (done.state, done.task("s0_0").reason) == ("done", "The site is down.")
+
+
+async def test_an_attempt_that_may_go_better_goes_to_who_stands_in(here: Here) -> None:
+    here.hands.ends["s0_0"] = TaskOutcome(failure="No idea.", retry=True, agent="generalist")
+    await here.manager.begin(Asked("r1"))
+    assert (await here.work()).state == "done"
+    assert "s0_0 by generalist" in here.hands.worked
+
+
+async def test_a_question_waits_for_its_answer(here: Here) -> None:
+    here.hands.ends["s0_0"] = TaskOutcome(question="Formal?")
+    await here.manager.begin(Asked("r1"))
+    waits = await here.work()
+    assert (waits.state, waits.task("s0_0").question) == ("waiting", "Formal?")
+    with pytest.raises(InputError, match="still waits"):
+        await here.manager.answer(GOAL, "yes", ADA, 2)
+    told = await here.manager.answer(GOAL, "quite", ADA)
+    assert (told.task("s0_0").state, told.task("s0_0").answers) == ("queued", ("quite",))
+    assert (await here.work()).state == "done"
+
+
+async def test_past_its_budget_a_goal_asks_and_a_yes_makes_room(ledger: Ledger) -> None:
+    here = Here(ledger, wide=1)
+    here.rules.most = Budget(usd=99.0, tokens=4_550, seconds=1e9)
+    await here.manager.begin(Asked("r1"))
+    asks = await here.work()
+    assert (asks.state, asks.task("s0_0").state) == ("waiting", "done")
+    assert asks.asks is not None
+    assert "50 tokens more than the budget has" in asks.asks
+    with pytest.raises(InputError, match="yes or no"):
+        await here.manager.answer(GOAL, "perhaps", ADA)
+    assert (await here.manager.answer(GOAL, "yes", ADA)).state == "running"
+    assert (await here.work()).state == "done"
+
+
+async def test_a_persons_day_is_asked_about_and_stops_new_plans(here: Here) -> None:
+    here.rules.limit = DayLimit(tokens=4_550)
+    await here.manager.begin(Asked("r1"))
+    asks = await here.work()
+    assert asks.asks is not None
+    assert "goal_tokens_per_day" in asks.asks
+    assert "try again now" in asks.asks
+    here.rules.limit = DayLimit(tokens=10**6)
+    await here.manager.answer(GOAL, "yes", ADA)
+    assert (await here.work()).state == "done"
+    here.rules.limit = DayLimit(tokens=100)
+    with pytest.raises(BudgetExceeded, match="have used up what they may use today"):
+        await here.manager.begin(Asked("r2"))
+    assert await here.manager.goal(goal_id_of("r2")) is None
+
+
+async def test_what_is_stopped_while_it_runs_holds_nothing(here: Here) -> None:
+    await here.manager.begin(Asked("r1"))
+    here.hands.hold = asyncio.Event()
+    key, attempt = here.queue.queued[0]
+    running = asyncio.create_task(here.manager.work(GOAL, key, attempt))
+    await until(lambda: here.runs(key))
+    ended = await here.manager.cancel(GOAL, ADA, "not needed")
+    assert ended.task(key).reserved.tokens > 0
+    assert (key, attempt) in here.queue.stopped
+    running.cancel()  # as the engine does
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    assert (await here.goal()).task(key).reserved == Spent()
+    assert [goal.state for goal in here.chronicle.told] == ["cancelled"]
+
+
+async def test_at_shutdown_what_runs_is_left_as_it_is(here: Here) -> None:
+    await here.manager.begin(Asked("r1"))
+    here.hands.hold = asyncio.Event()
+    key, attempt = here.queue.queued[0]
+    running = asyncio.create_task(here.manager.work(GOAL, key, attempt))
+    await until(lambda: here.runs(key))
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    assert (await here.goal()).task(key).state == "running"
+    here.hands.hold = None
+    await here.manager.work(GOAL, key, attempt)
+    assert (await here.goal()).task(key).state == "done"
+
+
+async def test_moves_are_told_of_whoever_makes_them(here: Here, ledger: Ledger) -> None:
+    heard: dict[str, str] = {}
+    other: dict[str, str] = {}
+
+    async def hear(goal: Goal) -> None:
+        heard[goal.goal_id] = goal.state
+
+    async def hear_elsewhere(goal: Goal) -> None:
+        other[goal.goal_id] = goal.state
+        raise RuntimeError("a handler that breaks")
+
+    async def all_know() -> bool:
+        return (heard.get(GOAL), other.get(GOAL)) == ("cancelled", "cancelled")
+
+    here.manager.on_changed(hear)
+    elsewhere = Ledger.open(ledger.sql.path.parent)
+    there = Here(elsewhere).manager
+    there.on_changed(hear_elsewhere)
+    watching = asyncio.create_task(there.watch())
+    try:
+        async with asyncio.timeout(PATIENCE_S):
+            await there.changed(None)
+            await here.manager.begin(Asked("r1"))
+            while not (heard and other):
+                await asyncio.sleep(0.01)
+                await here.manager.begin(Asked("r1"))
+            await here.manager.cancel(GOAL, ADA)
+            await until(all_know)
+    finally:
+        watching.cancel()
+        await elsewhere.close()
+
+
+async def test_ids_may_be_shortened_by_who_types_them(here: Here) -> None:
+    await here.manager.begin(Asked("r1"))
+    assert (await here.manager.of_person(ADA))[0].goal_id == GOAL
+    assert await here.manager.of_person(GRACE) == []
+    found = await here.manager.in_thread("C1", "1.0")
+    assert found is not None
+    assert found.goal_id == GOAL

@@ -35,7 +35,6 @@ from slack_interface.goal_figures import (
     lasts,
     mrkdwn,
     plan_text,
-    status,
     steps_named,
     steps_of,
     time_against,
@@ -147,7 +146,7 @@ def _asked(goal: Goal) -> str:
     if goal.asks:
         return said(goal.asks, 300)
     verb = "has a question" if len(waiting) == 1 else "have questions"
-    return f"{steps_named(waiting)} {verb}, below." if waiting else "below."
+    return f"{steps_named(waiting)} {verb}."
 
 
 def _objectives(goal: Goal) -> list[Json]:
@@ -390,9 +389,9 @@ def home_plans(goals: Sequence[Goal], now: float) -> list[Json]:
     """The person's plans that are not over."""
     if not goals:
         return []
-    lines = [
-        f"*{said(flat(goal.title or goal.request, 120))}*\n"
-        f"{shortened(status(goal, now).partition(chr(10))[0], 300)}"
-        for goal in goals[:5]
-    ]
+    lines = []
+    for goal in goals[:5]:
+        where = "" if goal.channel_id.startswith("D") else f" in <#{goal.channel_id}>"
+        title = said(flat(goal.title or goal.request, 120))
+        lines.append(f"*{title}*{where}\n{shortened(_state(goal, now), 300)}")
     return [header("Your plans"), *(section(line) for line in lines)]

@@ -16,6 +16,8 @@ SIGNS = {
 THERE = "It stands below."
 """What the step that makes the answer came to."""
 
+_WORTH_TELLING_S = 60.0
+
 _MARKS = re.compile(r"\*\*|__|`+|^\s{0,3}#{1,6}\s+|^\s*>\s?", re.MULTILINE)
 _BOLD = re.compile(r"\*\*(?=\S)([^*\n]+?)\*\*")
 _HEADING = re.compile(r"^\s{0,3}#{1,6}\s+(.+?)\s*#*$", re.MULTILINE)
@@ -158,11 +160,11 @@ def cost(goal: Goal) -> str:
 
 
 def time_against(goal: Goal, now: float) -> str:
-    """`2 min 3 s (expected: about 2 min)`; what was spent on waiting for people is told apart."""
+    """`2 min 3 s (expected: about 2 min)`; where people were waited for, the work is told apart."""
     expected, whole = f"(expected: {about(goal.estimate.seconds)})", elapsed(goal, now)
-    worked = goal.spent.seconds
-    if worked < whole and any(task.answers or task.state == "waiting" for task in goal.tasks):
-        return f"{lasts(worked)} of work {expected}, {lasts(whole)} with waiting for answers"
+    worked, asked = goal.spent.seconds, any(task.question or task.answers for task in goal.tasks)
+    if asked and whole > worked + _WORTH_TELLING_S:
+        return f"{lasts(worked)} of work {expected}, over {lasts(whole)}"
     return f"{lasts(whole)} {expected}"
 
 

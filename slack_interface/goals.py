@@ -7,18 +7,19 @@ InputError whose words the person sees.
 import asyncio
 import hashlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import structlog
 
 from database.errors import InputError, NotAllowed, UnknownName, VirtuousError
-from database.goals import Goal, goal_id_of
+from database.goals import ANSWER, Goal, goal_id_of
+from database.records import Run
 from slack_interface.answering import BROKEN, Answering
 from slack_interface.files import SharedFiles
 from slack_interface.gate import Gate
 from slack_interface.goal_cards import home_plans, results_text
-from slack_interface.goal_figures import listed, status
+from slack_interface.goal_figures import listed, status, steps_of
 from slack_interface.goal_showing import GoalShowing
 from slack_interface.goal_words import GoalWord, goal_word, yes_or_no
 from slack_interface.incoming import Incoming, Json
@@ -257,11 +258,39 @@ class Goals:
         same_form = not await claims.claim(f"{name}:{_form(goal)}", BEGUN_S)
         return item.resumed and not first and not same_form
 
+    # Saving it as a workflow
+
+    async def with_steps(self, runs: Sequence[Run]) -> list[Run]:
+        """These answers, with the steps of a goal that went well in place of its two replies."""
+        found: list[Run] = []
+        seen: set[str] = set()
+        for run in runs:
+            goal_id = str((run.route or {}).get("goal") or "")
+            if not goal_id:
+                found.append(run)
+            elif goal_id not in seen:
+                seen.add(goal_id)
+                goal = await self.port.goal(goal_id)
+                found += _steps_as_runs(goal, run) if goal else []
+        return found
+
     # App Home
 
     async def home(self, user_id: str) -> list[Json]:
         """The person's plans that are not over. Raises StoreError."""
         return home_plans(await self.port.of_person(user_id), self.clock())
+
+
+def _steps_as_runs(goal: Goal, request: Run) -> list[Run]:
+    """What was asked of whom, as if a person had asked one after the other."""
+    return [
+        replace(
+            request, run_id=task.run_id or f"{goal.goal_id}:{task.key}", request=task.instruction,
+            agent=task.agent or request.agent, reply=task.result, route=None,
+        )
+        for task in steps_of(goal)
+        if task.state == "done" and task.key != ANSWER
+    ]  # fmt: skip
 
 
 def _form(goal: Goal) -> str:

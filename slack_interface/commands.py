@@ -198,8 +198,10 @@ class Commands:
         query = RunQuery(
             channel_id=run.channel_id, thread_ts=run.thread_ts, limit=MAX_WORKFLOW_RUNS
         )
-        found = [entry for entry in await self.record.runs(query) if not entry.error]
-        return found[::-1] or [run]
+        found = [entry for entry in await self.record.runs(query) if not entry.error][::-1]
+        if self.goals:
+            found = await self.goals.with_steps(found)
+        return found or [run]
 
     async def run_workflow(self, item: Incoming, name: str, inputs: Mapping[str, str]) -> None:
         """Do a saved workflow again, in the thread or in a new one."""

@@ -579,6 +579,23 @@ async def test_in_a_direct_message_words_count_outside_the_thread_too(
     await eventually(lambda: has_ended(goals), "it was stopped")
 
 
+async def test_a_goal_is_saved_as_the_steps_that_went_well(
+    world: World, goals: ScriptedGoals
+) -> None:
+    ts, _ = await planned(world)
+    await world.say("start", thread=ts)
+    await world.idle()
+    await goals.works("vendors", result_of("vendors"))
+    await goals.works("budget", TaskOutcome(failure="No price list."))
+    await goals.all_works()
+    await world.idle()
+    await world.say("save-workflow vendor-choice", thread=ts)
+    await world.idle()
+    saved, _, _ = world.workflows.saved["vendor-choice"]
+    assert [run.request for run in saved] == ["Compare Sentry, Rollbar and Bugsnag.", "Write it."]
+    assert saved[0].agent == "researcher"
+
+
 async def test_what_runs_is_in_the_home_tab(world: World, goals: ScriptedGoals) -> None:
     ts, _ = await planned(world)
     await world.say("start", thread=ts)

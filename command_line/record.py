@@ -160,19 +160,21 @@ def metrics(
             from orchestrator.administration import opened
 
             async with opened(configured(), context.obj.workspace) as store:
-                return await store.metrics(RunQuery(since=time.time() - days * 86_400.0))
+                query = RunQuery(since=time.time() - days * 86_400.0)
+                return await store.metrics(query), await goal_scores(store, query)
 
         from orchestrator.administration import metrics_json
+        from orchestrator.goal_figures import goal_scores
 
-        found = asyncio.run(work())
+        found, goals = asyncio.run(work())
         if json:
-            print_json({"days": days, **metrics_json(found)})
+            print_json({"days": days, **metrics_json(found), "goals": asdict(goals)})
         else:
             table(
                 ("agent", "runs", "success", "p50", "p95", "tokens", "cost", "feedback"),
                 [_metrics_cells(row) for row in (*found.by_agent, found.total)],
             )
-            for more in filter(None, (found.behind.sentence(), found.note)):
+            for more in filter(None, (found.behind.sentence(), goals.sentence(), found.note)):
                 say(more)
 
 

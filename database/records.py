@@ -309,7 +309,7 @@ class Behind:
         unpriced = f" + {self.unpriced_runs} unpriced" if self.unpriced_runs else ""
         cost = "unknown" if unpriced and not self.cost_usd else f"${self.cost_usd:.4f}{unpriced}"
         tokens = self.input_tokens + self.output_tokens
-        return f"Besides, for summaries and steps of workflows: {tokens:,} tokens, {cost}"
+        return f"Besides, for summaries, steps of workflows and goals: {tokens:,} tokens, {cost}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -318,7 +318,7 @@ class GoalWork:
             route={
                 "goal": goal.goal_id, "task": task.key, "objective": task.objective,
                 "number": task.number, "attempt": task.attempt, "needs": list(task.needs),
-                "expected": estimate_as_json(task.estimate),
+                "expected": estimate_as_json(task.estimate), "waits": bool(outcome.question),
             },
             outcome=Outcome(False, source="check") if failed else Outcome(),
             input_tokens=sum(step.input_tokens or 0 for step in models),

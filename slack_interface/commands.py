@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from database.errors import InputError, NotAllowed, UnknownName
 from database.records import PUBLIC, Reader, Run, RunQuery
+from orchestrator.goal_figures import goal_scores
 from slack_interface.answer_cards import how_card
 from slack_interface.answering import Answering
 from slack_interface.blocks import escaped, section, shortened
@@ -283,6 +284,8 @@ class Commands:
         ours = asked.scope in ("me", "everyone")
         learned = await self.learning.metrics(since) if self.learning and ours else ()
         metrics = await self.record.metrics(query)
+        goals = (await goal_scores(self.record, query)).sentence()
+        metrics = replace(metrics, note=" ".join(filter(None, (goals, metrics.note))))
         text, blocks = metrics_card(metrics, title, counts_only, learned)
         await self.voice.tell(item, text, blocks)
 

@@ -182,7 +182,7 @@ def test_metrics_count_what_is_recorded(invoke: Invoke, home: Path) -> None:
     assert found["behind"]["cost_usd"] == 0.25
     shown = invoke("metrics").stdout
     assert "cook" in shown
-    assert "Besides, for summaries and steps of workflows: 9 tokens, $0.2500" in shown
+    assert "Besides, for summaries, steps of workflows and goals: 9 tokens, $0.2500" in shown
 
 
 def test_several_workspaces_need_a_name(invoke: Invoke, home: Path) -> None:

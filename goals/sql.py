@@ -151,9 +151,7 @@ class Sql:
             sqlalchemy.event.listen(engine, "connect", _pragmas)
             sqlalchemy.event.listen(engine, "begin", _begin_immediate)
         else:
-            engine = sqlalchemy.create_engine(
-                self._url, pool_size=_THREADS, max_overflow=0, pool_pre_ping=True
-            )
+            engine = sqlalchemy.create_engine(self._url, pool_size=_THREADS, max_overflow=0)
             sqlalchemy.event.listen(engine, "connect", _own_schema)
         try:
             self._do(engine, self._prepare)

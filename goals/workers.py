@@ -73,7 +73,7 @@ class Workers:
         self._lock = FileLock(self._folder / f"{name}.lock")
         self._beating: asyncio.Task[None] | None = None
         self._looked_at = self._steady_since = _now()
-        self._tidied_at = _now() - TIDY_S
+        self._led_at, self._tidied_at = _now() - LOST_S, _now() - TIDY_S
         self._away = False
         self._strays: frozenset[str] = frozenset()
 
@@ -116,11 +116,12 @@ class Workers:
         leads = await self._ledger.sql.do(self._say)
         for hold in await self._ledger.lost(self._attempts.holds(), self._name):
             self._attempts.drop(hold)
-        if leads:
-            await self._take_over()
         if _now() - self._looked_at >= LOST_S:
             self._looked_at = _now()
-            await self._find_lost(leads)
+            await self._resume_strays()
+        if leads:
+            await self._take_over()
+            await self._look_after()
 
     async def _take_over(self) -> None:
         pending = await self._attempts.pending()
@@ -130,17 +131,23 @@ class Workers:
             _log.info("attempts_taken_over", count=len(orphans))
             await self._attempts.resume(orphans)
 
-    async def _find_lost(self, leads: bool) -> None:
-        """Attempts that are to be done and that nobody is at: their process died in between."""
+    async def _resume_strays(self) -> None:
+        """Workflows that are said to run here, twice in a row, and do not."""
         pending = await self._attempts.pending()
         mine = {one for one, worker in pending.items() if worker == self._name}
         strays = mine - set(self._attempts.here())
         if again := sorted(strays & self._strays):
             await self._attempts.resume(again)
         self._strays = frozenset(strays)
-        if leads and (found := await self._ledger.waiting_enqueue(LOST_S)):
+
+    async def _look_after(self) -> None:
+        """Now and then: attempts that nobody is at, as their process died in between; old ones."""
+        if _now() - self._led_at < LOST_S:
+            return
+        self._led_at = _now()
+        if found := await self._ledger.waiting_enqueue(LOST_S):
             await self._attempts.requeue(found)
-        if leads and _now() - self._tidied_at >= TIDY_S:
+        if _now() - self._tidied_at >= TIDY_S:
             self._tidied_at = _now()
             await self._attempts.tidy()
 

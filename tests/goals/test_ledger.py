@@ -5,6 +5,7 @@ from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
+import psycopg
 import pytest
 from cryptography.fernet import Fernet
 from hypothesis import given
@@ -33,6 +34,7 @@ from database.goals import (
 from goals import goal_rows, tables
 from goals.ledger import FILE, HOLD, Goals, Ledger
 from goals.ports import JournalEntry
+from tests.postgres import Postgres
 
 HERS = "xylophone teacher"
 HER_THREAD = ("C1", "1700000000.000100")
@@ -379,6 +381,25 @@ async def test_many_processes_may_make_the_tables_at_once(
     assert len(await opened[0].of("T1").goals()) == 4
     for one in opened:
         await one.close()
+
+
+async def test_a_postgres_that_was_restarted_is_found_again(
+    tmp_path: Path, postgres: Postgres
+) -> None:
+    """Its connections are gone; nobody hears of it, and nothing is done twice."""
+    url = postgres.database()
+    ledger = Ledger.open(tmp_path, url)
+    goals = ledger.of("T1")
+    await goals.create(goal())
+    await asyncio.gather(*(goals.goals() for _ in range(4)))
+    with psycopg.connect(url, autocommit=True) as connection:
+        sql = """SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+            WHERE datname = current_database() AND pid <> pg_backend_pid()"""
+        assert len(connection.execute(sql).fetchall()) > 1
+    moved = await goals.move(replace(goal(), title="again"))
+    assert moved.revision == 1
+    assert await goals.goal("g1") == moved
+    await ledger.close()
 
 
 async def test_every_text_column_has_a_rule(ledger: Ledger, goals: Goals) -> None:

@@ -120,8 +120,11 @@ def _of_steps(runs: Sequence[Run], window: Window) -> list[Occurrence]:
 
 def _of_requests(runs: Sequence[Run], window: Window) -> list[Occurrence]:
     found = []
+    answers = {_goal_of(run): run for run in runs if _is_answer(run)}
     for sitting in _sittings(runs):
-        words = [went_well(run, window.feedback.get(run.run_id, ())) for run in sitting]
+        last = answers.get(_goal_of(sitting[0]))  # what people say of a goal, they say of its end
+        judged_by = [*sitting, *((last,) if last else ())]
+        words = [went_well(run, window.feedback.get(run.run_id, ())) for run in judged_by]
         judged = [word for word in words if word is not None]
         found.append(
             Occurrence(
@@ -137,11 +140,17 @@ def _of_requests(runs: Sequence[Run], window: Window) -> list[Occurrence]:
 
 
 def _sittings(runs: Sequence[Run]) -> Iterator[list[Run]]:
-    """The replies of each person that lie close together in time, oldest first."""
+    """The replies of each person that lie close together in time, oldest first; steps of plans."""
     by_person: dict[str, list[Run]] = {}
     for run in runs:
-        if run.kind == "reply" and run.user_id and run.started_at is not None:
+        if (
+            run.kind == "reply"
+            and not _is_goals(run)
+            and run.user_id
+            and run.started_at is not None
+        ):
             by_person.setdefault(run.user_id, []).append(run)
+    yield from _plans(runs)
     for theirs in by_person.values():
         sitting: list[Run] = []
         for run in sorted(theirs, key=lambda run: run.started_at or 0.0):
@@ -150,6 +159,29 @@ def _sittings(runs: Sequence[Run]) -> Iterator[list[Run]]:
                 sitting = []
             sitting.append(run)
         yield sitting
+
+
+def _plans(runs: Sequence[Run]) -> Iterator[list[Run]]:
+    """The steps of each goal that came to an answer, in their order; the answer is not one."""
+    answered = {_goal_of(run) for run in runs if _is_answer(run)}
+    steps: dict[str, dict[str, Run]] = {}
+    for run in runs:
+        route = run.route or {}
+        if run.kind == "task" and run.error is None and route.get("task") != "answer":
+            steps.setdefault(_goal_of(run), {})[str(route.get("task"))] = run
+    for goal, tasks in steps.items():
+        if goal in answered and len(tasks) > 1:
+            yield sorted(tasks.values(), key=lambda run: int((run.route or {}).get("number", 0)))
+
+
+def _goal_of(run: Run) -> str:
+    """The goal whose plan, step or answer it is; '' for none."""
+    return str((run.route or {}).get("goal") or "")
+
+
+def _is_answer(run: Run) -> bool:
+    route = run.route or {}
+    return bool(_goal_of(run)) and run.kind == "reply" and route.get("state") == "done"
 
 
 def _audience(sitting: Sequence[Run]) -> str:

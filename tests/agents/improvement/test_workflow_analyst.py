@@ -33,6 +33,7 @@ def run(
     success: bool | None = True,
     agent: str = "analyst",
     at: float | None = None,
+    **more: Any,
 ) -> Run:
     return Run(
         f"run-{number}",
@@ -43,6 +44,7 @@ def run(
         audience=audience,
         outcome=Outcome(success),
         steps=steps,
+        **more,
     )
 
 
@@ -227,3 +229,37 @@ async def test_calls_that_need_nothing_of_each_other_could_run_together() -> Non
     assert both.data["figures"]["seconds saved a run"] == 0.7
     led = await learned([asked(n, f"id-of-acme-{n}") for n in range(12)])
     assert not [one for one in led.findings if one.kind == "bottleneck"]
+
+
+def planned(number: int) -> list[Run]:
+    """A goal of three steps and its answer, all recorded."""
+    goal = {"goal": f"g{number}"}
+    steps = [
+        run(
+            10 * number + at, f"{what} of week {number}", agent=agent, person=f"U{number % 6}",
+            at=HOUR * number, kind="task",
+            success=None, route={**goal, "task": f"s{at}", "number": at},
+        )
+        for at, (what, agent) in enumerate(
+            [("Numbers", "analyst"), ("Text", "writer"), ("Check", "reviewer")], 1
+        )
+    ]  # fmt: skip
+    end = run(10 * number, "All of it", agent="team", person=f"U{number % 6}", at=HOUR * number,
+              route={**goal, "state": "done", "took": {}})  # fmt: skip
+    return [end, *reversed(steps)]
+
+
+async def test_steps_of_plans_that_repeat_are_a_pattern_and_become_a_workflow() -> None:
+    found = await learned([one for number in range(1, 13) for one in planned(number)])
+    [pattern] = [f for f in found.findings if f.kind == "pattern"]
+    assert pattern.data["sequence"] == ["analyst", "writer", "reviewer"]
+    assert pattern.data["support"] == 12
+    [proposal] = found.proposals
+    steps = (proposal.changes[0].body or {})["steps"]
+    assert [step["agent"] for step in steps] == ["analyst", "writer", "reviewer"]
+
+
+async def test_a_goal_without_an_answer_teaches_no_pattern() -> None:
+    half = [one for number in range(1, 13) for one in planned(number)[1:]]
+    found = await learned(half)
+    assert [f for f in found.findings if f.kind == "pattern"] == []

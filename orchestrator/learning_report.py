@@ -1,5 +1,6 @@
 """How learning stands and what it did, from the records, for Slack and the command line."""
 
+import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -23,6 +24,7 @@ from orchestrator.budgets import LearningBudget
 from orchestrator.learning_cycle import Cycles
 from orchestrator.learning_status import (
     AgentStanding,
+    Contested,
     LearnerStatus,
     LearningFigures,
     LearningStatus,
@@ -30,6 +32,8 @@ from orchestrator.learning_status import (
 )
 from orchestrator.policy import Improving, Policy
 from orchestrator.signals import Signals
+from orchestrator.trials.exam import PARTS
+from orchestrator.trials.exam_rules import READ_AT_ONCE, contested
 from orchestrator.verifying import verification_id
 
 EARNED = 3
@@ -78,6 +82,7 @@ class LearningReport:
             because=because or spending.problem,
             learners=tuple([await self._learner(one) for one in self._cycles.learners.values()]),
             agents=await self._standings(),
+            contested=await self._contested(),
             tokens_today=spending.tokens_today,
             tokens_allowed=spending.tokens_allowed,
             usd_week=spending.usd_week,
@@ -175,6 +180,11 @@ class LearningReport:
             )
             for d in agents
         )  # fmt: skip
+
+    async def _contested(self) -> tuple[Contested, ...]:
+        parts = [self._store.exam(part, limit=READ_AT_ONCE) for part in PARTS]
+        told = [question for found in await asyncio.gather(*parts) for question in found]
+        return tuple(Contested(one.request, one.audience) for one in contested(told))
 
     async def _saved(self, since: float) -> tuple[float | None, str]:
         """What verified changes saved in money, held against what the old version cost."""

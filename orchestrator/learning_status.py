@@ -58,8 +58,19 @@ class SpentOn:
 
 
 @dataclass(frozen=True, slots=True)
+class Contested:
+    """A request whose right answer people disagree about; who may read it."""
+
+    request: str
+    audience: str = PUBLIC
+
+
+@dataclass(frozen=True, slots=True)
 class LearningStatus:
     """Everything at once. `because` says why the switch is not on, `set_by` who put it there.
+
+    `contested` are requests that the exam leaves out until more people say the one answer than all
+    others.
 
     Learning's own budget: `tokens_today` of `tokens_allowed`, `usd_week` of `usd_allowed` (None:
     unlimited, or prices are unknown).
@@ -70,6 +81,7 @@ class LearningStatus:
     because: str = ""
     learners: tuple[LearnerStatus, ...] = ()
     agents: tuple[AgentStanding, ...] = ()
+    contested: tuple[Contested, ...] = ()
     tokens_today: int = 0
     tokens_allowed: int | None = None
     usd_week: float | None = None

@@ -76,6 +76,7 @@ def learning_view(page: LearningPage) -> Json:
         *(section(said(note)) for note in page.notes[:3]),
         *_switch(page),
         *_waiting(page),
+        *_contested(page),
         *_trials(page),
         *_learners(page.status.learners),
         *_decided(page),
@@ -126,6 +127,19 @@ def _waiting(page: LearningPage) -> list[Json]:
         look = button("Look at it", f"{LEARN}:card", proposal.proposal_id)
         blocks.append(section(line, look if page.approver else None))
     return [*blocks, *_more(len(waiting))]
+
+
+def _contested(page: LearningPage) -> list[Json]:
+    """What people disagree about, to those who may read it."""
+    seen = [one for one in page.status.contested if one.audience in page.audiences]
+    if not page.status.contested:
+        return []
+    lines = [f"• “{said(' '.join(one.request.split()), 120)}”" for one in seen[:LISTED]]
+    if more := len(page.status.contested) - len(lines):
+        lines.append(f"• {count(more, 'more request')}")
+    hint = "I learn nothing from these until most of you say the same of an answer to it."
+    return [divider(), header("People disagree about what is right"), section("\n".join(lines)),
+            context(hint)]  # fmt: skip
 
 
 def _title(proposal: Proposal, audiences: Collection[str]) -> str:

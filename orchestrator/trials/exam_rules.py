@@ -7,7 +7,7 @@ where others told fewer: so many show a large effect, and from then on nobody ou
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import orjson
 
@@ -22,11 +22,20 @@ READ_AT_ONCE = 1_000
 
 def fair(questions: Sequence[ExamQuestion]) -> list[ExamQuestion]:
     """Those that may be asked, in the given order (newest first)."""
-    by_request: dict[str, list[ExamQuestion]] = defaultdict(list)
-    for question in questions:
-        by_request[questions_alike(question.request)].append(question)
-    agreed = {q.question_id for group in by_request.values() for q in _agreed(group)}
+    agreed = {q.question_id for group in _by_request(questions) for q in _agreed(group)}
     return _bounded([q for q in questions if q.question_id in agreed])
+
+
+def contested(questions: Sequence[ExamQuestion]) -> list[ExamQuestion]:
+    """The newest asking of each request whose right answer people disagree about."""
+    return [group[0] for group in _by_request(questions) if not _agreed(group)]
+
+
+def _by_request(questions: Sequence[ExamQuestion]) -> Collection[Sequence[ExamQuestion]]:
+    found: dict[str, list[ExamQuestion]] = defaultdict(list)
+    for question in questions:
+        found[questions_alike(question.request)].append(question)
+    return found.values()
 
 
 def answer_key(question: ExamQuestion) -> bytes:

@@ -71,6 +71,8 @@ async def test_steps_replay_in_order_each_seeing_the_answers_before(store: Store
     finished = await house.answer(second, "5.2")
     assert finished.run.agent == "cook"
     assert (finished.run.route or {})["workflow"] == "two"
+    [kept] = await house.store.documents("runbook")
+    assert (finished.run.route or {})["workflow_version"] == kept.version
     turns = [t.text for t in house.models.asked[-1][1] if t.role != "system"]
     assert turns == [
         "News about Bolt", "Answer to News about Bolt", "Shorten the news about Bolt",

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from database.errors import InputError
 from database.learning import Change, FindingKind, Proposal, ProposalState, Risk
 from database.records import PUBLIC, one_person, private_channel
-from orchestrator.learning_status import AgentStanding, SpentOn
+from orchestrator.learning_status import AgentStanding, Contested, SpentOn
 from slack_interface.incoming import Card
 from slack_interface.learning_answers import Records, answer, metrics_lines
 from slack_interface.learning_cards import Suggestion, finding_card, proposal_card, result_text
@@ -583,6 +583,18 @@ def test_the_page_shows_how_learning_stands() -> None:
         assert part in said
     fits(learning_view(page)["blocks"], "home")
     assert "1 suggestion waits" in str(learning_teaser(samples.status(), 1))
+
+
+def test_what_people_disagree_about_is_shown_to_those_who_may_read_it() -> None:
+    argued = (Contested("Is it billing or bug?"), Contested(SECRET, one_person("U0ADA")))
+    status = replace(samples.status(), contested=argued)
+    said = str(learning_view(LearningPage(status, EVERYBODY, NOW)))
+    assert "• “Is it billing or bug?”" in said
+    assert "• 1 more request" in said
+    assert SECRET not in said
+    assert "People disagree" not in str(
+        learning_view(LearningPage(samples.status(), EVERYBODY, NOW))
+    )
 
 
 def test_only_approvers_find_switches_on_the_page() -> None:

@@ -13,7 +13,7 @@ from database.store import Store
 from orchestrator.budgets import LearningBudget
 from orchestrator.improving import Bench, Loop, pipeline
 from orchestrator.policy import Policy
-from orchestrator.trials.exam_rules import MOST_OF_ONE, fair
+from orchestrator.trials.exam_rules import MOST_OF_ONE, contested, fair
 from orchestrator.trials.outcomes import rest_without
 from tests.orchestrator.fakes import Say, ScriptedModels, agent
 from tests.orchestrator.trials.house import TryingHouse
@@ -63,6 +63,23 @@ def test_what_people_disagree_about_is_not_asked_until_most_say_the_same() -> No
     assert fair([told(1, "U3", "bug"), one, other]) == [told(1, "U3", "bug"), other]
     same_words = told(1, "U2", "bug", request=TICKET.replace("Sort", "sort"))
     assert fair([one, same_words, told(2, "U1")]) == [told(2, "U1")]
+
+
+def test_what_people_disagree_about_is_known() -> None:
+    one, other = told(1, "U1"), told(1, "U2", "bug")
+    assert contested([other, told(2, "U1"), one]) == [other]
+    assert contested([told(1, "U3", "bug"), other, one]) == []
+
+
+async def test_the_page_of_learning_says_what_people_disagree_about(team: "Team") -> None:
+    asked = await team.house.asked(TICKET.format(n=1), "1.0")
+    await team.house.says(asked, "reason", -1.0, "It is: bug", user_id="U1")
+    assert (await team.loop.improvement.status()).contested == ()
+    await team.house.says(asked, "reason", -1.0, "It is: feature request", user_id="U2")
+    [found] = (await team.loop.improvement.status()).contested
+    assert found.request == TICKET.format(n=1)
+    await team.house.says(asked, "reason", -1.0, "It is: bug", user_id="U3")
+    assert (await team.loop.improvement.status()).contested == ()
 
 
 def test_whoever_says_otherwise_later_has_changed_their_mind() -> None:

@@ -143,12 +143,7 @@ def _sittings(runs: Sequence[Run]) -> Iterator[list[Run]]:
     """The replies of each person that lie close together in time, oldest first; steps of plans."""
     by_person: dict[str, list[Run]] = {}
     for run in runs:
-        if (
-            run.kind == "reply"
-            and not _is_goals(run)
-            and run.user_id
-            and run.started_at is not None
-        ):
+        if run.kind == "reply" and not _goal_of(run) and run.user_id and run.started_at is not None:
             by_person.setdefault(run.user_id, []).append(run)
     yield from _plans(runs)
     for theirs in by_person.values():

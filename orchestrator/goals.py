@@ -16,6 +16,7 @@ from goals.execution import Execution
 from goals.goal_manager import GoalManager
 from goals.ledger import Ledger
 from goals.ports import Wish
+from goals.rates import Rates
 from orchestrator.agent_orchestrator import AgentOrchestrator
 from orchestrator.answering import thread_reader
 from orchestrator.goal_planning import GoalPlanner, GoalRoster, GoalRules
@@ -23,6 +24,7 @@ from orchestrator.goal_replies import answer_run_id, answer_text, figures_of, re
 from orchestrator.goal_requests import goal_text, wants_goal
 from orchestrator.goal_work import GoalWork, Team
 from orchestrator.policy import Policy
+from orchestrator.provider_rate import ProviderRate
 from orchestrator.requests import Request
 from orchestrator.resource_pool import ResourcePool, replying_to
 from orchestrator.routing import Embedder
@@ -91,6 +93,10 @@ class GoalWorks:
         self.ledger = Ledger.open(
             settings.home, settings.engine_url, key.get_secret_value() if key else None
         )
+        if settings.virtuous6_model_calls_per_minute and not settings.embedded:
+            provider = settings.openai_base_url or "OpenAI"
+            per_minute = settings.virtuous6_model_calls_per_minute
+            models.rate = ProviderRate(Rates(self.ledger), provider, per_minute)
         self.open_workspace: OpenWorkspace | None = None
         self._settings = settings
         self._models = models

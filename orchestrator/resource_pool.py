@@ -13,7 +13,9 @@ from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
 from contextvars import ContextVar
 from copy import copy
 from dataclasses import dataclass, field
+from typing import Protocol
 
+from agents.errors import ModelRateLimited
 from agents.turns import ModelEvent, ModelFinished, ToolSpec, Turn
 from orchestrator.ports import Answered, ModelsPort
 
@@ -154,11 +156,29 @@ class FairSlots:
         return sum(calls for person, calls in self._using.items() if _is_background(person))
 
 
+class Rate(Protocol):
+    """How many calls a minute a provider takes from all processes together (goals.rates)."""
+
+    async def turn(self) -> None:
+        """Wait until one more call may be made."""
+
+    async def refused(self, seconds: float | None) -> None:
+        """The provider said that it has had too many; where it said so, for how long."""
+
+
 class ResourcePool:
     """The models of one provider, as ModelsPort, with each call in its turn."""
 
-    def __init__(self, models: ModelsPort, concurrency: int, *, background: float = 0.5) -> None:
+    def __init__(
+        self,
+        models: ModelsPort,
+        concurrency: int,
+        *,
+        background: float = 0.5,
+        rate: Rate | None = None,
+    ) -> None:
         self._models = models
+        self.rate = rate
         self._workspace = ""
         self._concurrency = concurrency
         self.slots = FairSlots(concurrency, background)
@@ -174,6 +194,19 @@ class ResourcePool:
         theirs = copy(self)
         theirs._workspace = workspace
         return theirs
+
+    @contextlib.asynccontextmanager
+    async def _within_the_rate(self) -> AsyncIterator[None]:
+        """Wait for one's turn in the minute; a refusal is told to all who call this provider."""
+        if self.rate is None:
+            yield
+            return
+        await self.rate.turn()
+        try:
+            yield
+        except ModelRateLimited as error:
+            await self.rate.refused(error.retry_after)
+            raise
 
     def _person(self) -> str:
         person = _waiting_person.get()
@@ -196,7 +229,7 @@ class ResourcePool:
         tools: Sequence[ToolSpec] = (),
     ) -> AsyncGenerator[ModelEvent, None]:
         """One model call, once it is its turn. Closing the generator hangs up."""
-        async with self.slots.one(self._person()):
+        async with self.slots.one(self._person()), self._within_the_rate():
             events = self._models.stream(
                 turns, model=model, temperature=temperature, max_tokens=max_tokens, tools=tools
             )
@@ -217,7 +250,7 @@ class ResourcePool:
         max_tokens: int | None = None,
     ) -> tuple[Answered, ModelFinished]:
         """An answer of the given shape, once it is its turn."""
-        async with self.slots.one(self._person()):
+        async with self.slots.one(self._person()), self._within_the_rate():
             return await self._models.structured(
                 turns, schema, model=model, temperature=temperature, max_tokens=max_tokens
             )

@@ -156,6 +156,7 @@ class Settings(BaseSettings):
     supabase_service_role_key: SecretStr | None = None
     supabase_db_url: SecretStr | None = None
     virtuous6_engine_url: Annotated[SecretStr, AfterValidator(_database)] | None = None
+    virtuous6_model_calls_per_minute: int | None = Field(default=None, gt=0)
     virtuous6_outbox_max_rows: int = Field(default=1_000_000, gt=0)
 
     virtuous6_mcp_config: Path | None = None

@@ -2,8 +2,15 @@
 
 import asyncio
 from collections.abc import Sequence
+from pathlib import Path
 
+import pytest
+
+from agents.errors import ModelRateLimited
 from agents.turns import TextDelta, Turn
+from goals.ledger import Ledger
+from goals.rates import Rates
+from orchestrator.provider_rate import ProviderRate
 from orchestrator.resource_pool import (
     FairSlots,
     ResourcePool,
@@ -192,3 +199,30 @@ async def test_what_goals_have_done_in_the_background_stays_their_persons() -> N
         await anext(call)
         assert pool.slots._using == {"~T1:ada": 1}
         await call.aclose()
+
+
+async def test_calls_a_minute_are_shared_by_processes_and_a_refusal_is_heeded_by_all(
+    tmp_path: Path,
+) -> None:
+    now, slept = [1_800_000_000.0], list[float]()
+
+    async def sleep(seconds: float) -> None:
+        slept.append(round(seconds, 3))
+        now[0] += seconds
+
+    def answers(turns: Sequence[Turn], _: str) -> str | ModelRateLimited:
+        return ModelRateLimited("Slow down.", 7.0) if turns[0].text == "too much" else "ok"
+
+    ledger = Ledger.open(tmp_path, clock=lambda: now[0])
+    pools = [ResourcePool(ScriptedModels(answers), 4) for _ in range(2)]
+    for pool in pools:
+        pool.rate = ProviderRate(Rates(ledger), "here", 12, sleep=sleep)
+    for pool in (*pools, pools[0]):
+        assert [e.text async for e in pool.stream(HELLO) if isinstance(e, TextDelta)] == ["ok"]
+    assert slept == [5.0, 5.0], "one at once, then one each five seconds, whoever calls"
+    now[0] += 60.0
+    with pytest.raises(ModelRateLimited):
+        _ = [event async for event in pools[0].stream([Turn("user", "too much")])]
+    _ = [event async for event in pools[1].stream(HELLO)]
+    assert slept[2] >= 7.0
+    await ledger.close()

@@ -388,7 +388,8 @@ async def _assistant(
     limits = Limits(policy, store.policy)
     await limits.load()
     spawner = Spawner(store, models, pool, redactor.redact)
-    workflows = Workflows(store, pool, redactor, off=off)
+    recorded = partial(bus.emit, "run_recorded")
+    workflows = Workflows(store, pool, redactor, off=off, recorded=recorded)
     learning = beside_an_assistant(
         shared.settings, store, coordination, policy, bus, pool, consent, models,
         embedder=shared.embedder, tools=shared.tools, redactor=redactor,

@@ -57,12 +57,14 @@ class Workflows:
         redactor: Redactor,
         *,
         off: Callable[[], bool] = lambda: False,
+        recorded: Callable[[Run], None] = lambda _: None,
     ) -> None:
         self._store = store
         self._pool = pool
         self._redactor = redactor
         self._kept: list[Document] = []
         self._off = off
+        self._recorded = recorded
         self._seen: tuple[int, bool] | None = None
 
     async def save(self, name: str, runs: Sequence[Run], author: str, audience: str) -> Document:
@@ -212,7 +214,9 @@ class Workflows:
             cost_usd=finished.cost_usd,
             steps=finished.steps,
         )
-        self._store.append(self._redactor.redact_run(run))
+        kept = self._redactor.redact_run(run)
+        self._store.append(kept)
+        self._recorded(kept)
         if finished.error is not None:
             raise ModelError(f"A step of the workflow broke off. {finished.error}")
         return finished.reply

@@ -1,5 +1,6 @@
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +60,8 @@ class House:
             off=lambda: self.off,
         )
         self.consent = Consent(self.store, Policy(self.store.policy))
-        self.workflows = Workflows(self.store, self.pool, self.redactor)
+        recorded = partial(self.bus.emit, "run_recorded")
+        self.workflows = Workflows(self.store, self.pool, self.redactor, recorded=recorded)
         self.spawner = Spawner(self.store, self.models, self.pool, self.redactor.redact)
         self.orchestrator = AgentOrchestrator(
             store=self.store,

@@ -82,7 +82,15 @@ async def test_steps_replay_in_order_each_seeing_the_answers_before(store: Store
 async def test_run_inline_returns_the_last_answer_and_records_tasks(store: Store) -> None:
     house = await house_of(store)
     await house.workflows.save("two", [done("News about Acme"), done("Shorter")], "U1", PUBLIC)
+    heard: list[Run] = []
+
+    async def hear(run: Run) -> None:
+        heard.append(run)
+
+    house.bus.on("run_recorded", hear)
     assert await house.workflows.run_inline("two", {}, ME) == "Answer to Shorter"
+    assert await house.bus.drain()
+    assert [run.request for run in heard] == ["News about Acme", "Shorter"]
     runs = await store.runs(RunQuery(kinds=("task",)))
     assert {run.request for run in runs} == {"News about Acme", "Shorter"}
     assert {run.audience for run in runs} == {one_person("U1")}

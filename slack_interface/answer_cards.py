@@ -57,6 +57,8 @@ def how_card(run: Run) -> tuple[str, list[Json]]:
 
 
 def _why(route: Mapping[str, object]) -> str:
+    if route.get("goal"):
+        return "Several agents worked on it: the plan in this thread says who did what."
     tried = route.get("tried")
     if isinstance(tried, list) and len(tried) > 1:
         return f"{escaped(', '.join(str(name) for name in tried[:-1]))} could not answer."

@@ -288,7 +288,7 @@ def _answer_of(goal: Goal, team_id: str) -> Incoming:
 def _revision(kept: Kept) -> int:
     """Which revision a card shows; -1 where there is no plan on it yet."""
     number = kept.shown.removeprefix(f"{kept.post_id}:").partition(":")[0]
-    return int(number) if number.isdigit() else -1
+    return int(number) if number.isdecimal() else -1
 
 
 def _form(goal: Goal) -> object:

@@ -159,11 +159,9 @@ class Goals:
 
     async def obey(self, item: Incoming) -> None:
         """A button or a form: `command` says which, `subject` the goal, `inputs` perhaps a step."""
-        goal = await self.port.goal(item.subject)
-        if goal is None:
-            raise UnknownName(GONE)
+        goal = await self.known(item.subject, item.channel_id)
         number = (item.inputs or {}).get("number", "")
-        numbers = (int(number),) if number.isdigit() else ()
+        numbers = (int(number),) if number.isdecimal() else ()
         match item.command:
             case "start" | "cancel":
                 await self._act(item, goal, GoalWord(item.command))
@@ -194,10 +192,18 @@ class Goals:
             )
         return approver
 
-    async def known(self, goal_id: str) -> Goal:
-        """A goal by its id. Raises UnknownName."""
+    async def known(self, goal_id: str, channel_id: str) -> Goal:
+        """A goal by its id, where it is. Raises UnknownName."""
         goal = await self.port.goal(goal_id)
-        if goal is None:
+        if goal is None or goal.channel_id != channel_id:
+            raise UnknownName(GONE)
+        return goal
+
+    async def readable(self, goal_id: str, channel_id: str, user_id: str) -> Goal:
+        """The same for somebody who may read it. Raises UnknownName."""
+        goal = await self.known(goal_id, channel_id)
+        reader = await self.gate.places.reader(user_id)
+        if user_id != goal.user_id and goal.audience not in reader.audiences():
             raise UnknownName(GONE)
         return goal
 

@@ -40,7 +40,6 @@ log = structlog.get_logger()
 
 _DONE_LATER = "start|cancel|yes|no|skip|plainly"
 _FORMS = {CHANGE_FORM: "change", ANSWER_FORM: "answer"}
-NOT_YOURS = "It is in a conversation that you are not in, as far as Slack tells me."
 
 
 @dataclass(slots=True)
@@ -84,18 +83,16 @@ class GoalClicks:
 
     async def _view(self, body: Json, action: Json) -> Json:
         verb = str(action["action_id"]).partition(":")[2]
-        goal_id, number = _about(action)
-        goal, user_id = await self.goals.known(goal_id), str(body["user"]["id"])
+        (goal_id, number), place = _about(action), place_of(body)
+        user_id = str(body["user"]["id"])
+        goal = await self.goals.readable(goal_id, place.get("channel", ""), user_id)
         if verb == "results":
-            reader = await self.goals.gate.places.reader(user_id)
-            if user_id != goal.user_id and goal.audience not in reader.audiences():
-                raise InputError(NOT_YOURS)
             return results_view(goal)
         await self.goals.may_act(goal, user_id)
-        subject = about(subject=goal_id, number=number, **place_of(body))
+        subject = about(subject=goal_id, number=number, **place)
         if verb == "change":
             return change_form(goal, subject)
-        return answer_form(goal, int(number) if number.isdigit() else 0, subject)
+        return answer_form(goal, int(number) if number.isdecimal() else 0, subject)
 
     async def on_form(self, ack: AsyncAck, body: Json, view: Json) -> None:
         """A form was filled in."""

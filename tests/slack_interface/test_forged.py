@@ -16,6 +16,7 @@ from orchestrator.policy import Policy
 from slack_interface.answer_cards import FEEDBACK
 from slack_interface.slack_bot import Mode
 from tests.people import ADA, ALAN, BOT, GRACE, Json, eventually
+from tests.slack_interface.goal_samples import ScriptedGoals
 from tests.slack_interface.learning_samples import LearningInMemory, finding, proposal
 from tests.slack_interface.samples import SAMPLES, as_sent
 from tests.slack_interface.sender import Sender
@@ -38,6 +39,15 @@ async def learning(quiet_world: World) -> LearningInMemory:
     made = LearningInMemory({waiting.proposal_id: waiting}, {found.finding_id: found})
     quiet_world.improvement = made
     await Policy(quiet_world.store.policy).set("approvers", ADA, ADA)
+    return made
+
+
+@pytest.fixture
+async def goals(quiet_world: World) -> ScriptedGoals:
+    """To be asked for before `world`."""
+    quiet_world.goals = made = ScriptedGoals()
+    quiet_world.pace.update_s = 0.02
+    await Policy(quiet_world.store.policy).set("approvers", ALAN, ALAN)
     return made
 
 
@@ -135,6 +145,40 @@ async def test_a_workflow_that_is_not_ones_own_is_not_found(world: World, sender
     await sender.send(form("run", GRACE, {"name": "heliotrope", "channel": "D0GRACE"}))
     assert "There is no workflow" in await told(world, GRACE)
     assert len(world.orchestrator.requests) == 1
+
+
+async def test_a_plan_is_read_and_moved_only_where_it_is(
+    quiet_world: World, goals: ScriptedGoals, sender: Sender
+) -> None:
+    """Alan is an approver and not in the leadership's channel, where the plan is."""
+    world = quiet_world
+    await world.say("@Virtuous6 plan: our heliotrope", ADA, "leadership")
+    await eventually(lambda: is_planned(goals), "a plan")
+    await world.idle()
+    about = {"subject": goals.only.goal_id, "number": "1"}
+    for channel in (GENERAL, LEADERSHIP, "D0ALAN"):
+        for verb in ("start", "cancel", "skip", "plainly", "results", "change", "reply"):
+            value = f"{goals.only.goal_id}:1"
+            await sender.send(click(ALAN, channel, action_id=f"goal:{verb}", value=value))
+        for name in ("goal_change", "goal_answer"):
+            payload = form("improve", ALAN, about | {"channel": channel})
+            payload["view"] |= {"callback_id": name, "id": f"V{name}{channel}"}
+            await sender.send(payload)
+    for value in ("", ":", "x:²", "x" * 2_000, goals.only.goal_id + ":-1"):
+        await sender.send(click(ADA, GENERAL, action_id="goal:skip", value=value))
+        await sender.send(click(ADA, GENERAL, action_id="goal:reply", value=value))
+    seen = await told(world, ALAN)
+    assert "I do not have that plan any more" in seen
+    assert "you are not in" in seen
+    assert "heliotrope" not in seen
+    assert goals.acts == []
+    assert goals.only.state == "proposed"
+    assert world.orchestrator.requests == []
+    assert (await world.get(f"views/{ALAN}"))["modals"] == []
+
+
+async def is_planned(goals: ScriptedGoals) -> bool:
+    return bool(goals.goals)
 
 
 async def test_whatever_a_form_says_only_its_person_is_forgotten(

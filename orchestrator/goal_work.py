@@ -1,14 +1,15 @@
 """Doing one task of a goal: an agent with the task, what it needs to know, and its journal."""
 
+import asyncio
 import secrets
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass, replace
 
 import structlog
 
-from agents.errors import ModelAnswerCut, ModelRateLimited, ModelRefusedKey, ModelUnavailable
+from agents.errors import ModelAnswerCut, ModelRateLimited, ModelUnavailable
 from agents.ports import KnownErrorsPort, ToolContext
 from agents.tools.base import Tool
 from agents.turns import Turn
@@ -41,7 +42,10 @@ _TEAM = (
     "You do one step of a plan that a team carries out for a person. Do only your own step, with "
     "what you are given. Say plainly what you could not find out."
 )
-_AWAY = (ModelUnavailable, ModelRefusedKey, ModelRateLimited)
+_AWAY = (ModelUnavailable, ModelRateLimited)
+PAUSES = (5.0, 20.0, 60.0, 180.0)
+"""Nobody sits and waits: a model that is away is asked again after so many seconds each."""
+
 _PARTLY = (BudgetExceeded, ModelAnswerCut)
 """After these what was said so far is worth having."""
 
@@ -88,19 +92,27 @@ class _Attempt:
     finished: AgentFinished | None = None
     steps: tuple[Step, ...] = ()
     problem: VirtuousError | None = None
+    paused: float = 0.0
 
     @property
     def spent(self) -> Spent:
-        took = self.journal.spent
-        return replace(took, seconds=max(took.seconds, time.perf_counter() - self.began))
+        took, here = self.journal.spent, time.perf_counter() - self.began - self.paused
+        return replace(took, seconds=max(took.seconds, here))
 
 
 class GoalWork:
     """Carries out tasks (goals.ports.Workforce)."""
 
-    def __init__(self, team: Team, rows: JournalRows) -> None:
+    def __init__(
+        self,
+        team: Team,
+        rows: JournalRows,
+        *,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
         self._team = team
         self._rows = rows
+        self._sleep = sleep
         self._repeatable = frozenset(n for n, tool in team.tools.items() if tool.repeatable)
 
     async def work(self, goal: Goal, task: Task) -> TaskOutcome:
@@ -115,7 +127,7 @@ class GoalWork:
         try:
             with working_for(goal.user_id):
                 attempt = await self._begun(goal, task, run_id)
-                await self._done(attempt)
+                await self._patiently(attempt)
         except StaleRevision:
             raise  # another worker has taken this attempt over
         except VirtuousError as error:
@@ -165,6 +177,19 @@ class GoalWork:
         except VirtuousError as error:
             log.info("no_specialist_for_task", goal=goal.goal_id, reason=str(error))
             return GENERALIST
+
+    async def _patiently(self, attempt: _Attempt) -> None:
+        """Do it, and again where the model was away; what was done meanwhile is in the journal."""
+        for pause in PAUSES:
+            await self._done(attempt)
+            if not isinstance(attempt.problem, _AWAY):
+                return
+            log.info("task_waits_for_model", goal=attempt.goal.goal_id, reason=str(attempt.problem))
+            began = time.perf_counter()
+            await self._sleep(pause)
+            attempt.paused += time.perf_counter() - began
+            attempt.problem = None
+        await self._done(attempt)
 
     async def _done(self, attempt: _Attempt) -> None:
         team, task = self._team, attempt.task

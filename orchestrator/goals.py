@@ -23,6 +23,7 @@ from orchestrator.goal_planning import GoalPlanner, GoalRoster, GoalRules
 from orchestrator.goal_replies import answer_run_id, answer_text, figures_of, reply_of
 from orchestrator.goal_requests import goal_text, wants_goal
 from orchestrator.goal_work import GoalWork, Team
+from orchestrator.limits import Limits
 from orchestrator.policy import Policy
 from orchestrator.provider_rate import ProviderRate
 from orchestrator.requests import Request
@@ -48,12 +49,23 @@ OpenWorkspace = Callable[[str], Awaitable[None]]
 class AssistantGoals(GoalManager):
     """The goals of one workspace, as an assistant has them: who asks waits for the plan."""
 
+    limits: Limits | None = None
+
     async def begin(self, request: Wish) -> Goal:
-        """Plan a request, as `GoalManager.begin`: before background work, without "plan:"."""
-        if isinstance(request, Request):
-            request = replace(request, text=goal_text(request.text))
-        with replying_to(request.user_id):
+        """Plan a request, as `GoalManager.begin`: before background work, without "plan:".
+
+        It counts as a request of its person. Raises LimitReached, too.
+        """
+        if not isinstance(request, Request):
             return await super().begin(request)
+        if self.limits:
+            self.limits.admit(request)
+        try:
+            with replying_to(request.user_id):
+                return await super().begin(replace(request, text=goal_text(request.text)))
+        finally:
+            if self.limits:
+                self.limits.done(request)
 
     async def change(
         self, goal_id: str, words: str, person: str, *, approver: bool = False
@@ -153,6 +165,7 @@ class GoalWorks:
             read_by=_reader,
             clock=team.clock,
         )
+        manager.limits = team.limits
         async with self._joined:
             self._managers[workspace] = manager
             self._joined.notify_all()

@@ -63,14 +63,18 @@ class Work:
     def __init__(self, house: House) -> None:
         self.house = house
         self.rows = JournalOfTasks()
+        self.slept: list[float] = []
         self.team = Team(
             house.store, house.models, house.pool, house.tools, house.spawner, house.redactor,
             house.workflows, house.consent, house.router, TaskTypes(house.store), house.bus,
         )  # fmt: skip
 
     async def do(self, of: Goal, key: str, **team: Any) -> TaskOutcome:
-        made = GoalWork(replace(self.team, **team), self.rows)
+        made = GoalWork(replace(self.team, **team), self.rows, sleep=self.sleep)
         return await made.work(of, of.task(key))
+
+    async def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
 
     async def runs(self) -> list[Run]:
         return await self.house.store.runs(RunQuery(kinds=("task",)), with_steps=True)
@@ -253,11 +257,28 @@ async def test_a_change_that_the_person_forbids_is_not_made(store: Store) -> Non
     assert "the person was asked first and said: No, leave it" in told(work)
 
 
-async def test_a_model_that_is_away_is_tried_again_by_the_same_agent(store: Store) -> None:
+async def test_a_model_that_is_away_is_waited_for(store: Store) -> None:
+    done: list[str] = []
+    calls = 0
+
+    def script(turns: Sequence[Turn], model: str) -> Any:
+        nonlocal calls
+        calls += 1
+        away = ModelUnavailable("It is away. Try later.")
+        return away if calls in (2, 3) else sends("Ada")(turns, model)
+
+    work = await working(store, script, send=sending(done))
+    outcome = await work.do(goal(step("s1", 1, agent="sender")), "s1")
+    assert (outcome.result, done, calls) == ("All sent.", ["Ada"], 4)
+    assert work.slept == [5.0, 20.0]
+
+
+async def test_a_model_that_stays_away_is_tried_by_another_attempt(store: Store) -> None:
     work = await working(store, lambda turns, _: ModelUnavailable("It is away. Try later."))
     outcome = await work.do(goal(step("s1", 1)), "s1")
     assert (outcome.retry, outcome.agent) == (True, "writer")
     assert "It is away" in (outcome.failure or "")
+    assert sum(work.slept) == 265.0
     [run] = await work.runs()
     assert (run.outcome.success, run.reply) == (False, None)
 

@@ -196,8 +196,9 @@ def _risk_reason(reason: str, told: bool) -> str:
 
 
 def requests_of(trial: Trial) -> int | None:
-    """How many requests a trial's last look counted, those judged both ways first."""
-    for name in ("pairs", "comparisons", "requests", "uses"):
+    """How many requests a trial's last look counted: uses, or those judged both ways first."""
+    used = "uses" if trial.figures.get("use") else "pairs"
+    for name in (used, "comparisons", "requests", "uses"):
         if found := known(trial.figures.get(name)):
             return int(found)
     return None

@@ -213,6 +213,22 @@ def test_what_is_live_shows_how_it_does_so_far() -> None:
     assert "In use" not in json.dumps(proposal_card(waits, EVERYBODY, NOW))
 
 
+def test_how_a_workflow_did_is_said_by_its_uses() -> None:
+    figures = {"use": "runbook", "uses": 36, "without": 90, "requests": 126, "rate_now": 0.94}
+    check = samples.verification(figures=figures, reason="It holds: 94% of 36 uses went well.")
+    helped = samples.proposal(state="verified", reason=check.reason)
+    assert result_text(helped, check, told=True) == (
+        "🎉 It helped, on 36 requests. It holds: 94% of 36 uses went well."
+    )
+    page = LearningPage(
+        samples.status(), EVERYBODY, NOW, proposals=[replace(helped, state="live")],
+        trials=[replace(check, most=100, proposal_id=helped.proposal_id)],
+    )  # fmt: skip
+    said = str(learning_view(page))
+    assert "whenever it is used" in said
+    assert "36 of 100 · It holds" in said
+
+
 def test_a_workflow_that_was_taken_back_is_used_no_more() -> None:
     change = Change("runbook", "weekly-report", None, {"steps": []})
     back = samples.proposal(state="rolled_back", reason="No positive effect.", changes=(change,))

@@ -36,7 +36,9 @@ def metrics(agents: int, days: int, unpriced: int = 0) -> Metrics:
 def test_metrics_say_what_was_paid_for_besides_replies() -> None:
     besides = replace(metrics(2, 3), behind=Behind(2, 900, 100, 0.002, 1))
     text, blocks = metrics_card(besides, "t", counts_only=False)
-    said = "Besides, for summaries, steps of workflows and goals: 1,000 tokens, $0.0020 + 1 unpriced"
+    said = (
+        "Besides, for summaries, steps of workflows and goals: 1,000 tokens, $0.0020 + 1 unpriced"
+    )
     assert said in text
     assert said in str(blocks)
     assert said not in metrics_card(besides, "t", counts_only=True)[0]

@@ -154,12 +154,14 @@ def _objectives(goal: Goal) -> list[Json]:
     own = [objective for objective in goal.objectives if objective.level != "strategic"]
     if not own:
         return []
-    tops = [objective for objective in own if not _parent(own, objective)]
     lines: list[str] = []
-    for top in tops:
-        lines.append(_objective(goal, top, "•"))
+    for top in (objective for objective in own if not _parent(own, objective)):
         below = [one for one in own if _parent(own, one) is top]
-        lines += [_objective(goal, one, "      ◦") for one in below]
+        if len(below) == 1:
+            lines.append(_objective(goal, "•", top, *below))
+        else:
+            lines += [_objective(goal, "•", top)]
+            lines += [_objective(goal, "      ◦", one) for one in below]
     return [section("\n".join(lines[:12]))]
 
 
@@ -167,10 +169,13 @@ def _parent(among: Sequence[Objective], objective: Objective) -> Objective | Non
     return next((other for other in among if other.key == objective.parent), None)
 
 
-def _objective(goal: Goal, objective: Objective, sign: str) -> str:
-    numbers = [task.number for task in goal.tasks if task.objective == objective.key]
+def _objective(goal: Goal, sign: str, *objectives: Objective) -> str:
+    """One line: the objective, perhaps with the only one that serves it, and their steps."""
+    keys = {objective.key for objective in objectives}
+    numbers = [task.number for task in goal.tasks if task.objective in keys]
     steps = f"  _({steps_named(numbers)})_" if numbers else ""
-    return f"{sign} {said(flat(objective.title, 160))}{steps}"
+    titles = ": ".join(flat(objective.title, 120) for objective in objectives)
+    return f"{sign} {said(_first_up(titles))}{steps}"
 
 
 # The steps, as Slack's own plan and as plain sections

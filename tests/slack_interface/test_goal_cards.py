@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from slack_sdk.models.blocks import PlanBlock, TaskCardBlock
 
-from database.goals import ANSWER, Estimate, Goal, Spent, Task, TaskState
+from database.goals import ANSWER, Estimate, Goal, Objective, Spent, Task, TaskState
 from slack_interface.goal_cards import (
     answer_form,
     change_form,
@@ -90,6 +90,14 @@ def test_slacks_own_models_take_the_plan() -> None:
 def test_states_of_steps(state: TaskState, shown: str) -> None:
     [card] = find(plan_card(goal_of(replace(STEPS[0], state=state)), NOW).blocks, "task_card")
     assert card["status"] == shown
+
+
+def test_what_the_plan_is_for_with_its_steps() -> None:
+    below = Objective("sheet", "operational", "a comparison", "choose")
+    task = replace(STEPS[0], objective="sheet")
+    shown = str(plan_card(goal_of(task, objectives=(*OBJECTIVES, below)), NOW).blocks)
+    assert "• Know which one fits us: a comparison  _(step 1)_" in shown
+    assert "• Tell the team" in shown
 
 
 def test_a_price_that_nobody_knows_is_said_as_such() -> None:

@@ -29,6 +29,9 @@ LEARNER = "prompt-optimizer"
 
 PATIENCE_S = 900.0
 
+ONCE = httpx.Limits(max_keepalive_connections=0)
+"""The workspace hangs up after a few idle seconds, just when the next call may be on its way."""
+
 
 @dataclass(frozen=True, slots=True)
 class Question:
@@ -206,7 +209,7 @@ async def office(models: ModelsPort) -> AsyncIterator[Office]:
     with tempfile.TemporaryDirectory() as home:
         async with (
             LocalWorkspace(manifest=manifest(), pacing=False) as workspace,
-            httpx.AsyncClient(base_url=workspace.url, timeout=60) as http,
+            httpx.AsyncClient(base_url=workspace.url, timeout=60, limits=ONCE) as http,
         ):
             settings = load_settings(
                 slack_api_url=workspace.api_url,

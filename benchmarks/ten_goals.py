@@ -26,6 +26,7 @@ import structlog
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.closed_loop_people import ONCE
 from bootstrap import Assistant, assistant
 from database.errors import VirtuousError
 from database.goals import ANSWER, ENDED_TASK, Goal
@@ -156,7 +157,7 @@ async def run(numbers: Sequence[int], models: ModelsPort) -> list[Outcome]:
     with tempfile.TemporaryDirectory() as home:
         async with (
             LocalWorkspace(manifest=manifest(), pacing=False) as workspace,
-            httpx.AsyncClient(base_url=workspace.url, timeout=60) as http,
+            httpx.AsyncClient(base_url=workspace.url, timeout=60, limits=ONCE) as http,
         ):
             settings = load_settings(
                 slack_api_url=workspace.api_url,

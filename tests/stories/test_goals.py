@@ -10,6 +10,7 @@ from database.records import Run, RunQuery
 from orchestrator.goal_replies import answer_run_id
 from slack_interface.slack_bot import Mode
 from tests.model_server.server import answer, failure
+from tests.patience import PATIENCE_S
 from tests.people import ADA, ALAN, Json, eventually, find
 from tests.stories.story import Story, asked, seen
 
@@ -71,11 +72,11 @@ async def plan_in(story: Story, ts: str, holds: str) -> Json:
     return found
 
 
-async def said_in(story: Story, ts: str, text: str) -> Json:
+async def said_in(story: Story, ts: str, text: str, timeout: float = PATIENCE_S) -> Json:
     async def there() -> Json | None:
         return next((m for m in await our_messages(story, ts) if text in seen(m)), None)
 
-    found: Json = await eventually(there, f"a message with {text!r}")
+    found: Json = await eventually(there, f"a message with {text!r}", timeout)
     return found
 
 
@@ -125,9 +126,12 @@ async def test_from_the_request_to_the_answer(story: Story) -> None:
     await story.rate(final, "positive")
     await story.idle()
     assert [felt.run_id for felt in await story.feedback_on(run)] == [run.run_id]
-    tasks = await story.house.store.runs(RunQuery(kinds=("task",)))
-    assert len(tasks) == 4
-    assert {run.parent_run_id for run in tasks} == {goal.run_id}
+
+    async def tasks() -> set[str | None] | None:
+        found = await story.house.store.runs(RunQuery(kinds=("task",)))
+        return {run.parent_run_id for run in found} if len(found) == 4 else None
+
+    assert await eventually(tasks, "the runs of all steps") == {goal.run_id}
 
 
 async def test_a_small_plan_starts_by_itself_and_says_so(story: Story) -> None:
@@ -179,7 +183,7 @@ async def test_a_restart_in_the_middle_shows_everything_once(quiet_story: Story)
     await plan_in(story, ts, COMPARED)
     await story.stop()
     await story.start()
-    await said_in(story, ts, SAID)
+    await said_in(story, ts, SAID, 2 * PATIENCE_S)
     await plan_in(story, ts, "*Done*")
     await story.idle()
     messages = await our_messages(story, ts)

@@ -96,6 +96,7 @@ def runs_export(
             from database.person_files import export_person
             from database.run_files import export_runs
             from orchestrator.administration import opened
+            from orchestrator.goal_admin import export_goals
 
             async with opened(configured(), context.obj.workspace) as store:
                 lacks = {"only_there": (await store.health()).only_there}
@@ -105,7 +106,10 @@ def runs_export(
                         AuditEntry("command line", "runs exported", "", {"runs": written})
                     )
                     return {"runs": written, **lacks}
-                return asdict(await export_person(store, file, user)) | lacks
+                goals = file.with_name(f"{file.name.partition('.')[0]}.goals.jsonl")
+                count = await export_goals(configured(), store.workspace, user, goals)
+                done = asdict(await export_person(store, file, user))
+                return done | lacks | {"goals": str(goals) if count else None}
 
         done = asyncio.run(work())
         if json:
@@ -117,6 +121,8 @@ def runs_export(
         if user is not None:
             say(f"Everything that is kept about {user} is in {done['everything']}:")
             table(("what", "count"), [(what, str(n)) for what, n in done["kept"].items()])
+            if done["goals"]:
+                say(f"Their goals are in {done['goals']}.")
 
 
 @runs_app.command("forget")

@@ -1,12 +1,14 @@
 """What the command line does with goals, without an assistant running."""
 
+import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
-from database.errors import NotAllowed, StaleRevision, UnknownName, VirtuousError
+from database.errors import InputError, NotAllowed, StaleRevision, UnknownName, VirtuousError
 from database.goals import Goal
 from database.records import Reader, one_person, random_run_id
 from database.store import Store
@@ -15,6 +17,7 @@ from goals.figures import load
 from goals.ledger import Goals, Ledger
 from orchestrator.administration import opened
 from orchestrator.check import Check
+from orchestrator.own_data import goals_as_lines
 from orchestrator.policy import COMMAND_LINE, Policy
 from orchestrator.requests import Request
 from orchestrator.settings import Settings
@@ -81,6 +84,23 @@ async def cancel_goal(
             except StaleRevision:
                 continue
         raise StaleRevision("Too many others are moving this goal: try again in a moment.")
+
+
+async def export_goals(settings: Settings, workspace: str, user_id: str, file: Path) -> int:
+    """Write a person's goals, one JSON object a line; how many, and no file for none.
+
+    Raises InputError when the file cannot be written.
+    """
+    ledger = _ledger(settings)
+    try:
+        lines = await goals_as_lines(ledger.of(workspace), user_id)
+        if lines:
+            await asyncio.to_thread(file.write_bytes, lines)
+    except OSError as error:
+        raise InputError(f"{file} cannot be written: {error.strerror}. Name another.") from None
+    finally:
+        await ledger.close()
+    return lines.count(b"\n")
 
 
 def goal_json(goal: Goal) -> dict[str, Any]:

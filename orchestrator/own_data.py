@@ -2,9 +2,11 @@
 
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
+
+import orjson
 
 from database.coordination import Coordination
 from database.installations import InstallationRows
@@ -15,6 +17,8 @@ from database.store import Store
 from goals.ledger import Goals
 
 FILE = "my-data.jsonl"
+GOALS_FILE = "my-goals.jsonl"
+_MOST_GOALS = 100_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +68,8 @@ class OwnData:
             path = Path(folder) / FILE
             done = await export_person(self.store, path, user_id)
             files = [(file.name, file.read_bytes()) for file in (path, done.everything)]
+        if self.goals:
+            files.append((GOALS_FILE, await goals_as_lines(self.goals, user_id)))
         return [(name, content) for name, content in files if content]
 
     async def forget(self, user_id: str) -> ForgetReport:
@@ -81,6 +87,12 @@ class OwnData:
         under_way = await self.coordination.forget(user_id)
         await self.installations.forget(self.store.workspace, user_id)
         return under_way + (await self.goals.forget(user_id) if self.goals else 0)
+
+
+async def goals_as_lines(goals: Goals, user_id: str) -> bytes:
+    """All goals of a person, one JSON object a line. Raises StoreError."""
+    found = await goals.goals(user_id, limit=_MOST_GOALS)
+    return b"".join(orjson.dumps(asdict(goal), default=sorted) + b"\n" for goal in found)
 
 
 def _since(known: Iterable[Kept]) -> float | None:

@@ -1,5 +1,6 @@
 """What the command line and the doctor know of goals, without an assistant running."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from orchestrator.goal_admin import (
     account,
     cancel_goal,
     described,
+    export_goals,
     goal_json,
     goals_there,
     known_goal,
@@ -68,6 +70,18 @@ async def test_the_doctor_says_when_the_engine_is_away_or_elsewhere(home: Path) 
     [check] = await described(load_settings(virtuous6_home=home, virtuous6_engine_url=away))
     assert check.status == "failed"
     assert "secret" not in check.detail
+
+
+async def test_a_person_is_given_their_goals(settings: Settings, tmp_path: Path) -> None:
+    file = tmp_path / "ada.goals.jsonl"
+    assert await export_goals(settings, FIRST_WORKSPACE, ADA, file) == 2
+    lines = [json.loads(line) for line in file.read_text().splitlines()]
+    assert {line["goal_id"] for line in lines} == {"aaaaaa-1", "aaaaaa-2"}
+    assert lines[0]["tasks"][0]["instruction"] == "Write it."
+    assert await export_goals(settings, FIRST_WORKSPACE, GRACE, tmp_path / "grace") == 0
+    assert not (tmp_path / "grace").exists()
+    with pytest.raises(InputError, match="Name another"):
+        await export_goals(settings, FIRST_WORKSPACE, ADA, tmp_path / "no" / "such")
 
 
 async def test_forgetting_a_person_takes_their_goals(settings: Settings) -> None:

@@ -156,14 +156,29 @@ class Ledger:
         row = await self.sql.do(lambda t: t.row(sql, **values, worker=worker))
         return None if row is None else Hold(workspace, goal_id, key, attempt, row[0])
 
-    async def lost(self, holds: Collection[Hold], worker: str) -> Sequence[Hold]:
-        """Those of a worker that are over, stopped, or another's by now."""
+    async def lost(self, holds: Collection[Hold]) -> Sequence[Hold]:
+        """Those whose attempts were stopped, are another's by now, or of goals that are gone.
+
+        Not those that are settled: whoever settled one still does what follows from that.
+        """
         if not holds:
             return []
-        sql = """SELECT workspace, goal_id, key, attempt, fence FROM attempts
-            WHERE state <> 'ending' AND worker = :worker"""
-        found = await self.sql.do(lambda t: {Hold(*row) for row in t.rows(sql, worker=worker)})
-        return [hold for hold in holds if hold not in found]
+        ids = {f"id{n}": goal_id for n, goal_id in enumerate({hold.goal_id for hold in holds})}
+        among = f"goal_id IN ({', '.join(f':{name}' for name in ids)})"
+        found = f"SELECT workspace, goal_id, key, attempt, fence, state FROM attempts WHERE {among}"
+        there = f"SELECT workspace, goal_id FROM goals WHERE {among}"
+        attempts, goals = await self.sql.do(lambda t: (t.rows(found, **ids), t.rows(there, **ids)))
+        fences = {tuple(row[:4]): (row.fence, row.state) for row in attempts}
+        known = {tuple(row) for row in goals}
+
+        def is_lost(hold: Hold) -> bool:
+            now = fences.get((hold.workspace, hold.goal_id, hold.key, hold.attempt))
+            if now is None:
+                return (hold.workspace, hold.goal_id) not in known
+            fence, state = now
+            return bool(fence != hold.fence or state == "ending")
+
+        return [hold for hold in holds if is_lost(hold)]
 
     def seal(self, body: bytes) -> bytes:
         """Encrypted and signed."""

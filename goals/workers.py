@@ -114,7 +114,7 @@ class Workers:
 
     async def _once(self) -> None:
         leads = await self._ledger.sql.do(self._say)
-        for hold in await self._ledger.lost(self._attempts.holds(), self._name):
+        for hold in await self._ledger.lost(self._attempts.holds()):
             self._attempts.drop(hold)
         if _now() - self._looked_at >= LOST_S:
             self._looked_at = _now()

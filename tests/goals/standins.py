@@ -94,6 +94,20 @@ class Nowhere:
         """Forgets it."""
 
 
+class Record:
+    """Keeps which goals have ended; `hold` keeps it from doing so."""
+
+    def __init__(self) -> None:
+        self.goals: list[str] = []
+        self.hold = asyncio.Event()
+        self.hold.set()
+
+    async def ended(self, goal: Goal) -> None:
+        """Notes it."""
+        await self.hold.wait()
+        self.goals.append(goal.goal_id)
+
+
 class Hands:
     """Asks a model that takes so many seconds, then changes something; from the journal."""
 
@@ -169,6 +183,7 @@ async def place(
     slots: int = 16,
     per_person: int = 4,
     always: bool = False,
+    record: Record | None = None,
 ) -> AsyncIterator[Place]:
     """Goals that are worked on while it is open."""
     ledger = Ledger.open(home, url)
@@ -185,7 +200,8 @@ async def place(
         ledger, home, url, work=work, give_up=give_up, slots=slots, per_person=per_person
     )
     engine, hands = execution.of(WORKSPACE), Hands(rows, seconds, effect)
-    manager = GoalManager(rows, engine, hands, plan or Scripted(), Anything(), Nowhere())
+    record = record or Record()
+    manager = GoalManager(rows, engine, hands, plan or Scripted(), Anything(), record)
     managers.append(manager)
     try:
         await execution.start(always=always)

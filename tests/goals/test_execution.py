@@ -12,7 +12,7 @@ from goals import workers
 from goals.execution import Execution
 from goals.ledger import FILE
 from tests.goals import standins
-from tests.goals.standins import Place, Scripted, place
+from tests.goals.standins import Place, Record, Scripted, place
 
 
 class World:
@@ -117,6 +117,27 @@ async def test_what_is_stopped_ends_whether_it_waits_or_runs(tmp_path: Path, wor
         assert (await here.ended("two")).state == "done"
     assert not [key for key in world.done if key.startswith(goal.goal_id)]
     assert len([key for key in world.begun if key.startswith(goal.goal_id)]) == 2
+
+
+async def test_what_follows_from_a_settled_attempt_is_not_broken_off(
+    tmp_path: Path, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The worker looks many times whether it still has it; once settled nobody has it."""
+    monkeypatch.setattr(workers, "BEAT_S", 0.02)
+    record = Record()
+    record.hold.clear()
+    async with place(tmp_path, None, world.effect, plan=Scripted(1), record=record) as here:
+        goal = await here.ask("one")
+        await here.ended("one")
+        seen = await here.ledger.sql.do(lambda t: t.rows("SELECT seen_at FROM workers"))
+
+        async def beaten() -> bool:
+            rows = await here.ledger.sql.do(lambda t: t.rows("SELECT seen_at FROM workers"))
+            return bool(rows[0].seen_at > seen[0].seen_at + 0.2)
+
+        await standins.until(beaten)
+        record.hold.set()
+        await until(lambda: record.goals == [goal.goal_id])
 
 
 async def test_an_attempt_that_nobody_survives_is_given_up(tmp_path: Path, world: World) -> None:

@@ -32,7 +32,7 @@ from database.goals import (
     TaskState,
 )
 from goals import goal_rows, tables
-from goals.ledger import FILE, HOLD, Goals, Ledger
+from goals.ledger import FILE, HOLD, Goals, Hold, Ledger
 from goals.ports import JournalEntry
 from tests.postgres import Postgres
 
@@ -275,14 +275,22 @@ async def test_attempts_follow_the_goal(ledger: Ledger, goals: Goals) -> None:
     assert await ledger.waiting_enqueue(3600.0) == []
     hold = await ledger.take("T1", "g1", "t1", 1, "w1")
     assert hold is not None
-    assert await ledger.lost([hold], "w1") == []
-    assert await ledger.lost([hold], "w2") == [hold]
+    other = Hold("T1", "g9", "t1", 1, 1)
+    assert await ledger.lost([hold, other]) == [other], "there is no such goal"
     stopped = replace(task(1, "cancelled", 1), reserved=Spent(1.0, 5, 0.1))
     moved = await goals.move(replace(first, tasks=(stopped, task(2))))
-    assert await ledger.lost([hold], "w1") == [hold], "it is to be stopped"
+    assert await ledger.lost([hold]) == [hold], "it is to be stopped"
     assert [a.state for a in await ledger.waiting_enqueue(-1.0)] == ["ending"]
-    await goals.move(replace(moved, tasks=(replace(stopped, reserved=NOTHING), task(2))))
+    moved = await goals.move(replace(moved, tasks=(replace(stopped, reserved=NOTHING), task(2))))
     assert not await ledger.busy()
+    assert await ledger.lost([hold]) == [], "it is settled, and what follows is under way"
+    again = await goals.move(replace(moved, tasks=(stopped, task(2, "running", 1))))
+    second = await ledger.take("T1", "g1", "t2", 1, "w1")
+    assert second is not None
+    assert await ledger.lost([second]) == []
+    await ledger.take("T1", "g1", "t2", 1, "w2")
+    assert await ledger.lost([second]) == [second], "another has it"
+    assert again.revision == 3
 
 
 async def fill(goals: Goals) -> None:

@@ -166,6 +166,14 @@ RAW = "raw_attempt"
 """Name of the workflow of DBOS alone, and of its queue."""
 
 
+async def _while_wanted() -> None:
+    """Until this process is killed, or whoever started it has ended."""
+    parent = os.getppid()
+    while os.getppid() == parent:  # noqa: ASYNC110 (nothing tells of it)
+        await asyncio.sleep(1.0)
+    os._exit(0)
+
+
 async def raw(order: Order) -> None:
     """A worker of DBOS alone: each workflow is one model call, kept as a step."""
     from dbos import DBOS  # noqa: PLC0415 (the others' import of it is lazy, too)
@@ -195,7 +203,7 @@ async def raw(order: Order) -> None:
     )
     DBOS.launch()
     await DBOS.register_queue_async(RAW, worker_concurrency=SLOTS, polling_interval_sec=POLL_S)
-    await asyncio.Event().wait()
+    await _while_wanted()
 
 
 async def live(order: Order) -> None:
@@ -213,7 +221,7 @@ async def live(order: Order) -> None:
     settings = load_settings(**order.settings)
     opened = bootstrap.house if order.role == "assistant" else bootstrap.workshop
     async with opened(settings, **parts):
-        await asyncio.Event().wait()
+        await _while_wanted()
 
 
 def _forked(order: Order) -> int:

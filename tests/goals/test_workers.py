@@ -111,20 +111,21 @@ async def test_what_a_killed_worker_had_begun_is_taken_over_at_once(
 async def test_a_worker_on_another_machine_that_falls_silent_is_taken_over(
     tmp_path: Path, postgres: Postgres, effects: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its lock cannot be seen from here; a living one beside it is left alone."""
-    monkeypatch.setattr(workers, "DEAD_S", 4.0)
+    """Its lock cannot be seen from here. One that is heard of is left alone."""
+    monkeypatch.setattr(workers, "DEAD_S", 5.0)
     monkeypatch.setattr(workers, "BEAT_S", 0.5)
     url, there, home = postgres.database(), tmp_path / "there", tmp_path / "here"
     ledger = Ledger.open(home, url)
     there.mkdir()
     shutil.copy(home / "secret.key", there)
-    async with worker(there, url, effects, 4.0, "lives"):
-        await until_it_runs(ledger.of("T1"), "lives")
-        async with worker(there, url, effects, 3600.0, "dies") as second:
-            await until_it_runs(ledger.of("T1"), "dies")
-            await second.kill()
-        async with place(home, url, line_in(effects), slots=2):
-            dead = await until_it_is_over(ledger.of("T1"), "dies")
+    async with worker(there, url, effects, 3600.0, "dies") as first:
+        await until_it_runs(ledger.of("T1"), "dies")
+        await first.kill()
+    async with place(home, url, line_in(effects), slots=2):
+        dead = await until_it_is_over(ledger.of("T1"), "dies")
+        rows = await ledger.sql.do(lambda t: t.rows("SELECT worker FROM workers"))
+        assert len(rows) == 1, "the silent one was struck off"
+        async with worker(there, url, effects, 1.0, "lives"):
             lives = await until_it_is_over(ledger.of("T1"), "lives")
     await ledger.close()
     assert done(effects) == {**each_once(dead), **each_once(lives)}

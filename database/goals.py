@@ -96,9 +96,11 @@ class Task:
     """One piece of work for one agent, and how far it is.
 
     `number` is what people call it ("step 3"). `agent` None asks for a new specialist that
-    `specialty` describes. `question` is what it waits to hear from a person, `answers` what they
-    said, oldest first. `run_id` is the Run of the last attempt; `reserved` is held of the budgets
-    while it runs. `result` is the text it came to, `reason` why it failed, was skipped or blocked.
+    `specialty` describes. `others_words` says that what others wrote was read, or is repeated, in
+    making it: it may do as little unasked as if it had read that itself. `question` is what it
+    waits to hear from a person, `answers` what they said, oldest first. `run_id` is the Run of the
+    last attempt; `reserved` is held of the budgets while it runs. `result` is the text it came to,
+    `reason` why it failed, was skipped or blocked.
     """
 
     key: str
@@ -111,6 +113,7 @@ class Task:
     needs: tuple[str, ...] = ()
     estimate: Estimate = UNKNOWN
     model: str | None = None
+    others_words: bool = False
     state: TaskState = "pending"
     attempt: int = 0
     run_id: str | None = None

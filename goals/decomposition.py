@@ -172,6 +172,8 @@ class Decomposition:
         made = await self._drafted(goal, (), change, specialists)
         if made.state == "refused":
             raise PlanInvalid(made.reason)
+        if any(task.others_words for task in goal.tasks):  # the model has seen them
+            made = replace(made, tasks=tuple(replace(t, others_words=True) for t in made.tasks))
         return _noted(made, f"The plan was changed: {clipped(words, AIM)}")
 
     async def _extended(self, goal: Goal, words: str) -> Goal:
@@ -262,6 +264,7 @@ class Decomposition:
                 agent,
                 objective=STRATEGIC,
                 needs=(f"s{number - 1}",) if number > 1 else (),
+                others_words=True,
             )
             for number, (text, agent) in enumerate(runbook.steps, 1)
         )

@@ -100,6 +100,7 @@ def more_steps(
             step.task,
             UNASSIGNED,
             needs=outer[step.place] + tuple(names[need] for need in step.needs),
+            others_words=True,  # the model that made it was shown what the steps came to
         )
         for number, step in enumerate(steps, 1)
     )

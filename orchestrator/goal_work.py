@@ -267,7 +267,8 @@ class GoalWork:
             tape=attempt.journal,
             known_errors=self._told(attempt),
             asked=attempt.journal,
-            heard_others=any(goal.task(n).result for n in _all_needs(goal, attempt.task)),
+            heard_others=attempt.task.others_words
+            or any(goal.task(need).result for need in _all_needs(goal, attempt.task)),
             brief=team.brief,
         )
 

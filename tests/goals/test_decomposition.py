@@ -322,6 +322,11 @@ async def test_a_saved_workflow_is_used_before_anything_is_invented() -> None:
     ]
     assert goal.notes == ("This follows the saved workflow monthly-report.",)
     assert len(planner.asked) == 1
+    assert [one.others_words for one in goal.tasks] == [True, True, False]
+    changing, _ = planning(MOVE)
+    changed = await changing.change(goal, "make it shorter")
+    assert changed.tasks[0].title == "Count the desks"
+    assert changed.tasks[0].others_words, "the model has read the workflow"
 
 
 async def test_blanks_that_the_request_does_not_fill_are_said_to_be_open() -> None:
@@ -418,6 +423,7 @@ async def test_other_words_give_a_running_plan_further_steps() -> None:
         (5, "Compare it", ("s4n1",)),
     ]
     assert changed.state == "running"
+    assert [one.others_words for one in changed.tasks[2:5]] == [False, True, True]
     decomposition, _ = planning({"steps": [said("Count the desks")]})
     same = await decomposition.change(goal, "count the desks")
     assert same.tasks == goal.tasks

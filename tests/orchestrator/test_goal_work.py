@@ -244,6 +244,9 @@ async def test_a_change_that_others_may_have_talked_it_into_is_asked_about(store
     again = step("s2", 2, "s1", agent="sender", attempt=2, question="?", answers=("Yes, do it",))
     assert (await work.do(goal(before, again), "s2")).result == "All sent."
     assert done == ["Ada"]
+    told_to = step("s3", 3, agent="sender", others_words=True)
+    assert (await work.do(goal(before, told_to), "s3")).question is not None
+    assert done == ["Ada"]
 
 
 async def test_a_change_that_the_person_forbids_is_not_made(store: Store) -> None:

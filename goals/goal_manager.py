@@ -23,13 +23,13 @@ from database.errors import (
     UnknownName,
     VirtuousError,
 )
-from database.goals import Goal, goal_id_of
+from database.goals import NOTHING, Goal, Spent, goal_id_of
 from database.records import Reader
 from goals import task_graph
 from goals.decomposition import Alternative, Decomposition
 from goals.estimates import reservation
 from goals.ledger import Goals
-from goals.ports import Chronicle, Engine, Rules, TaskOutcome, Wish, Workforce
+from goals.ports import BrokenOff, Chronicle, Engine, Rules, TaskOutcome, Wish, Workforce
 from goals.watching import Changed, Watch
 
 _RACES = 30
@@ -236,19 +236,20 @@ class GoalManager:
             return
         try:
             outcome = await self._workforce.work(goal, goal.task(key))
-        except asyncio.CancelledError:
-            await asyncio.shield(self._let_go(goal_id, key, attempt))
+        except asyncio.CancelledError as broken_off:
+            spent = broken_off.spent if isinstance(broken_off, BrokenOff) else NOTHING
+            await asyncio.shield(self._let_go(goal_id, key, attempt, spent))
             raise
         await self._settle(goal_id, key, attempt, outcome)
 
-    async def _let_go(self, goal_id: str, key: str, attempt: int) -> None:
+    async def _let_go(self, goal_id: str, key: str, attempt: int, spent: Spent = NOTHING) -> None:
         """An attempt was broken off: it holds nothing any more, where it is not wanted.
 
         One that is still wanted stays as it is: another worker goes on with it.
         """
         goal = await self.rows.goal(goal_id)
         if goal is not None and goal.task(key).state in ("skipped", "cancelled"):
-            stopped = TaskOutcome(failure="It was stopped.")
+            stopped = TaskOutcome(failure="It was stopped.", spent=spent)
             await self._settle(goal_id, key, attempt, stopped)
 
     async def give_up(self, goal_id: str, key: str, attempt: int, why: str) -> None:
@@ -274,11 +275,17 @@ class GoalManager:
                 goal_id, lambda g: self._advanced(task_graph.hold(g, key, question))
             )
         except task_graph.StaleTask:
-            await self._follow(await self._known(goal_id))
+            await self._not_wanted(goal_id, key, attempt)
             return None
         except UnknownName:  # it was forgotten
             return None
         return goal if goal.task(key).state == "running" else None
+
+    async def _not_wanted(self, goal_id: str, key: str, attempt: int) -> None:
+        """Whoever had this attempt may have died before they did what follows from its end."""
+        with suppress(UnknownName):
+            await self._let_go(goal_id, key, attempt)
+            await self._follow(await self._known(goal_id))
 
     async def _settle(self, goal_id: str, key: str, attempt: int, outcome: TaskOutcome) -> None:
         """Put an attempt's outcome into the goal, with other steps around a failure."""

@@ -1,5 +1,6 @@
 """What goals need of the rest of the house; orchestrator has it, bootstrap wires it."""
 
+from asyncio import CancelledError
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
@@ -131,6 +132,14 @@ class TaskOutcome:
     spawned: bool = False
 
 
+class BrokenOff(CancelledError):
+    """An attempt was cancelled; `spent` is what it took until then."""
+
+    def __init__(self, spent: Spent) -> None:
+        super().__init__()
+        self.spent = spent
+
+
 @dataclass(frozen=True, slots=True)
 class JournalEntry:
     """What an attempt at a task has done (orchestrator.journal); `position` is its own there."""
@@ -155,7 +164,10 @@ class Workforce(Protocol):
     """Carries out a task. At least once: what it did before a crash is found in its journal."""
 
     async def work(self, goal: Goal, task: Task) -> TaskOutcome:
-        """Do one attempt and record its Run. Raises nothing but CancelledError."""
+        """Do one attempt and record its Run. Raises nothing but CancelledError.
+
+        BrokenOff is one that says what the attempt took.
+        """
 
 
 class Engine(Protocol):

@@ -15,11 +15,11 @@ from agents.tools.base import Tool
 from agents.turns import Turn
 from agents.universal_agent import AgentFinished, AgentStopped, UniversalAgent
 from database.errors import BudgetExceeded, StaleRevision, VirtuousError
-from database.goals import ANSWER, Goal, Spent, Task
+from database.goals import ANSWER, NOTHING, Goal, Spent, Task
 from database.privacy import Redactor
 from database.records import Outcome, Run, Step, run_id_of
 from database.store import Store
-from goals.ports import JournalRows, TaskOutcome
+from goals.ports import BrokenOff, JournalRows, TaskOutcome
 from orchestrator.agent_pool import AgentPool, LiveAgent, fallback_order
 from orchestrator.answering import local_time
 from orchestrator.consent import Consent
@@ -124,18 +124,20 @@ class GoalWork:
         named in the outcome and tries once more.
         """
         run_id = run_id_of(goal.goal_id, task.key, str(task.attempt))
+        attempt: _Attempt | None = None
         try:
             with working_for(goal.user_id):
                 attempt = await self._begun(goal, task, run_id)
                 await self._patiently(attempt)
         except StaleRevision:
             raise  # another worker has taken this attempt over
+        except asyncio.CancelledError as cancelled:
+            raise BrokenOff(_spent(attempt)) from cancelled
         except VirtuousError as error:
-            return TaskOutcome(failure=str(error), retry=True, run_id=run_id)
+            return _broken(attempt, str(error), run_id)
         except Exception:
             log.exception("task_failed", goal=goal.goal_id, task=task.key)
-            why = "Something went wrong here; it is in the log."
-            return TaskOutcome(failure=why, retry=True, run_id=run_id)
+            return _broken(attempt, "Something went wrong here; it is in the log.", run_id)
         outcome = self._outcome(attempt)
         self._record(attempt, outcome)
         return outcome
@@ -352,6 +354,14 @@ class GoalWork:
             cost_usd=sum(s.cost_usd or 0.0 for s in models) if models and priced else None,
             steps=steps,
         )  # fmt: skip
+
+
+def _broken(attempt: _Attempt | None, why: str, run_id: str) -> TaskOutcome:
+    return TaskOutcome(failure=why, retry=True, run_id=run_id, spent=_spent(attempt))
+
+
+def _spent(attempt: _Attempt | None) -> Spent:
+    return attempt.spent if attempt else NOTHING
 
 
 def shares(sizes: Sequence[int], room: int) -> list[int]:

@@ -12,7 +12,7 @@ from goals.budgets import DayLimit
 from goals.decomposition import Alternative
 from goals.goal_manager import GoalManager
 from goals.ledger import Ledger
-from goals.ports import TaskOutcome
+from goals.ports import BrokenOff, TaskOutcome
 from tests.goals.standins import WORKSPACE, Anything, Asked, Scripted, until
 from tests.patience import PATIENCE_S
 
@@ -46,7 +46,10 @@ class Hands:
     async def work(self, goal: Goal, task: Task) -> TaskOutcome:
         self.worked.append(f"{task.key} by {task.agent}")
         if self.hold:
-            await self.hold.wait()
+            try:
+                await self.hold.wait()
+            except asyncio.CancelledError:
+                raise BrokenOff(Spent(1.0, 50, 0.25)) from None
         made = TaskOutcome(run_id=f"{task.key}#{task.attempt}", spent=Spent(2.0, 100, 0.5))
         end = self.ends.pop(task.key, TaskOutcome(result=f"{task.key} is done"))
         return replace(end, run_id=made.run_id, spent=made.spent)
@@ -262,8 +265,25 @@ async def test_what_is_stopped_while_it_runs_holds_nothing(here: Here) -> None:
     running.cancel()  # as the engine does
     with pytest.raises(asyncio.CancelledError):
         await running
-    assert (await here.goal()).task(key).reserved == Spent()
+    stopped = (await here.goal()).task(key)
+    assert (stopped.reserved, stopped.spent) == (Spent(), Spent(1.0, 50, 0.25))
     assert [goal.state for goal in here.chronicle.told] == ["cancelled"]
+
+
+async def test_what_was_stopped_holds_nothing_where_its_worker_died(here: Here) -> None:
+    await here.manager.begin(Asked("r1"))
+    here.hands.hold = asyncio.Event()
+    key, attempt = here.queue.queued[0]
+    running = asyncio.create_task(here.manager.work(GOAL, key, attempt))
+    await until(lambda: here.runs(key))
+    running.cancel()  # it dies, and only then somebody stops the goal
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    await here.manager.cancel(GOAL, ADA)
+    assert (await here.goal()).task(key).reserved.tokens > 0
+    await here.manager.work(GOAL, key, attempt)  # by who takes it over
+    assert (await here.goal()).task(key).reserved == Spent()
+    assert await here.manager.rows.ledger.waiting_enqueue(-1.0) == []
 
 
 async def test_at_shutdown_what_runs_is_left_as_it_is(here: Here) -> None:

@@ -14,7 +14,7 @@ from agents.turns import ToolCall, ToolCallsRequested, Turn
 from database.goals import ANSWER, Budget, Estimate, Goal, Task
 from database.records import PUBLIC, Message, Reader, Run, RunQuery, one_person, run_id_of
 from database.store import Store
-from goals.ports import JournalEntry, TaskOutcome
+from goals.ports import BrokenOff, JournalEntry, TaskOutcome
 from orchestrator.goal_work import GoalWork, Team, shares
 from orchestrator.task_types import TaskTypes
 from tests.orchestrator.conftest import House
@@ -341,3 +341,18 @@ async def test_what_breaks_is_a_failure_in_words(store: Store) -> None:
     outcome = await work.do(goal(step("s1", 1)), "s1")
     assert outcome.failure == "Something went wrong here; it is in the log."
     assert outcome.retry
+
+
+async def test_what_breaks_or_is_stopped_has_cost_what_it_took(store: Store) -> None:
+    def script(turns: Sequence[Turn], model: str) -> Any:
+        if turns[-1].role == "tool":
+            raise Died("a bug")
+        return sends("Ada")(turns, model)
+
+    work = await working(store, script, send=sending([]))
+    broken = await work.do(goal(step("s1", 1, agent="sender")), "s1")
+    assert (broken.failure is not None, broken.spent.tokens) == (True, 15)
+    work.rows.dies_at = 2
+    with pytest.raises(BrokenOff) as stopped:
+        await work.do(goal(step("s2", 1, agent="sender")), "s2")
+    assert stopped.value.spent.tokens == 15

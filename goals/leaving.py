@@ -43,13 +43,14 @@ async def erase(goals: "Goals") -> int:
         return 0
 
     def work(transaction: Transaction) -> int:
+        # Goals first: whoever moves one just now is waited for, and nobody does afterwards.
         counts = [
             transaction.change(
                 f"DELETE FROM {table} WHERE workspace = :workspace", workspace=goals.workspace
             )
-            for table in ("attempts", "days", "journal", "goals")
+            for table in ("goals", "attempts", "days", "journal")
         ]
-        return counts[-1]
+        return counts[0]
 
     count = await sql.do(work)
     await sql.wipe()
@@ -78,10 +79,11 @@ async def retention(goals: "Goals", before: float) -> int:
 
 
 def _delete(transaction: Transaction, owner: Owner, goal_id: str) -> None:
+    key = {"workspace": owner.workspace, "goal_id": goal_id}
+    # The goal first: whoever moves it just now is waited for, and nobody does afterwards.
+    transaction.change(f"DELETE FROM goals WHERE {_GOAL}", **key)
     budgets.release(transaction, owner, goal_id)
-    for table in _KEYS:
-        sql = f"DELETE FROM {table} WHERE {_GOAL}"
-        transaction.change(sql, workspace=owner.workspace, goal_id=goal_id)
+    transaction.change(f"DELETE FROM journal WHERE {_GOAL}", **key)
 
 
 def _scrub(goals: "Goals", transaction: Transaction, user_id: str, table: str) -> int:
@@ -89,6 +91,8 @@ def _scrub(goals: "Goals", transaction: Transaction, user_id: str, table: str) -
     whole_id, key, count = whole(user_id), _KEYS[table], 0
     where = " AND ".join(("workspace = :workspace", *(f"{name} = :{name}" for name in key)))
     every = f"SELECT {', '.join(key)}, body FROM {table} WHERE workspace = :workspace"
+    if transaction.postgres:  # nobody may change between what is read and what is put there
+        every += " FOR UPDATE"
     for row in transaction.rows(every, workspace=goals.workspace):
         text = goals.ledger.unseal(row.body).decode()
         if not whole_id.search(text):

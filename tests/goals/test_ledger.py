@@ -1,5 +1,7 @@
 import asyncio
 import sqlite3
+import threading
+import time
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import replace
@@ -34,6 +36,7 @@ from database.goals import (
 from goals import goal_rows, tables
 from goals.ledger import FILE, HOLD, Goals, Hold, Ledger
 from goals.ports import JournalEntry
+from tests.patience import PATIENCE_S
 from tests.postgres import Postgres
 
 HERS = "xylophone teacher"
@@ -354,6 +357,61 @@ async def test_a_workspace_that_leaves_leaves_nothing(ledger: Ledger, goals: Goa
     assert (await goals.use_today("U0ADA")).held == NOTHING
     assert len(await ledger.waiting_enqueue(-1.0)) == 0
     assert await ledger.of("T2").goal("g1") is not None
+
+
+class Slow(Ledger):
+    """A ledger that stops in the middle of a move until it may go on."""
+
+    in_the_middle: threading.Event
+    go_on: threading.Event
+
+    def seal(self, body: bytes) -> bytes:
+        self.in_the_middle.set()
+        assert self.go_on.wait(PATIENCE_S)
+        return super().seal(body)
+
+
+@pytest.mark.parametrize("what", ["hers is forgotten", "she is in his", "all is erased"])
+async def test_what_moves_while_others_are_deleted_is_neither_lost_nor_left(
+    tmp_path: Path, postgres: Postgres, what: str
+) -> None:
+    """On Postgres two may write at once: somebody is forgotten while a goal moves."""
+    url = postgres.database()
+    ledger, slow = Ledger.open(tmp_path, url), Slow.open(tmp_path, url)
+    slow.in_the_middle, slow.go_on = threading.Event(), threading.Event()
+    goals = ledger.of("T1")
+    made = replace(goal(user="U0BOB" if "his" in what else "U0ADA"), request="ask U0ADA")
+    await goals.create(made)
+    moved = replace(made, title="moved", tasks=(task(1, "queued", 1),))
+    moving = asyncio.create_task(slow.of("T1").move(moved))
+    assert await asyncio.to_thread(slow.in_the_middle.wait, PATIENCE_S)
+    ends = goals.erase() if "all" in what else goals.forget("U0ADA")
+    ending = asyncio.create_task(ends)
+    await asyncio.to_thread(until_somebody_waits, url)
+    slow.go_on.set()
+    await moving
+    await ending
+    left = await goals.goal("g1")
+    under_way = [one.key for one in await ledger.waiting_enqueue(-1.0)]
+    if "his" in what:
+        assert left is not None
+        assert (left.title, "U0ADA" in left.request, under_way) == ("moved", False, ["t1"])
+    else:
+        assert (left, under_way) == (None, [])
+    await ledger.close()
+    await slow.close()
+
+
+def until_somebody_waits(url: str) -> None:
+    """Until one transaction waits for another's lock."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        ends = time.monotonic() + PATIENCE_S
+        while time.monotonic() < ends:
+            row = connection.execute("SELECT count(*) FROM pg_locks WHERE NOT granted").fetchone()
+            if row and row[0]:
+                return
+            time.sleep(0.01)
+    raise AssertionError("nobody waits")
 
 
 async def test_another_key_is_refused_and_changes_nothing(

@@ -55,6 +55,12 @@ def wish_of(words: str) -> Wish:
     return Wish(words)
 
 
+def asks_a_model(words: str) -> bool:
+    """Whether a model has to be asked to do what these words wish."""
+    wish = wish_of(words)
+    return not wish.skipped and not wish.handed
+
+
 def _added(words: str, what: str, at: str) -> Wish:
     after, before = frozenset[int](), frozenset[int]()
     place = _AT.search(what)

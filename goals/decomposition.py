@@ -13,7 +13,7 @@ from database.goals import ANSWER, NOTHING, Goal, Objective, Spent, Task
 from goals.assigning import assign, fallback
 from goals.changing import Wish, wish_of
 from goals.checking import PlanInvalid, checked_plan
-from goals.drafts import AIM, TITLE, blanks_schema, plan_schema, steps_schema
+from goals.drafts import AIM, TITLE, Draft, blanks_schema, plan_schema, steps_schema
 from goals.estimates import estimated
 from goals.pieces import pieces
 from goals.planning_examples import (
@@ -37,7 +37,7 @@ from goals.planning_words import (
 )
 from goals.ports import Planner, Roster, Runbook, Specialist
 from goals.repairs import STRATEGIC, UNASSIGNED, Planned, clipped, more_steps, planned, repeats
-from goals.task_graph import add, may_replan, replace_failed, skip
+from goals.task_graph import MAX_NOTES, add, may_replan, replace_failed, skip
 
 MOST_STEPS = 6
 """A plan has so many steps at first, the answer not counted: more, and small models repeat."""
@@ -46,6 +46,7 @@ _MORE = 3
 _LEAST = 2
 _RUNBOOK_STEP = 4_000
 _BLANK = re.compile(r"\{([a-z][a-z0-9_-]{0,40})\}")
+_UNCHANGED = "Nothing was changed: {why}"
 _NOBODY = "There is no agent that may work for you here: ask whoever runs the assistant."
 
 
@@ -98,7 +99,7 @@ class Decomposition:
         try:
             return await self._wished(goal, wish_of(words))
         except InputError as error:
-            return _noted(goal, f"Nothing was changed: {error}")
+            return _noted(goal, _UNCHANGED.format(why=error))
 
     async def alternative(self, goal: Goal, key: str) -> Alternative:
         """Other steps for one that has failed; none where it may not or cannot be planned around.
@@ -171,7 +172,8 @@ class Decomposition:
         change = f"{plan_of(goal)}\n\n{CHANGING}\nChange: {words}"
         made = await self._drafted(goal, (), change, specialists)
         if made.state == "refused":
-            raise PlanInvalid(made.reason)
+            paid = replace(goal, planning=made.planning)
+            return _noted(paid, _UNCHANGED.format(why=made.reason))
         if any(task.others_words for task in goal.tasks):  # the model has seen them
             made = replace(made, tasks=tuple(replace(t, others_words=True) for t in made.tasks))
         return _noted(made, f"The plan was changed: {clipped(words, AIM)}")
@@ -182,10 +184,18 @@ class Decomposition:
         schema = steps_schema(_LEAST, last + _LEAST)
         told = f"{asked(goal)}\n\n{plan_of(goal)}\n\nWish: {words}"
         draft, spent = await self._planner.ask(ADDING, told, schema, examples=[WISH_EXAMPLE])
-        taken = _free_key(goal)
+        goal = replace(goal, planning=goal.planning + spent)
+        try:
+            return await self._grown(goal, draft)
+        except InputError as error:
+            return _noted(goal, _UNCHANGED.format(why=error))
+
+    async def _grown(self, goal: Goal, draft: Draft) -> Goal:
+        """The goal with the further steps of a draft. Raises InputError where it has none."""
+        taken, last = _free_key(goal), len(goal.tasks) - 1
         tasks = more_steps(draft, _LEAST, _coming(goal), last, lambda number: f"{taken}n{number}")
         tasks, took = await self._staffed(goal, tasks)
-        goal = replace(goal, planning=goal.planning + spent + took)
+        goal = replace(goal, planning=goal.planning + took)
         fresh = [task for task in tasks if not repeats(task, goal.tasks)]
         if not fresh:
             raise PlanInvalid("The plan does that already, as far as the model sees.")
@@ -348,4 +358,4 @@ def _filled(text: str, values: dict[str, str]) -> str:
 
 
 def _noted(goal: Goal, note: str) -> Goal:
-    return replace(goal, notes=(*goal.notes, note))
+    return replace(goal, notes=(*goal.notes, note)[-MAX_NOTES:])

@@ -26,6 +26,7 @@ from database.errors import (
 from database.goals import NOTHING, Goal, Spent, goal_id_of
 from database.records import Reader
 from goals import task_graph
+from goals.changing import asks_a_model
 from goals.decomposition import Alternative, Decomposition
 from goals.estimates import reservation
 from goals.ledger import Goals
@@ -158,10 +159,13 @@ class GoalManager:
         """Change the plan as the words say, also while it runs: "add a step that ...".
 
         What was changed, or why nothing was, is the last of its `notes`.
-        Raises UnknownName, NotAllowed, ModelError, and InputError for one that has ended.
+        Raises UnknownName, NotAllowed, ModelError, InputError for one that has ended, and past a
+        day's limit BudgetExceeded where a model would have to be asked.
         """
         for _ in range(_CHANGE_TRIES):
             goal = await self._allowed(goal_id, person, approver)
+            if asks_a_model(words):
+                await self._within_the_day(goal.user_id)
             changed = await self._planning.change(goal, words)
             with suppress(StaleRevision):
                 return await self._follow(await self.rows.move(self._advanced(changed)), goal)

@@ -12,7 +12,7 @@ from database.goals import ANSWER, Budget, Estimate, Goal
 from goals.checking import checked_plan, cycle
 from goals.drafts import plan_schema
 from goals.ports import Runbook, Specialist, TaskOutcome
-from goals.task_graph import advance, begin, settle, start
+from goals.task_graph import MAX_NOTES, advance, begin, settle, start
 from tests.goals.planners import PLANNING, TEAM, Team, drafted, planning, said, wish
 from tests.goals.plans import NOW, RESERVE, done
 
@@ -412,6 +412,10 @@ async def test_a_change_that_gives_no_plan_leaves_the_old_one() -> None:
     goal = await decomposition.change(before, "make it purple")
     assert goal.tasks == before.tasks
     assert goal.notes[-1].startswith("Nothing was changed: The model found no steps")
+    assert goal.planning == before.planning + PLANNING, "it was asked all the same"
+    for _ in range(MAX_NOTES):
+        goal = await decomposition.change(goal, "skip step 99")
+    assert len(goal.notes) == MAX_NOTES
 
 
 async def test_other_words_give_a_running_plan_further_steps() -> None:
@@ -428,6 +432,7 @@ async def test_other_words_give_a_running_plan_further_steps() -> None:
     same = await decomposition.change(goal, "count the desks")
     assert same.tasks == goal.tasks
     assert same.notes[-1].startswith("Nothing was changed: The plan does that already")
+    assert same.planning == goal.planning + PLANNING
     over = replace(changed, state="done")
     with pytest.raises(InputError, match="over"):
         await decomposition.change(over, "more")

@@ -100,6 +100,9 @@ class Plan(Scripted):
         self.planned += 1
         return await super().plan(goal)
 
+    async def change(self, goal: Goal, words: str) -> Goal:
+        return replace(goal, title=words)
+
     async def alternative(self, goal: Goal, key: str) -> Alternative:
         found, self.around = self.around, ()
         return Alternative(found, Spent(1.0, 10, 0.0))
@@ -251,6 +254,15 @@ async def test_a_persons_day_is_asked_about_and_stops_new_plans(here: Here) -> N
     with pytest.raises(BudgetExceeded, match="have used up what they may use today"):
         await here.manager.begin(Asked("r2"))
     assert await here.manager.goal(goal_id_of("r2")) is None
+
+
+async def test_past_a_persons_day_no_model_changes_a_plan(here: Here) -> None:
+    here.rules.start = ""
+    await here.manager.begin(Asked("r1"))
+    here.rules.limit = DayLimit(tokens=0)
+    with pytest.raises(BudgetExceeded, match="have used up what they may use today"):
+        await here.manager.change(GOAL, "make it shorter", ADA)
+    assert (await here.manager.change(GOAL, "skip step 1", ADA)).title == "skip step 1"
 
 
 async def test_what_is_stopped_while_it_runs_holds_nothing(here: Here) -> None:

@@ -228,6 +228,10 @@ class GoalManager:
         """Tell what other processes move, for as long as this runs; the caller keeps the task."""
         await self._watch.poll()
 
+    async def close(self) -> None:
+        """Tell of nothing more: the workspace has closed here."""
+        await self._watch.stop()
+
     # What workers call.
 
     async def work(self, goal_id: str, key: str, attempt: int) -> None:

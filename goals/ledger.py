@@ -121,9 +121,13 @@ class Ledger:
         """
         self._on_move.append(handler)
 
+    def no_more(self, handler: OnMove) -> None:
+        """Have it called no longer."""
+        self._on_move.remove(handler)
+
     def moved(self, workspace: str, goal: Goal) -> None:
         """Tell those who want to hear of it."""
-        for handler in self._on_move:
+        for handler in list(self._on_move):
             handler(workspace, goal)
 
     async def busy(self) -> bool:

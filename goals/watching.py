@@ -46,6 +46,13 @@ class Watch:
                 away = True
             await asyncio.sleep(_POLL_SECONDS)
 
+    async def stop(self) -> None:
+        """Tell of nothing more."""
+        self._rows.ledger.no_more(self._moved_here)
+        for task in self._telling:
+            task.cancel()
+        await asyncio.gather(*self._telling, return_exceptions=True)
+
     def _moved_here(self, workspace: str, goal: Goal) -> None:
         if workspace == self._rows.workspace and self.handlers:
             task = asyncio.get_running_loop().create_task(self._tell(goal))

@@ -174,8 +174,10 @@ class GoalWorks:
 
     async def leave(self, workspace: str) -> None:
         """A workspace closes: its goals go on elsewhere, or when it is open again."""
-        self._managers.pop(workspace, None)
+        manager = self._managers.pop(workspace, None)
         await _ended(self._watching.pop(workspace, None))
+        if manager is not None:
+            await manager.close()
 
     async def start(self, *, always: bool = False) -> None:
         """Go on with what is queued or was left by a dead process.

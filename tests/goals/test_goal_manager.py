@@ -346,6 +346,25 @@ async def test_moves_are_told_of_whoever_makes_them(here: Here, ledger: Ledger) 
         await elsewhere.close()
 
 
+async def test_a_manager_that_is_closed_tells_nobody(here: Here, ledger: Ledger) -> None:
+    heard: dict[str, list[str]] = {"closed": [], "open": []}
+    closed, still_open = here.manager, Here(ledger).manager
+    for name, manager in (("closed", closed), ("open", still_open)):
+
+        async def hear(goal: Goal, name: str = name) -> None:
+            heard[name].append(goal.goal_id)
+
+        manager.on_changed(hear)
+    await closed.close()
+    await still_open.begin(Asked("r1"))
+
+    async def told() -> bool:
+        return heard["open"] != []
+
+    await until(told)
+    assert heard["closed"] == []
+
+
 async def test_ids_may_be_shortened_by_who_types_them(here: Here) -> None:
     await here.manager.begin(Asked("r1"))
     assert (await here.manager.of_person(ADA))[0].goal_id == GOAL

@@ -37,7 +37,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from agents.ports import ToolContext
 from agents.tools import TOOL_NAMES
-from agents.tools.base import Effect, Tool, ToolFailed
+from agents.tools.base import Effect, EndUnseen, Tool, ToolFailed
 from database.errors import ConfigurationError
 
 _START_SECONDS = 20.0
@@ -231,7 +231,7 @@ def _calling(
             # A connection that is cut off may complain of something else than of that.
             if limit.expired():
                 late = f"{name} gave no answer within {timeout_s:g} seconds"
-                raise ToolFailed(late) from None
+                raise EndUnseen(late) from None
             # Somebody else's program or network: its words go to the model, the reply goes on.
             reason = _first_reason(error)
             _log.warning("mcp_tool_failed", tool=name, reason=reason)

@@ -14,7 +14,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from agents.tools.base import ArgumentsRefused, PersonNeeded, ToolFailed
+from agents.tools.base import ArgumentsRefused, EndUnseen, PersonNeeded, ToolFailed
 from agents.turns import (
     ModelEvent,
     ModelFinished,
@@ -177,6 +177,8 @@ class Journal:
         try:
             text = await call()
         except VirtuousError as failed:
+            if isinstance(failed, EndUnseen) and body["effect"] == "write":
+                raise  # only that it was begun is known: whoever tries again asks a person
             refused = isinstance(failed, ArgumentsRefused)
             await self.keep(position, _FAILED, {**body, "text": str(failed), "refused": refused})
             raise

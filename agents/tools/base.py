@@ -17,6 +17,10 @@ class ToolFailed(VirtuousError):
     """The tool could not do it; the message tells the model what to do instead."""
 
 
+class EndUnseen(ToolFailed):
+    """The tool was begun and gave no answer in time: it may or may not have done it."""
+
+
 class ArgumentsRefused(ToolFailed):
     """The arguments do not fit the tool's schema; the message says which and how."""
 

@@ -12,7 +12,7 @@ import pytest
 
 from agents.definition import parse_definition
 from agents.mcp_tools import McpServerState, check_mcp_config, load_mcp_tools, read_mcp_config
-from agents.tools.base import Tool, ToolFailed
+from agents.tools.base import EndUnseen, Tool, ToolFailed
 from agents.turns import Turn
 from agents.universal_agent import UniversalAgent
 from database.errors import ConfigurationError
@@ -99,7 +99,7 @@ async def test_wrong_arguments_are_told_to_the_model(script: Path) -> None:
 
 async def test_a_slow_tool_is_given_up(script: Path) -> None:
     tools = await tools_of({"shop": program(script, timeout_s=1.5)})
-    with pytest.raises(ToolFailed, match=r"no answer within 1\.5 seconds"):
+    with pytest.raises(EndUnseen, match=r"no answer within 1\.5 seconds"):
         await tools["shop_waits"].call({}, context())
 
 

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import pytest
 
-from agents.tools.base import ArgumentsRefused, PersonNeeded, ToolFailed
+from agents.tools.base import ArgumentsRefused, EndUnseen, PersonNeeded, ToolFailed
 from agents.turns import ModelEvent, TextDelta, ToolCall, ToolCallsRequested, Turn
 from database.goals import Goal, Task
 from goals.ports import JournalEntry
@@ -94,6 +94,20 @@ async def test_a_change_whose_end_nobody_saw_is_asked_about() -> None:
     assert await world.by(rows.of(2, "Yes, I got it")) == "It was done; a person has said so."
     assert await world.by(rows.of(2, "Yes, I got it")) == "It was done; a person has said so."
     assert world.done == ["sent"]
+
+
+async def test_a_change_that_was_too_slow_is_asked_about_before_it_is_tried_again() -> None:
+    rows, slow = Rows(), World(error=EndUnseen("send gave no answer within 30 seconds"))
+    with pytest.raises(EndUnseen):
+        await slow.by(rows.of(1))
+    world = World()
+    with pytest.raises(PersonNeeded, match="cannot see whether it was done"):
+        await world.by(rows.of(2))
+    assert world.done == []
+    assert await world.by(rows.of(3, "no")) == "It is sent."
+    with pytest.raises(EndUnseen):
+        await slow.by(rows.of(1), {"to": "Grace"}, effect="read")
+    assert await world.by(rows.of(2), {"to": "Grace"}, effect="read") == "It is sent."
 
 
 async def test_a_change_that_was_not_done_is_done_then_and_once() -> None:

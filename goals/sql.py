@@ -30,6 +30,7 @@ SCHEMA = "virtuous6"
 
 _THREADS = 4
 """Connections to Postgres for each process; SQLite has one writer anyway."""
+CONNECT_S = 10
 _ATTEMPTS = 6
 _PAUSE_S = 0.05
 _AGAIN = ("40001", "40P01", "55P03")
@@ -151,7 +152,9 @@ class Sql:
             sqlalchemy.event.listen(engine, "connect", _pragmas)
             sqlalchemy.event.listen(engine, "begin", _begin_immediate)
         else:
-            engine = sqlalchemy.create_engine(self._url, pool_size=_THREADS, max_overflow=0)
+            engine = sqlalchemy.create_engine(
+                self._url, pool_size=_THREADS, max_overflow=0, connect_args=_patience(self._url)
+            )
             sqlalchemy.event.listen(engine, "connect", _own_schema)
         try:
             self._do(engine, self._prepare)
@@ -201,6 +204,11 @@ def postgres_url(url: str) -> str:
             "postgresql://user:password@host:5432/database. Unset it to keep goals in a file."
         )
     return f"postgresql+psycopg://{rest}"
+
+
+def _patience(url: str) -> dict[str, int]:
+    """A server that cannot be reached keeps nobody waiting for minutes, unless the address says."""
+    return {} if "connect_timeout=" in url else {"connect_timeout": CONNECT_S}
 
 
 def _new_file(path: Path) -> str:

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import structlog
 
-from database.errors import ConfigurationError, StoreError
+from database.errors import ConfigurationError, StoreError, VirtuousError
 from database.goals import Goal
 from database.records import Reader
 from database.store import Store
@@ -38,6 +38,8 @@ EMBEDDED_CHARACTERS = 8_000
 """Of results that a task on the embedded model is given: about 2,000 of its 8,192 tokens."""
 
 _SHARE_SECONDS = 2.0
+_AGAIN_SECONDS = 10.0
+"""An engine database that was away at the start is asked again so soon."""
 _OPENED_WITHIN_S = 60.0
 """So long an attempt waits for its workspace to be open here before it is left to others."""
 
@@ -115,6 +117,7 @@ class GoalWorks:
         self._managers: dict[str, AssistantGoals] = {}
         self._joined = asyncio.Condition()
         self._watching: dict[str, asyncio.Task[None]] = {}
+        self._starting: asyncio.Task[None] | None = None
         self._sharing: asyncio.Task[None] | None = None
         self._execution = Execution(
             self.ledger,
@@ -182,13 +185,22 @@ class GoalWorks:
     async def start(self, *, always: bool = False) -> None:
         """Go on with what is queued or was left by a dead process.
 
-        Without `always` nothing is launched, and so nothing costs, before there is a goal.
+        Without `always` nothing is launched, and so nothing costs, before there is a goal; and
+        where the engine database is away people are answered meanwhile, and it is asked again.
+        With it that raises StoreError.
         """
-        await self._execution.start(always=always)
+        try:
+            await self._execution.start(always=always)
+        except StoreError as error:
+            if always:
+                raise
+            log.warning("goals_engine_away", reason=str(error))
+            self._starting = asyncio.create_task(self._start_later())
         self._sharing = asyncio.create_task(self._share())
 
     async def stop(self, grace: float = 0.0) -> None:
         """Take on nothing more, wait so many seconds for what runs, leave the rest to others."""
+        await _ended(self._starting)
         await _ended(self._sharing)
         await self._execution.stop(grace)
 
@@ -219,6 +231,14 @@ class GoalWorks:
                 "assistant that it is installed in."
             ) from None
         return self._managers[workspace]
+
+    async def _start_later(self) -> None:
+        started = False
+        while not started:
+            await asyncio.sleep(_AGAIN_SECONDS)
+            with contextlib.suppress(VirtuousError):
+                await self._execution.start()
+                started = True
 
     async def _share(self) -> None:
         """Divide what the provider takes at once among all that run tasks."""

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 
 import structlog
 
-from database.errors import StoreError
+from database.errors import VirtuousError
 from goals.rates import Rates
 
 _PAUSE_SECONDS = 5.0
@@ -40,7 +40,7 @@ class ProviderRate:
             burst = max(1, self._per_minute // 10)
             seconds = await self._rates.turn(self._name, self._per_minute, burst)
             self._away = False
-        except StoreError as error:
+        except VirtuousError as error:
             self._once(error)
             return
         if seconds:
@@ -50,10 +50,10 @@ class ProviderRate:
         """Let all processes wait so long."""
         try:
             await self._rates.pause(self._name, seconds or _PAUSE_SECONDS)
-        except StoreError as error:
+        except VirtuousError as error:
             self._once(error)
 
-    def _once(self, error: StoreError) -> None:
+    def _once(self, error: VirtuousError) -> None:
         if not self._away:
             log.warning("rate_not_shared", reason=str(error))
         self._away = True

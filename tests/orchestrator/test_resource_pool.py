@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from cryptography.fernet import Fernet
 
 from agents.errors import ModelRateLimited
 from agents.turns import TextDelta, Turn
@@ -226,3 +227,14 @@ async def test_calls_a_minute_are_shared_by_processes_and_a_refusal_is_heeded_by
     _ = [event async for event in pools[1].stream(HELLO)]
     assert slept[2] >= 7.0
     await ledger.close()
+
+
+async def test_an_engine_of_another_key_keeps_no_reply_waiting(tmp_path: Path) -> None:
+    keys = [Fernet.generate_key().decode() for _ in range(2)]
+    first, other = (Ledger.open(tmp_path, secret_key=key) for key in keys)
+    await Rates(first).turn("here", 12)
+    pool = ResourcePool(ScriptedModels(lambda turns, _: "ok"), 4)
+    pool.rate = ProviderRate(Rates(other), "here", 12)
+    assert [e.text async for e in pool.stream(HELLO) if isinstance(e, TextDelta)] == ["ok"]
+    await first.close()
+    await other.close()

@@ -1,0 +1,63 @@
+"""The goals of a process, wired."""
+
+import asyncio
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from database.errors import StoreError
+from goals import sql
+from orchestrator import goals
+from orchestrator.goals import GoalWorks
+from orchestrator.resource_pool import ResourcePool
+from orchestrator.settings import load_settings
+from tests.orchestrator.fakes import ScriptedModels
+from tests.patience import PATIENCE_S
+
+
+@pytest.fixture
+def silent() -> Iterator[str]:
+    """The address of a server that never says anything."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        yield f"postgresql://nobody@127.0.0.1:{listening.getsockname()[1]}/goals"
+
+
+def works(home: Path, url: str | None) -> GoalWorks:
+    settings = load_settings(virtuous6_home=home, virtuous6_engine_url=url)
+    return GoalWorks(settings, ResourcePool(ScriptedModels(lambda turns, _: "ok"), 4))
+
+
+async def test_who_answers_people_starts_although_the_engine_is_away(
+    home: Path, silent: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sql, "CONNECT_S", 2)
+    made = works(home, silent)
+    try:
+        async with asyncio.timeout(PATIENCE_S):
+            await made.start()
+            assert not made.launched
+    finally:
+        await made.stop()
+        await made.close()
+
+
+async def test_what_was_away_at_the_start_is_asked_again(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(goals, "_AGAIN_SECONDS", 0.01)
+    made = works(home, None)
+    database = home / "goals.db"
+    database.mkdir()  # no file: it can be neither read nor made
+    try:
+        with pytest.raises(StoreError, match=r"goals\.db"):
+            await made.start(always=True)
+        await made.start()
+        database.rmdir()
+        async with asyncio.timeout(PATIENCE_S):
+            assert made._starting is not None
+            await made._starting
+    finally:
+        await made.stop()
+        await made.close()

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 import structlog
 
-from database.errors import InputError, NotAllowed, UnknownName, VirtuousError
+from database.errors import InputError, NotAllowed, StoreError, UnknownName, VirtuousError
 from database.goals import ANSWER, Goal, goal_id_of
 from database.records import Run
 from slack_interface.answering import BROKEN, Answering
@@ -99,7 +99,14 @@ class Goals:
         if item.bot or item.files:
             return False
         word = goal_word(text)
-        goal = await self._meant(item, word)
+        try:
+            goal = await self._meant(item, word)
+        except StoreError as error:
+            if word:
+                raise
+            # Where plans are kept is away, which keeps no answer from anybody.
+            log.warning("plan_not_read", error=str(error))
+            return False
         if goal is None:
             return False
         word = self._wish(goal, word, text, item.user_id if ordinary else "")

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from database.errors import ModelError
+from database.errors import ModelError, StoreError
 from database.goals import ANSWER, Goal
 from goals.ports import TaskOutcome
 from orchestrator.goal_replies import answer_run_id
@@ -210,6 +210,20 @@ async def test_how_it_is_going_and_everything_else(world: World, goals: Scripted
     assert [request.text for request in world.orchestrator.requests] == [
         "What is an error tracker?"
     ]
+
+
+async def test_while_plans_cannot_be_read_questions_are_answered(
+    world: World, goals: ScriptedGoals, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def away(*_: object) -> None:
+        raise StoreError("The goals' database is away. See that it runs.")
+
+    ts, _ = await planned(world)
+    monkeypatch.setattr(ScriptedGoals, "in_thread", away)
+    await world.say("What is an error tracker?", thread=ts)
+    assert (await ours(world, ts))[-1]["text"] == "You said: What is an error tracker?"
+    await world.say("skip step 2", thread=ts)
+    assert "The goals' database is away" in (await ours(world, ts))[-1]["text"]
 
 
 async def test_changing_by_the_button_asks_for_words(world: World, goals: ScriptedGoals) -> None:

@@ -155,6 +155,14 @@ def statuses(workflows: Sequence[str]) -> dict[str, str]:
     return {one.workflow_id: str(one.status) for one in found}
 
 
+def statuses_of_all(workflow: str) -> dict[str, str]:
+    """The same of all workflows whose ids begin so."""
+    from dbos import DBOS  # noqa: PLC0415 (see above)
+
+    found = DBOS.list_workflows(workflow_id_prefix=workflow, load_input=False, load_output=False)
+    return {one.workflow_id: str(one.status) for one in found}
+
+
 def resume(workflows: Sequence[str]) -> None:
     """Put workflows back into the queue, whoever had them; those that have ended stay so."""
     from dbos import DBOS  # noqa: PLC0415 (see above)

@@ -44,6 +44,9 @@ least once for each attempt; CancelledError when it was stopped or this process 
 GiveUp = Callable[[str, str, str, int, str], Awaitable[None]]
 """The same and why: settles an attempt that no worker survives."""
 
+Ready = Callable[[str], Awaitable[None]]
+"""(workspace): returns once its attempts can be worked on here. May raise StoreError."""
+
 
 @dataclass(eq=False, slots=True)
 class _Running:
@@ -69,6 +72,7 @@ class Execution:
         *,
         work: Work,
         give_up: GiveUp,
+        ready: Ready,
         slots: int = 16,
         per_person: int = 4,
         name: str = "assistant",
@@ -80,7 +84,7 @@ class Execution:
         self.ledger = ledger
         self.worker = f"{name}-{uuid.uuid4().hex[:12]}"
         self._place = Place(home, url, self.worker, slots, per_person)
-        self._work, self._give_up = work, give_up
+        self._work, self._give_up, self._ready = work, give_up, ready
         self._workers = Workers(ledger, self, home, self.worker, slots)
         self._running: set[_Running] = set()
         self._threads = ThreadPoolExecutor(2, thread_name_prefix="dbos-calls")
@@ -176,16 +180,16 @@ class Execution:
 
         A workflow that ended without settling its attempt gets a successor.
         """
-        names = [(one, _names(one)) for one in attempts]
-        first = [workflows[0] for _, workflows in names]
+        names = [(one.goal_id, one.key, one.attempt) for one in attempts]
+        first = [workflow_id(*which) for which in names]
         known = await self._call(dbos_calls.statuses, first)
-        for attempt, workflows in names:
-            if known.get(workflows[0]) in _UNDER_WAY:
+        for attempt, which, workflow in zip(attempts, names, first, strict=True):
+            if known.get(workflow) in _UNDER_WAY:
                 continue
-            all_known = await self._call(dbos_calls.statuses, workflows)
-            if not _UNDER_WAY.intersection(all_known.values()):
-                which = (attempt.goal_id, attempt.key, attempt.attempt)
-                await self._enqueue(attempt.workspace, which, attempt.person, len(all_known))
+            with_successors = await self._call(dbos_calls.statuses_of_all, workflow)
+            if not _UNDER_WAY.intersection(with_successors.values()):
+                again = _after(with_successors)
+                await self._enqueue(attempt.workspace, which, attempt.person, again)
 
     async def tidy(self) -> None:
         """Delete workflows that ended days ago."""
@@ -261,6 +265,8 @@ class Execution:
         return True
 
     async def _take_and_work(self, running: _Running, which: Which) -> None:
+        # First: a workspace that is closed here has killed nobody.
+        await self._ready(which[0])
         hold = await self.ledger.take(*which, self.worker)
         running.hold = hold
         HOLD.set(hold)
@@ -303,9 +309,10 @@ def workflow_id(goal_id: str, key: str, attempt: int, again: int = 0) -> str:
     return f"{name}.{again}" if again else name
 
 
-def _names(attempt: Attempt) -> list[str]:
-    which = (attempt.goal_id, attempt.key, attempt.attempt)
-    return [workflow_id(*which, again) for again in range(MOST_TAKES + 2)]
+def _after(workflows: Collection[str]) -> int:
+    """Which `again` the next workflow of an attempt has, that nobody had before."""
+    numbers = [int(name.partition(".")[2] or 0) for name in workflows]
+    return max(numbers) + 1 if numbers else 0
 
 
 _DEADLY = (

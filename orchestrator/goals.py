@@ -125,6 +125,7 @@ class GoalWorks:
             settings.engine_url,
             work=self._work,
             give_up=self._give_up,
+            ready=self._ready,
             slots=EMBEDDED_SLOTS if settings.embedded else SLOTS,
             name=name,
         )
@@ -217,6 +218,9 @@ class GoalWorks:
         self, workspace: str, goal_id: str, key: str, attempt: int, why: str
     ) -> None:
         await (await self._manager(workspace)).give_up(goal_id, key, attempt, why)
+
+    async def _ready(self, workspace: str) -> None:
+        await self._manager(workspace)
 
     async def _manager(self, workspace: str) -> AssistantGoals:
         """The workspace's, once it is open. Raises StoreError where it is not in a while."""

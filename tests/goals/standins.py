@@ -15,7 +15,7 @@ from database.goals import ANSWER, Budget, Goal, Spent, Task, goal_id_of
 from database.records import Reader, run_id_of
 from goals.budgets import DayLimit
 from goals.decomposition import Alternative, Decomposition
-from goals.execution import Execution
+from goals.execution import Execution, Ready
 from goals.goal_manager import GoalManager
 from goals.ledger import Goals, Ledger
 from goals.ports import JournalEntry, TaskOutcome
@@ -172,6 +172,10 @@ async def until(true: Callable[[], Awaitable[bool]], seconds: float = PATIENCE_S
             await asyncio.sleep(0.02)
 
 
+async def _open(workspace: str) -> None:
+    """Every workspace is."""
+
+
 @contextlib.asynccontextmanager
 async def place(
     home: Path,
@@ -184,6 +188,7 @@ async def place(
     per_person: int = 4,
     always: bool = False,
     record: Record | None = None,
+    ready: Ready = _open,
 ) -> AsyncIterator[Place]:
     """Goals that are worked on while it is open."""
     ledger = Ledger.open(home, url)
@@ -197,8 +202,9 @@ async def place(
         await managers[0].give_up(goal_id, key, attempt, why)
 
     execution = Execution(
-        ledger, home, url, work=work, give_up=give_up, slots=slots, per_person=per_person
-    )
+        ledger, home, url, work=work, give_up=give_up, ready=ready, slots=slots,
+        per_person=per_person,
+    )  # fmt: skip
     engine, hands = execution.of(WORKSPACE), Hands(rows, seconds, effect)
     record = record or Record()
     manager = GoalManager(rows, engine, hands, plan or Scripted(), Anything(), record)

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from database.errors import ConfigurationError
+from database.errors import ConfigurationError, StoreError
+from goals import dbos_calls, workers
 from goals import execution as module
-from goals import workers
 from goals.execution import Execution
 from goals.ledger import FILE
 from tests.goals import standins
@@ -153,6 +153,27 @@ async def test_an_attempt_that_nobody_survives_is_given_up(tmp_path: Path, world
     assert goal.task("s0_0").state == "failed"
     assert "no worker got through it" in goal.task("s0_0").reason
     assert goal.task("s1_0").state == "done"
+
+
+async def test_attempts_wait_for_a_workspace_that_is_closed_for_long(
+    tmp_path: Path, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Longer than an attempt that kills its workers is tried."""
+    monkeypatch.setattr(workers, "LOST_S", 0.02)
+    monkeypatch.setattr(workers, "BEAT_S", 0.02)
+    monkeypatch.setattr(dbos_calls, "POLL_S", 0.02)
+    looked: list[str] = []
+
+    async def ready(workspace: str) -> None:
+        looked.append(workspace)
+        if len(looked) <= module.MOST_TAKES + 3:
+            raise StoreError("It is not open here.")
+
+    async with place(tmp_path, None, world.effect, plan=Scripted(1), ready=ready) as here:
+        await here.ask("one")
+        goal = await here.ended("one")
+    assert (goal.state, goal.task("s0_0").state) == ("done", "done")
+    assert goal.task("s0_0").attempt == 1
 
 
 async def test_a_queued_attempt_that_no_workflow_knows_is_found(

@@ -53,6 +53,7 @@ class _Running:
     """An attempt that this process is at, by which workflow."""
 
     workflow: str
+    workspace: str
     which: tuple[str, str, int]
     task: asyncio.Task[Any]
     hold: Hold | None = None
@@ -136,6 +137,14 @@ class Execution:
         tasks = [running.task for running in self._running]
         if tasks and grace > 0:
             await asyncio.wait(tasks, timeout=grace)
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+
+    async def leave(self, workspace: str) -> None:
+        """Break off what runs here of a workspace; somebody goes on with it who has that open."""
+        tasks = [running.task for running in self._running if running.workspace == workspace]
         for task in tasks:
             task.cancel()
         if tasks:
@@ -249,7 +258,7 @@ class Execution:
         """Whether it has ended: False leaves it to whoever takes it over."""
         task = asyncio.current_task()
         assert task is not None
-        running = _Running(workflow, which[1:], task)
+        running = _Running(workflow, which[0], which[1:], task)
         self._running.add(running)
         try:
             await self._take_and_work(running, which)

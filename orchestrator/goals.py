@@ -179,6 +179,7 @@ class GoalWorks:
     async def leave(self, workspace: str) -> None:
         """A workspace closes: its goals go on elsewhere, or when it is open again."""
         manager = self._managers.pop(workspace, None)
+        await self._execution.leave(workspace)
         await _ended(self._watching.pop(workspace, None))
         if manager is not None:
             await manager.close()

@@ -155,6 +155,24 @@ async def test_an_attempt_that_nobody_survives_is_given_up(tmp_path: Path, world
     assert goal.task("s1_0").state == "done"
 
 
+async def test_what_runs_of_a_workspace_that_closes_goes_on_where_it_is_open(
+    tmp_path: Path, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workers, "LOST_S", 0.2)
+    monkeypatch.setattr(workers, "BEAT_S", 0.1)
+    world.go_on.clear()
+    async with place(tmp_path, None, world.effect, plan=Scripted(1)) as here:
+        await here.ask("one")
+        await until(lambda: len(world.begun) == 1)
+        await here.execution.leave("T2")
+        assert here.execution.running == 1, "of another workspace"
+        await here.execution.leave("T1")
+        assert not world.done
+        world.go_on.set()
+        goal = await here.ended("one")
+    assert (goal.state, goal.task("s0_0").attempt) == ("done", 1)
+
+
 async def test_attempts_wait_for_a_workspace_that_is_closed_for_long(
     tmp_path: Path, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -63,7 +63,8 @@ async def retention(goals: "Goals", before: float) -> int:
     if not sql.there:
         return 0
     old = """SELECT goal_id, person FROM goals WHERE workspace = :workspace
-        AND (ended_at < :before OR (state = 'proposed' AND created_at < :before))"""
+        AND (ended_at < :before
+            OR (state IN ('proposed', 'waiting') AND created_at < :before))"""
 
     def work(transaction: Transaction) -> int:
         found = transaction.rows(old, workspace=goals.workspace, before=before)

@@ -370,7 +370,10 @@ class Goals:
         return await leaving.erase(self)
 
     async def retention(self, before: float) -> int:
-        """Delete goals that ended, or were proposed and never started, before that; how many."""
+        """Delete goals that ended before that, or were made before and wait for a person; how many.
+
+        Those who never answered keep no text longer than anybody else.
+        """
         return await leaving.retention(self, before)
 
     def _hold(self, goal_id: str) -> Hold | None:

@@ -339,13 +339,15 @@ async def test_old_goals_go_and_those_under_way_stay(goals: Goals) -> None:
     made = {
         "old": replace(goal("old"), state="done", ended_at=500.0),
         "new": replace(goal("new"), state="done", ended_at=2000.0),
+        "runs": goal("runs"),
         "waits": replace(goal("waits"), state="waiting"),
+        "waits not long": replace(goal("waits not long"), state="waiting", created_at=1500.0),
         "asked": replace(goal("asked"), state="proposed"),
     }
     for one in made.values():
         await goals.create(one)
-    assert await goals.retention(1000.0) == 2
-    assert {one.goal_id for one in await goals.goals()} == {"new", "waits"}
+    assert await goals.retention(1000.0) == 3
+    assert {one.goal_id for one in await goals.goals()} == {"new", "runs", "waits not long"}
     assert await goals.retention(1000.0) == 0
 
 

@@ -99,8 +99,9 @@ class Task:
     `specialty` describes. `others_words` says that what others wrote was read, or is repeated, in
     making it: it may do as little unasked as if it had read that itself. `question` is what it
     waits to hear from a person, `answers` what they said, oldest first. `run_id` is the Run of the
-    last attempt; `reserved` is held of the budgets while it runs. `result` is the text it came to,
-    `reason` why it failed, was skipped or blocked.
+    last attempt; `held` attempts were put back before they began; `reserved` is held of the
+    budgets while it runs. `result` is the text it came to, `reason` why it failed, was skipped or
+    blocked.
     """
 
     key: str
@@ -116,6 +117,7 @@ class Task:
     others_words: bool = False
     state: TaskState = "pending"
     attempt: int = 0
+    held: int = 0
     run_id: str | None = None
     result: str | None = None
     reason: str = ""
@@ -125,6 +127,11 @@ class Task:
     spent: Spent = NOTHING
     started_at: float | None = None
     ended_at: float | None = None
+
+    @property
+    def tries(self) -> int:
+        """How often it was tried: an attempt that goes on after an answer is no other try."""
+        return self.attempt - self.held - len(self.answers)
 
 
 @dataclass(frozen=True, slots=True)

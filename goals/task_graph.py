@@ -150,7 +150,7 @@ def hold(goal: Goal, key: str, question: str = "") -> Goal:
     if task.state != "queued":
         raise StaleTask(f"Step {task.number} is not queued: it is {task.state}.")
     asks = goal.asks or question or f"{shortfall(goal)} May I go on? Yes or no."
-    return _moved(goal, replace(task, state="pending"), asks=asks)
+    return _moved(goal, replace(task, state="pending", held=task.held + 1), asks=asks)
 
 
 def settle(
@@ -390,8 +390,7 @@ def _outcome_of(task: Task, outcome: TaskOutcome, now: float) -> Task:
             task, state="done", result=outcome.result, reason="", question=None, ended_at=now
         )  # fmt: skip
     why = _short(outcome.failure or "It came to no result.")
-    tried = task.attempt - len(task.answers)
-    if outcome.retry and tried < MAX_ATTEMPTS:
+    if outcome.retry and task.tries < MAX_ATTEMPTS:
         return replace(task, state="pending", reason=why)
     return replace(task, state="failed", reason=why, question=None, ended_at=now)
 

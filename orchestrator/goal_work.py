@@ -307,8 +307,7 @@ class GoalWork:
             for name in fallback_order(definitions[attempt.agent], definitions)
             if self._team.pool.serves(name, attempt.goal.reader)
         ]
-        first = attempt.task.attempt - len(attempt.task.answers) <= 1
-        if others and first:
+        if others and attempt.task.tries <= 1:
             return replace(made, failure=why, retry=True, agent=others[0])
         return replace(made, failure=why)
 

@@ -119,6 +119,15 @@ def test_answers_of_people_use_up_no_attempt() -> None:
     assert goal.task("a").state == "queued"
 
 
+def test_what_is_put_back_for_the_budget_uses_up_no_attempt() -> None:
+    goal = running({"a": ()})
+    for _ in range(MAX_ATTEMPTS + 1):
+        goal = advance(answer(hold(goal, "a"), None, "yes", NOW), NOW)
+    assert (goal.task("a").attempt, goal.task("a").tries) == (MAX_ATTEMPTS + 2, 1)
+    goal = ended(goal, "a", TaskOutcome(failure="model away", retry=True))
+    assert goal.task("a").state == "queued"
+
+
 def test_an_effect_that_is_uncertain_asks_a_person() -> None:
     goal = ended(running({"a": ()}), "a", TaskOutcome(uncertain=True))
     assert goal.task("a").state == "waiting"

@@ -44,6 +44,8 @@ class Watch:
                 if not away:
                     log.warning("goals_not_watched", reason=str(error))
                 away = True
+            except Exception:  # the outermost boundary: it must look on
+                log.exception("watching_goals_broke")
             await asyncio.sleep(_POLL_SECONDS)
 
     async def stop(self) -> None:

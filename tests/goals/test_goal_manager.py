@@ -8,6 +8,7 @@ import pytest
 
 from database.errors import BudgetExceeded, InputError, NotAllowed, UnknownName
 from database.goals import ANSWER, Budget, Goal, Spent, Task, goal_id_of
+from goals import watching
 from goals.budgets import DayLimit
 from goals.decomposition import Alternative
 from goals.goal_manager import GoalManager
@@ -343,6 +344,43 @@ async def test_moves_are_told_of_whoever_makes_them(here: Here, ledger: Ledger) 
             await until(all_know)
     finally:
         watching.cancel()
+        await elsewhere.close()
+
+
+async def test_watching_goes_on_whatever_breaks_in_it(
+    here: Here, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    elsewhere = Ledger.open(ledger.sql.path.parent)
+    there = Here(elsewhere).manager
+    looked, heard = list[int | None](), list[str]()
+    changed = there.rows.changed
+
+    async def breaks_once(since: int | None) -> tuple[Sequence[Goal], int]:
+        looked.append(since)
+        if len(looked) == 2:
+            raise ValueError("a row that nobody can read")
+        return await changed(since)
+
+    async def hear(goal: Goal) -> None:
+        heard.append(goal.goal_id)
+
+    async def told() -> bool:
+        return heard != []
+
+    async def looks() -> bool:
+        return len(looked) >= 2  # the first has told where to begin
+
+    monkeypatch.setattr(watching, "_POLL_SECONDS", 0.02)
+    monkeypatch.setattr(there.rows, "changed", breaks_once)
+    there.on_changed(hear)
+    await ledger.of(WORKSPACE).changed(None)
+    watch = asyncio.create_task(there.watch())
+    try:
+        await until(looks)
+        await here.manager.begin(Asked("r1"))
+        await until(told)
+    finally:
+        watch.cancel()
         await elsewhere.close()
 
 

@@ -15,7 +15,8 @@ Approve below each card that asks for it.
 
 Before anything was learned and at the end questions are asked that nobody learns from, in a channel
 that declined: the same ones both times, not among those above. `strict` is the label and nothing
-else, `lenient` an answer that names no other label. What is answered is kept in `--out`.
+else, `lenient` an answer that names no other label. What is answered is kept in `--out`, one seed
+after the other, at once or on several days; `--kept` makes the figures and the picture of it.
 """
 
 import argparse

@@ -183,10 +183,11 @@ def picture(happened: Sequence[Seed]) -> str:
         middles = [min(BATCH * (n + 0.5), found["asked"]) for n in range(len(found["curve"]))]
         points = " ".join(map(place, middles, found["curve"]))
         ends = place(0, found["accuracy_before"]), place(found["asked"], found["accuracy_after"])
+        jump = place(found["asked"], found["accuracy_before"])
         words = f"{found['accuracy_before']:.0%} → {found['accuracy_after']:.0%} unseen"
         parts.append(
             f'<g stroke="{colour}" fill="none"><polyline points="{points}" opacity=".5"/>'
-            f'<polyline points="{ends[0]} {ends[1]}" stroke-width="2.5" '
+            f'<polyline points="{ends[0]} {jump} {ends[1]}" stroke-width="2.5" '
             f'stroke-dasharray="7 4"/></g>'
         )
         for end in ends:
@@ -196,8 +197,9 @@ def picture(happened: Sequence[Seed]) -> str:
             f'<text x="640" y="{60 + 26 * at}" fill="{colour}">seed {one.seed}: {words}</text>'
         )
     parts.append(
-        '<text x="640" y="310">solid: answers while people asked</text>'
-        '<text x="640" y="330">dashed: the unseen questions</text></svg>'
+        '<text x="640" y="290">solid: answers while people asked</text>'
+        '<text x="640" y="310">dashed: the unseen questions;</text>'
+        '<text x="640" y="330">they jump where a change went live</text></svg>'
     )
     return "".join(parts)
 

@@ -467,16 +467,21 @@ async def test_examples_of_each_choice_are_waited_for() -> None:
     assert (await learned(questions, asks)).findings
 
 
-async def test_rewriting_that_takes_long_is_not_waited_for() -> None:
+@pytest.mark.parametrize(("seconds", "asks"), [(0.0, False), (60.0, True)])
+async def test_rewriting_that_takes_long_is_not_waited_for(seconds: float, asks: bool) -> None:
+    class Stubborn(Reader):
+        """Answers as if it had been shown nothing, so that there are mistakes to read."""
+
+        async def ask(self, definition: AgentDefinition, request: str) -> str:
+            return "fee"
+
     reflected: list[str] = []
 
     async def reflect(prompt: str) -> str:
         reflected.append(prompt)
         return "Sort by what is asked."
 
-    search = PromptSearch(Reader(), reflect, reflecting_s=0.0)
+    search = PromptSearch(Stubborn(), reflect, calls=300, reflecting_s=seconds)
     make, choose = apart(known_answers(exam()))
-    found = await search.search(SORTER, make, choose)
-    assert found is not None
-    assert found.after > found.before
-    assert not reflected
+    assert await search.search(SORTER, make, choose) is None
+    assert bool(reflected) is asks

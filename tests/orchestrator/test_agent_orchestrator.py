@@ -1,6 +1,7 @@
 import asyncio
 from collections.abc import Sequence
 from contextlib import aclosing
+from typing import Any
 
 import pytest
 
@@ -344,3 +345,27 @@ async def test_an_answer_that_failed_is_no_success_and_a_stopped_one_is_not_judg
     await house.orchestrator.record(last(await stopped), "2.5")
     total = (await store.metrics(RunQuery())).total
     assert (total.runs, total.judged, total.succeeded) == (2, 1, 0)
+
+
+@pytest.mark.parametrize("brief", [False, True])
+async def test_tools_are_told_whether_the_model_reads_slowly(store: Store, brief: bool) -> None:
+    told: list[bool] = []
+
+    class Slow(House):
+        def serving(self) -> dict[str, Any]:
+            return {"brief": brief}
+
+    async def call(arguments: object, context: ToolContext) -> str:
+        told.append(context.brief)
+        return "ok"
+
+    def script(turns: Sequence[Turn], model: str) -> Say:
+        asked = any(turn.role == "tool" for turn in turns)
+        return "Done." if asked else ToolCallsRequested((ToolCall("1", "look", {}),))
+
+    tool = Tool("look", "looks", {"type": "object"}, "read", "Looking", call)
+    house = await Slow(store, ScriptedModels(script), tools={"look": tool}).start(
+        agent("seeker", tools=["look"])
+    )
+    await house.ask(request("look", agent="seeker"))
+    assert told == [brief]

@@ -36,6 +36,7 @@ from slack_interface.listeners.learning import LearningClicks
 from slack_interface.listeners.lifecycle import Lifecycle
 from slack_interface.listeners.messages import Messages
 from slack_interface.listeners.my_data import MyDataClicks
+from slack_interface.listeners.pressed import Pressed
 from slack_interface.members import Members
 from slack_interface.my_data import MyData
 from slack_interface.outgoing import Outgoing, OutgoingRows, Post
@@ -265,17 +266,18 @@ class Desk:
         """Every listener, in the order in which Bolt asks them."""
         app, us, talk = self._app, self.identity.bot_user_id, self._conversation
         inbox, background, commands = self._inbox, self._background, talk.commands
+        pressed = Pressed(inbox, self.voice)
         Messages(us, inbox, talk, background).register(app)
         SlashCommands(inbox).register(app)
         home = Home(commands, background, talk.administration)
         home.register(app)
         guard = ClickGuard(talk.gate, background)
         if self.learning:
-            LearningClicks(inbox, self.learning, home, background, guard).register(app)
+            LearningClicks(pressed, self.learning, home, background, guard).register(app)
         if self.goals:
-            GoalClicks(inbox, self.goals, background, guard).register(app)
-        MyDataClicks(inbox, self.voice, background, guard).register(app)
-        Actions(inbox, commands, background, guard).register(app)
+            GoalClicks(pressed, self.goals, background, guard).register(app)
+        MyDataClicks(pressed, background, guard).register(app)
+        Actions(pressed, commands, background, guard).register(app)
         Lifecycle(us, talk.answering.running, self._proactive).register(app)
         Failures(us, self.voice, background).register(app)
 

@@ -1,16 +1,12 @@
 """Clicks, modals, shortcuts and reactions."""
 
 import re
-import time
 from dataclasses import dataclass
-from uuid import uuid4
 
-import orjson
 from slack_bolt.async_app import AsyncApp
 from slack_bolt.context.ack.async_ack import AsyncAck
 
 from database.errors import InputError, VirtuousError
-from database.records import run_id_of
 from slack_interface.answer_cards import FEEDBACK, HOW_ANSWERED, how_card
 from slack_interface.background import Background
 from slack_interface.blocks import notice_modal, section
@@ -29,25 +25,31 @@ from slack_interface.cards import (
 )
 from slack_interface.commands import Commands
 from slack_interface.gate import ClickGuard
-from slack_interface.inbox import Inbox
-from slack_interface.incoming import Incoming, Json, Kind, channel_type_of
+from slack_interface.incoming import Json, Kind
+from slack_interface.listeners.pressed import (
+    NOT_KNOWN,
+    Pressed,
+    about_of,
+    chosen_of,
+    needed,
+    once_of,
+    place_of,
+    subject_of,
+    trigger_of,
+    values_of,
+    words_of,
+)
 
 THANKS = "Thank you, that helps me do better."
 SORRY = "Thank you for telling me. I can try again with what you would like better."
 NOT_MINE = "That is not one of my answers. Use this on a message in which I answered."
-NOT_KNOWN = (
-    "I no longer know what that is for: it is from an older version of me. Nothing was done; ask "
-    "me again, or say `help` to me."
-)
-TOO_LATE = "That took too long and Slack did not let me ask. Please press it again."
-NO_PLACE = "Slack did not let me write to you just now. Please press it again in a minute."
 
 
 @dataclass(slots=True)
 class Actions:
     """What people press; each listener returns when it is kept, modals open in the background."""
 
-    inbox: Inbox
+    pressed: Pressed
     commands: Commands
     background: Background
     guard: ClickGuard
@@ -79,14 +81,11 @@ class Actions:
         verdict, _, run_id = str(action.get("value") or "").partition(":")
         if verdict not in ("up", "down") or not run_id:
             raise InputError(NOT_KNOWN)
-        user_id, stamp = (
-            body["user"]["id"],
-            str(action.get("action_ts") or trigger_of(body) or uuid4().hex),
-        )
+        user_id, stamp = body["user"]["id"], once_of(body, action)
         await self.commands.require_readable(run_id, user_id, place_of(body).get("channel", ""))
         await self.commands.feedback.rating(run_id, user_id, verdict == "up", stamp)
         if verdict == "up":
-            self.background.spawn(self._whisper(body, THANKS))
+            self.background.spawn(self.pressed.whisper(body, THANKS))
         else:
             self.background.spawn(self._ask_why(body, run_id))
         await ack()
@@ -94,19 +93,19 @@ class Actions:
     async def _ask_why(self, body: Json, run_id: str) -> None:
         view = why_modal(about(run_id=run_id, **place_of(body)))
         if not await self.commands.voice.open_view(trigger_of(body), view):
-            await self._whisper(body, SORRY, improve_offer(run_id))
+            await self.pressed.whisper(body, SORRY, improve_offer(run_id))
 
     async def on_why(self, ack: AsyncAck, body: Json, view: Json) -> None:
         """The reasons for a bad rating, and perhaps the wish for another answer."""
-        subject, values = _about(view), values_of(view)
-        reasons, words = _chosen(values, "reasons"), words_of(values)
-        user_id, run_id = body["user"]["id"], _needed(subject, "run_id")
+        subject, values = about_of(view), values_of(view)
+        reasons, words = chosen_of(values, "reasons"), words_of(values)
+        user_id, run_id = body["user"]["id"], needed(subject, "run_id")
         await self.commands.require_readable(run_id, user_id)
         await self.commands.feedback.reason(run_id, user_id, reasons, words, view["id"])
-        if _chosen(values, "again"):
+        if chosen_of(values, "again"):
             labels = [REASONS[key] for key in reasons if key in REASONS]
             wish = ". ".join(part for part in (*labels, words) if part)
-            await self._accept("improve", body, view, run_id, wish)
+            await self._keep("improve", body, view, run_id, wish)
         else:
             self.background.spawn(self._thank(user_id, subject))
         await ack()
@@ -129,15 +128,15 @@ class Actions:
 
     async def on_improve(self, ack: AsyncAck, body: Json, action: Json) -> None:
         """The button "Improve this answer": asks how."""
-        run_id = _needed(subject_of(action.get("value")), "run_id")
+        run_id = needed(subject_of(action.get("value")), "run_id")
         view = improve_modal(about(run_id=run_id, **place_of(body)))
-        self.background.spawn(self._open(body, view))
+        self.background.spawn(self.pressed.open(body, view))
         await ack()
 
     async def on_improve_words(self, ack: AsyncAck, body: Json, view: Json) -> None:
         """How an answer should be better."""
-        run_id = _needed(_about(view), "run_id")
-        await self._accept("improve", body, view, run_id, words_of(values_of(view)))
+        run_id = needed(about_of(view), "run_id")
+        await self._keep("improve", body, view, run_id, words_of(values_of(view)))
         await ack()
 
     async def on_message_shortcut(self, ack: AsyncAck, body: Json) -> None:
@@ -146,26 +145,26 @@ class Actions:
             body["channel"]["id"], body["message"]["ts"]
         )
         if run is None:
-            self.background.spawn(self._whisper(body, NOT_MINE))
+            self.background.spawn(self.pressed.whisper(body, NOT_MINE))
         elif body["callback_id"] == HOW_ANSWERED:
-            self.background.spawn(self._whisper(body, *how_card(run)))
+            self.background.spawn(self.pressed.whisper(body, *how_card(run)))
         else:
             make = improve_modal if body["callback_id"] == IMPROVE else save_modal
             view = make(about(run_id=run.run_id, **place_of(body)))
-            self.background.spawn(self._open(body, view))
+            self.background.spawn(self.pressed.open(body, view))
         await ack()
 
     async def on_save_words(self, ack: AsyncAck, body: Json, view: Json) -> None:
         """The name for a workflow."""
-        run_id = _needed(_about(view), "run_id")
-        await self._accept("save_workflow", body, view, run_id, words_of(values_of(view)))
+        run_id = needed(about_of(view), "run_id")
+        await self._keep("save_workflow", body, view, run_id, words_of(values_of(view)))
         await ack()
 
     # Workflows
 
     async def on_run_workflow(self, ack: AsyncAck, body: Json, action: Json) -> None:
         """A workflow's Run button: asks for its inputs."""
-        name = _needed(subject_of(action.get("value")), "name")
+        name = needed(subject_of(action.get("value")), "name")
         self.background.spawn(self._ask_inputs(body, name))
         await ack()
 
@@ -174,9 +173,11 @@ class Actions:
             reader = await self.commands.places.reader(body["user"]["id"])
             inputs = await self.commands.workflows.inputs(name, reader)
         except VirtuousError as error:
-            await self._whisper(body, str(error))
+            await self.pressed.whisper(body, str(error))
             return
-        await self._open(body, workflow_modal(name, inputs, about(name=name, **place_of(body))))
+        await self.pressed.open(
+            body, workflow_modal(name, inputs, about(name=name, **place_of(body)))
+        )
 
     async def on_workflow_inputs(self, ack: AsyncAck, body: Json, view: Json) -> None:
         """A workflow's inputs are filled in: run it."""
@@ -184,13 +185,16 @@ class Actions:
             block_id.removeprefix("input:"): str((field.get("text") or {}).get("value") or "")
             for block_id, field in values_of(view).items()
         }
-        await self._accept("run_workflow", body, view, _needed(_about(view), "name"), "", inputs)
+        name = needed(about_of(view), "name")
+        await self.pressed.keep(
+            "run_workflow", body, view["id"], about_of(view), subject=name, inputs=inputs
+        )
         await ack()
 
     async def on_other(self, ack: AsyncAck, body: Json, action: Json) -> None:
         """A link needs nothing done; anything else is from before an update."""
         if not action.get("url"):
-            self.background.spawn(self._whisper(body, NOT_KNOWN))
+            self.background.spawn(self.pressed.whisper(body, NOT_KNOWN))
         await ack()
 
     async def on_other_view(self, ack: AsyncAck) -> None:
@@ -203,118 +207,8 @@ class Actions:
 
     async def on_other_shortcut(self, ack: AsyncAck, body: Json) -> None:
         """A shortcut from before an update, or of a newer manifest."""
-        self.background.spawn(self._whisper(body, NOT_KNOWN))
+        self.background.spawn(self.pressed.whisper(body, NOT_KNOWN))
         await ack()
 
-    # Shared
-
-    async def _accept(
-        self,
-        kind: Kind,
-        body: Json,
-        view: Json,
-        subject: str,
-        text: str,
-        inputs: dict[str, str] | None = None,
-    ) -> None:
-        """Keep what a modal asked for; from App Home it is done in the direct message."""
-        where, user_id = _about(view), body["user"]["id"]
-        channel = where.get("channel") or await self.commands.voice.direct_channel(user_id)
-        if not channel:
-            raise InputError(NO_PLACE)
-        app_id, team_id = body.get("api_app_id") or "", team_of(body)
-        await self.inbox.accept(
-            Incoming(
-                kind=kind,
-                key=run_id_of(app_id, team_id, "view", view["id"]),
-                app_id=app_id,
-                team_id=team_id,
-                channel_id=channel,
-                channel_type=channel_type_of(channel, where.get("channel_name")),
-                user_id=user_id,
-                text=text,
-                thread_ts=where.get("thread_ts", ""),
-                in_thread=bool(where.get("thread_ts")),
-                subject=subject,
-                inputs=inputs,
-                received_at=time.time(),
-            )
-        )
-
-    async def _open(self, body: Json, view: Json) -> None:
-        if not await self.commands.voice.open_view(trigger_of(body), view):
-            await self._whisper(body, TOO_LATE)
-
-    async def _whisper(self, body: Json, text: str, blocks: list[Json] | None = None) -> None:
-        place = place_of(body)
-        user_id = body["user"]["id"]
-        channel = place.get("channel")
-        voice = self.commands.voice
-        if channel:
-            thread_ts = place.get("thread_ts", "")
-            await voice.whisper(channel, user_id, text, blocks, thread_ts=thread_ts)
-        elif direct := await voice.direct_channel(user_id):
-            await voice.post(direct, text, blocks)
-
-
-def place_of(body: Json) -> dict[str, str]:
-    """Where something was pressed; nothing in App Home."""
-    channel = body.get("channel") or {}
-    container, message = body.get("container") or {}, body.get("message") or {}
-    found = {
-        "channel": channel.get("id") or container.get("channel_id"),
-        "channel_name": channel.get("name"),
-        "thread_ts": message.get("thread_ts") or container.get("thread_ts"),
-    }
-    return {key: str(value) for key, value in found.items() if value}
-
-
-def team_of(body: Json) -> str:
-    """The workspace; where the whole organisation installed us, Slack tells it of the person."""
-    team = body.get("team") or body["user"].get("team_id") or ""
-    return str(team["id"] if isinstance(team, dict) else team)
-
-
-def trigger_of(body: Json) -> str:
-    """What a modal may be opened with; Slack always sends it."""
-    return str(body.get("trigger_id") or "")
-
-
-def _about(view: Json) -> dict[str, str]:
-    """What a modal of ours is about."""
-    return subject_of(view.get("private_metadata"))
-
-
-def subject_of(text: str | None) -> dict[str, str]:
-    """What a button or form is about: what `cards.about` wrote, as far as it is that."""
-    try:
-        found = orjson.loads(text or "{}")
-    except orjson.JSONDecodeError:
-        return {}
-    if not isinstance(found, dict):
-        return {}
-    return {key: value for key, value in found.items() if isinstance(value, str)}
-
-
-def _needed(subject: dict[str, str], name: str) -> str:
-    """Raises InputError where it is of an older version of ours."""
-    if not subject.get(name):
-        raise InputError(NOT_KNOWN)
-    return subject[name]
-
-
-def values_of(view: Json) -> Json:
-    """What was filled in, by block."""
-    values: Json = (view.get("state") or {}).get("values") or {}
-    return values
-
-
-def words_of(values: Json) -> str:
-    """What was typed into the field for words."""
-    field = (values.get("words") or {}).get("text") or {}
-    return str(field.get("value") or "").strip()
-
-
-def _chosen(values: Json, block_id: str) -> list[str]:
-    field = (values.get(block_id) or {}).get("chosen") or {}
-    return [str(entry.get("value")) for entry in field.get("selected_options") or ()]
+    async def _keep(self, kind: Kind, body: Json, view: Json, run_id: str, text: str) -> None:
+        await self.pressed.keep(kind, body, view["id"], about_of(view), subject=run_id, text=text)

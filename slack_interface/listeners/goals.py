@@ -1,16 +1,12 @@
 """What people press on plans and their questions."""
 
 import re
-import time
 from dataclasses import dataclass
-from uuid import uuid4
 
-import structlog
 from slack_bolt.async_app import AsyncApp
 from slack_bolt.context.ack.async_ack import AsyncAck
 
-from database.errors import InputError, VirtuousError
-from database.records import run_id_of
+from database.errors import VirtuousError
 from slack_interface.background import Background
 from slack_interface.cards import about
 from slack_interface.gate import ClickGuard
@@ -23,20 +19,16 @@ from slack_interface.goal_cards import (
     results_view,
 )
 from slack_interface.goals import Goals
-from slack_interface.inbox import Inbox
-from slack_interface.incoming import Incoming, Json, channel_type_of
-from slack_interface.listeners.actions import (
-    NO_PLACE,
-    TOO_LATE,
+from slack_interface.incoming import Json
+from slack_interface.listeners.pressed import (
+    Pressed,
+    about_of,
+    once_of,
     place_of,
-    subject_of,
-    team_of,
-    trigger_of,
     values_of,
+    verb_of,
     words_of,
 )
-
-log = structlog.get_logger()
 
 _DONE_LATER = "start|cancel|yes|no|skip|plainly"
 _FORMS = {CHANGE_FORM: "change", ANSWER_FORM: "answer"}
@@ -46,7 +38,7 @@ _FORMS = {CHANGE_FORM: "change", ANSWER_FORM: "answer"}
 class GoalClicks:
     """A click is kept when its listener returns, and done once; views open in the background."""
 
-    inbox: Inbox
+    pressed: Pressed
     goals: Goals
     background: Background
     guard: ClickGuard
@@ -61,10 +53,11 @@ class GoalClicks:
 
     async def on_click(self, ack: AsyncAck, body: Json, action: Json) -> None:
         """A button that needs nothing else to be said."""
-        verb = str(action["action_id"]).partition(":")[2]
-        once = str(action.get("action_ts") or trigger_of(body) or uuid4().hex)
         goal_id, number = _about(action)
-        await self._accept(body, verb, goal_id, number, once, place_of(body))
+        await self.pressed.keep(
+            "goal", body, once_of(body, action), place_of(body),
+            command=verb_of(action), subject=goal_id, inputs=_step(number),
+        )  # fmt: skip
         await ack()
 
     async def on_view(self, ack: AsyncAck, body: Json, action: Json) -> None:
@@ -76,13 +69,12 @@ class GoalClicks:
         try:
             view = await self._view(body, action)
         except VirtuousError as error:
-            await self._whisper(body, str(error))
+            await self.pressed.whisper(body, str(error))
             return
-        if not await self.goals.voice.open_view(trigger_of(body), view):
-            await self._whisper(body, TOO_LATE)
+        await self.pressed.open(body, view)
 
     async def _view(self, body: Json, action: Json) -> Json:
-        verb = str(action["action_id"]).partition(":")[2]
+        verb = verb_of(action)
         (goal_id, number), place = _about(action), place_of(body)
         user_id = str(body["user"]["id"])
         goal = await self.goals.readable(goal_id, place.get("channel", ""), user_id)
@@ -96,55 +88,20 @@ class GoalClicks:
 
     async def on_form(self, ack: AsyncAck, body: Json, view: Json) -> None:
         """A form was filled in."""
-        subject, verb = subject_of(view.get("private_metadata")), _FORMS[str(view["callback_id"])]
-        goal_id, number = subject.pop("subject", ""), subject.pop("number", "")
-        words = words_of(values_of(view))
-        await self._accept(body, verb, goal_id, number, str(view["id"]), subject, words)
+        subject = about_of(view)
+        await self.pressed.keep(
+            "goal", body, str(view["id"]), subject,
+            command=_FORMS[str(view["callback_id"])], subject=subject.get("subject", ""),
+            text=words_of(values_of(view)), inputs=_step(subject.get("number", "")),
+        )  # fmt: skip
         await ack()
-
-    async def _accept(
-        self,
-        body: Json,
-        verb: str,
-        goal_id: str,
-        number: str,
-        once: str,
-        where: dict[str, str],
-        text: str = "",
-    ) -> None:
-        """Keep it: it is done after this, also by the next process."""
-        user_id = body["user"]["id"]
-        channel = where.get("channel") or await self.goals.voice.direct_channel(user_id)
-        if not channel:
-            raise InputError(NO_PLACE)
-        app_id, team_id = body.get("api_app_id") or "", team_of(body)
-        await self.inbox.accept(
-            Incoming(
-                kind="goal",
-                key=run_id_of(app_id, team_id, "goal", once),
-                app_id=app_id,
-                team_id=team_id,
-                channel_id=channel,
-                channel_type=channel_type_of(channel, where.get("channel_name")),
-                user_id=user_id,
-                text=text,
-                thread_ts=where.get("thread_ts", ""),
-                in_thread=bool(where.get("thread_ts")),
-                command=verb,
-                subject=goal_id,
-                inputs={"number": number} if number else None,
-                received_at=time.time(),
-            )
-        )
-
-    async def _whisper(self, body: Json, text: str) -> None:
-        place, voice = place_of(body), self.goals.voice
-        if channel := place.get("channel"):
-            thread_ts = place.get("thread_ts", "")
-            await voice.whisper(channel, body["user"]["id"], text, thread_ts=thread_ts)
 
 
 def _about(action: Json) -> tuple[str, str]:
     """The goal and perhaps the step that a button is about."""
     goal_id, _, number = str(action.get("value") or "").partition(":")
     return goal_id, number
+
+
+def _step(number: str) -> dict[str, str] | None:
+    return {"number": number} if number else None

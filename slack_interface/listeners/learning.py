@@ -1,21 +1,16 @@
 """What people press on the cards and the page of learning."""
 
 import re
-import time
 from dataclasses import dataclass
-from uuid import uuid4
 
-import structlog
 from slack_bolt.async_app import AsyncApp
 from slack_bolt.context.ack.async_ack import AsyncAck
 
-from database.errors import InputError, VirtuousError
-from database.records import run_id_of
+from database.errors import InputError
 from slack_interface.background import Background
 from slack_interface.cards import about
 from slack_interface.gate import ClickGuard
-from slack_interface.inbox import Inbox
-from slack_interface.incoming import Incoming, Json, channel_type_of
+from slack_interface.incoming import Json
 from slack_interface.learning import Learning
 from slack_interface.learning_cards import LEARN
 from slack_interface.learning_edits import values_of_suggestion
@@ -28,19 +23,16 @@ from slack_interface.learning_forms import (
     reject_form,
 )
 from slack_interface.learning_home import AGENT_MODE
-from slack_interface.listeners.actions import (
-    NO_PLACE,
-    TOO_LATE,
+from slack_interface.listeners.home import Home
+from slack_interface.listeners.pressed import (
+    Pressed,
+    about_of,
+    once_of,
     place_of,
-    subject_of,
-    team_of,
-    trigger_of,
     values_of,
+    verb_of,
     words_of,
 )
-from slack_interface.listeners.home import Home
-
-log = structlog.get_logger()
 
 _DONE_LATER = "approve|discuss|why|true|untrue"
 _FORMS = {REJECT: "reject", BACK: "back", CONCLUDE: "conclude"}
@@ -50,7 +42,7 @@ _FORMS = {REJECT: "reject", BACK: "back", CONCLUDE: "conclude"}
 class LearningClicks:
     """A click is kept when its listener returns, and done once; forms open in the background."""
 
-    inbox: Inbox
+    pressed: Pressed
     learning: Learning
     home: Home
     background: Background
@@ -74,23 +66,25 @@ class LearningClicks:
 
     async def on_click(self, ack: AsyncAck, body: Json, action: Json) -> None:
         """A button that needs nothing else to be said."""
-        verb = str(action["action_id"]).partition(":")[2]
-        once = str(action.get("action_ts") or trigger_of(body) or uuid4().hex)
-        await self._accept(body, verb, str(action.get("value") or ""), once, place_of(body))
+        subject = str(action.get("value") or "")
+        await self.pressed.keep(
+            "learning", body, once_of(body, action), place_of(body),
+            command=verb_of(action), subject=subject,
+        )  # fmt: skip
         await ack()
 
     async def on_reject(self, ack: AsyncAck, body: Json, action: Json) -> None:
         """Asks why not; who is no approver is told at once."""
         await self._require_approver(body)
         form = reject_form(_subject(body, action))
-        self.background.spawn(self._open(body, form))
+        self.background.spawn(self.pressed.open(body, form))
         await ack()
 
     async def on_back(self, ack: AsyncAck, body: Json, action: Json) -> None:
         """Asks why it is taken back."""
         await self._require_approver(body)
         form = back_form(_subject(body, action))
-        self.background.spawn(self._open(body, form))
+        self.background.spawn(self.pressed.open(body, form))
         await ack()
 
     async def on_conclude(self, ack: AsyncAck, body: Json, action: Json) -> None:
@@ -102,32 +96,31 @@ class LearningClicks:
     async def _ask_conclusion(self, body: Json, proposal_id: str, action: Json) -> None:
         proposal = await self.learning.improvement.proposal(proposal_id)
         if proposal is None or proposal.state != "awaiting":
-            await self._whisper(body, "It does not wait any more, so nothing was suggested.")
+            await self.pressed.whisper(body, "It does not wait any more, so nothing was suggested.")
             return
         where = place_of(body)
         audiences = await self.learning.audiences_of(body["user"]["id"])
         if proposal.audience not in audiences:
-            await self._whisper(body, "It rests on conversations that you may not read.")
+            await self.pressed.whisper(body, "It rests on conversations that you may not read.")
             return
         suggestion = await self.learning.approvals.suggestion(proposal, audiences)
         values = values_of_suggestion(proposal, suggestion.before)
         form = conclude_form(proposal, values, about(subject=proposal_id, **where))
-        await self._open(body, form)
+        await self.pressed.open(body, form)
 
     async def on_form(self, ack: AsyncAck, body: Json, view: Json) -> None:
         """A form was filled in."""
-        subject = subject_of(view.get("private_metadata"))
-        values = values_of(view)
+        subject, values = about_of(view), values_of(view)
         inputs = {
             block_id: str((fields.get("text") or {}).get("value") or "")
             for block_id, fields in values.items()
             if block_id.startswith("value:")
         }
-        verb = _FORMS[str(view["callback_id"])]
-        proposal_id = subject.pop("subject", "")
-        await self._accept(
-            body, verb, proposal_id, str(view["id"]), subject, words_of(values), inputs
-        )
+        await self.pressed.keep(
+            "learning", body, str(view["id"]), subject,
+            command=_FORMS[str(view["callback_id"])], subject=subject.get("subject", ""),
+            text=words_of(values), inputs=inputs,
+        )  # fmt: skip
         await ack()
 
     # The page
@@ -144,7 +137,7 @@ class LearningClicks:
         """Go on, pause, off: decided when this returns."""
         await self._require_approver(body)
         user_id = body["user"]["id"]
-        to = str(action["action_id"]).partition(":")[2]
+        to = verb_of(action)
         await self.learning.improvement.switch(to, user_id)
         self.background.spawn(self.home.publish_learning(user_id))
         await ack()
@@ -153,7 +146,7 @@ class LearningClicks:
         """Who decides about an agent's changes."""
         await self._require_approver(body)
         user_id = body["user"]["id"]
-        agent = str(action["action_id"]).partition(":")[2]
+        agent = verb_of(action)
         mode = str((action.get("selected_option") or {}).get("value") or "")
         await self.learning.set_mode(agent, mode, user_id)
         self.background.spawn(self.home.publish_learning(user_id))
@@ -173,55 +166,6 @@ class LearningClicks:
 
     async def _require_approver(self, body: Json) -> None:
         await self.learning.approvals.gate.require_approver(body["user"]["id"])
-
-    async def _accept(
-        self,
-        body: Json,
-        verb: str,
-        subject: str,
-        once: str,
-        where: dict[str, str],
-        text: str = "",
-        inputs: dict[str, str] | None = None,
-    ) -> None:
-        """Keep it: it is done after this, also by the next process."""
-        user_id = body["user"]["id"]
-        channel = where.get("channel") or await self.learning.voice.direct_channel(user_id)
-        if not channel:
-            raise InputError(NO_PLACE)
-        app_id, team_id = body.get("api_app_id") or "", team_of(body)
-        await self.inbox.accept(
-            Incoming(
-                kind="learning",
-                key=run_id_of(app_id, team_id, "learning", once),
-                app_id=app_id,
-                team_id=team_id,
-                channel_id=channel,
-                channel_type=channel_type_of(channel, where.get("channel_name")),
-                user_id=user_id,
-                text=text,
-                thread_ts=where.get("thread_ts", ""),
-                in_thread=bool(where.get("thread_ts")),
-                command=verb,
-                subject=subject,
-                inputs=inputs,
-                received_at=time.time(),
-            )
-        )
-
-    async def _open(self, body: Json, view: Json) -> None:
-        if not await self.learning.voice.open_view(trigger_of(body), view):
-            await self._whisper(body, TOO_LATE)
-
-    async def _whisper(self, body: Json, text: str) -> None:
-        place, user_id, voice = place_of(body), body["user"]["id"], self.learning.voice
-        try:
-            if channel := place.get("channel"):
-                await voice.whisper(channel, user_id, text, thread_ts=place.get("thread_ts", ""))
-            elif direct := await voice.direct_channel(user_id):
-                await voice.post(direct, text)
-        except VirtuousError as error:
-            log.warning("not_told", error=str(error))
 
 
 def _subject(body: Json, action: Json) -> str:

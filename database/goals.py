@@ -143,6 +143,8 @@ class Goal:
     sentences for the thread: what was repaired in the plan, what was changed, what is blocked and
     why. `asks` is a question of the goal itself, such as whether it may go on beyond its budget.
     `replans` counts how often a failure was planned around. `revision` counts moves.
+    `reader_channels` and `reader_public` are what might be read when it was asked for; of that
+    `lost_channels` and, with `lost_public`, what is public may not be read any more.
     """
 
     goal_id: str
@@ -156,6 +158,8 @@ class Goal:
     audience: str = PUBLIC
     reader_channels: frozenset[str] = frozenset()
     reader_public: bool = True
+    lost_channels: frozenset[str] = frozenset()
+    lost_public: bool = False
     state: GoalState = "proposed"
     objectives: tuple[Objective, ...] = ()
     tasks: tuple[Task, ...] = ()
@@ -200,4 +204,8 @@ class Goal:
         In a direct message, and from the command line, that is what the one who asked can read.
         """
         alone = self.audience == one_person(self.user_id)
-        return Reader(self.user_id if alone else "", self.reader_channels, self.reader_public)
+        return Reader(
+            self.user_id if alone else "",
+            self.reader_channels - self.lost_channels,
+            self.reader_public and not self.lost_public,
+        )

@@ -8,7 +8,7 @@ died, by whoever does the same again: nothing is done twice for it.
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import Literal
@@ -37,7 +37,11 @@ _RACES = 30
 """So often somebody else may be faster before an act is given up."""
 _CHANGE_TRIES = 3
 _LEAST_OF_AN_ID = 6
+_LOOKED_AT = 1_000
 _ASK_AGAIN = "{why} Shall I try again now? Yes, or no to end it."
+
+Rights = Callable[[Goal], Awaitable[Reader]]
+"""What a goal's person may read now, in its place, where the house can ask for it."""
 
 log = structlog.get_logger()
 
@@ -71,6 +75,7 @@ class GoalManager:
         self._chronicle = chronicle
         self._wants = wants
         self._read_by = read_by
+        self._rights: Rights | None = None
         self._clock = clock
         self._watch = Watch(rows)
 
@@ -163,7 +168,7 @@ class GoalManager:
         day's limit BudgetExceeded where a model would have to be asked.
         """
         for _ in range(_CHANGE_TRIES):
-            goal = await self._allowed(goal_id, person, approver)
+            goal = await self._as_now(await self._allowed(goal_id, person, approver))
             if asks_a_model(words):
                 await self._within_the_day(goal.user_id)
             changed = await self._planning.change(goal, words)
@@ -224,6 +229,19 @@ class GoalManager:
         """
         self._watch.handlers.append(handler)
 
+    def ask_for_rights(self, rights: Rights) -> None:
+        """Have it asked what a goal's person may read, before each attempt and each act."""
+        self._rights = rights
+
+    async def look_at_rights(self) -> None:
+        """Ask it of all that runs, for workers elsewhere, who cannot ask. May raise StoreError."""
+        if self._rights is None:
+            return
+        for goal in await self.rows.goals(states=("running",), limit=_LOOKED_AT):
+            if await self._as_now(goal) != goal:
+                with suppress(StaleRevision, UnknownName):
+                    await self._moved(goal.goal_id, lambda found: found, anew=True)
+
     async def watch(self) -> None:
         """Tell what other processes move, for as long as this runs; the caller keeps the task."""
         await self._watch.poll()
@@ -276,7 +294,7 @@ class GoalManager:
                 return self._advanced(task_graph.hold(goal, key))
 
         try:
-            goal = await self._moved(goal_id, started, day=True)
+            goal = await self._moved(goal_id, started, day=True, anew=True)
         except BudgetExceeded as error:
             question = _ASK_AGAIN.format(why=error)
             goal = await self._moved(
@@ -338,9 +356,11 @@ class GoalManager:
         self, goal_id: str, person: str, approver: bool, move: Callable[[Goal], Goal]
     ) -> Goal:
         await self._allowed(goal_id, person, approver)
-        return await self._moved_on(goal_id, lambda goal: self._advanced(move(goal)))
+        return await self._moved_on(goal_id, lambda goal: self._advanced(move(goal)), anew=True)
 
-    async def _moved_on(self, goal_id: str, move: Callable[[Goal], Goal]) -> Goal:
+    async def _moved_on(
+        self, goal_id: str, move: Callable[[Goal], Goal], *, anew: bool = False
+    ) -> Goal:
         """Move a goal, and do what follows from it."""
         before: list[Goal] = []
 
@@ -348,19 +368,25 @@ class GoalManager:
             before[:] = [goal]
             return move(goal)
 
-        goal = await self._moved(goal_id, noted)
+        goal = await self._moved(goal_id, noted, anew=anew)
         return await self._follow(goal, before[0])
 
     async def _moved(
-        self, goal_id: str, move: Callable[[Goal], Goal], *, day: bool = False
+        self,
+        goal_id: str,
+        move: Callable[[Goal], Goal],
+        *,
+        day: bool = False,
+        anew: bool = False,
     ) -> Goal:
         """The goal moved, decided anew as often as somebody else is faster.
 
-        With `day` what it reserves must fit into the person's day.
+        With `day` what it reserves must fit into the person's day; with `anew` it is asked what
+        they may read.
         """
         for _ in range(_RACES):
             goal = await self._known(goal_id)
-            moved = move(goal)
+            moved = move(await self._as_now(goal) if anew else goal)
             if moved == goal:
                 return goal
             limit = self._rules.day(goal.user_id) if day else None
@@ -387,6 +413,12 @@ class GoalManager:
         if goal.ended and not (before and before.ended):
             await self._chronicle.ended(goal)
         return goal
+
+    async def _as_now(self, goal: Goal) -> Goal:
+        """The goal with what its person may read now; as it is where that cannot be asked here."""
+        if self._rights is None or goal.ended:
+            return goal
+        return task_graph.read_as(goal, await self._rights(goal))
 
     def _advanced(self, goal: Goal) -> Goal:
         return task_graph.advance(goal, self._clock())

@@ -29,7 +29,8 @@ def read(body: bytes, revision: int) -> Goal:
     found = orjson.loads(body)
     found["objectives"] = tuple(_made(Objective, one) for one in found.get("objectives", ()))
     found["tasks"] = tuple(_task(one) for one in found.get("tasks", ()))
-    found["reader_channels"] = frozenset(found.get("reader_channels", ()))
+    for name in ("reader_channels", "lost_channels"):
+        found[name] = frozenset(found.get(name, ()))
     found["notes"] = tuple(found.get("notes", ()))
     found["revision"] = revision
     return _made(Goal, _with_parts(found, _GOAL_PARTS))

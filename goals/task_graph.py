@@ -13,6 +13,7 @@ from typing import Any
 
 from database.errors import InputError, UnknownName
 from database.goals import ANSWER, ENDED_TASK, NOTHING, Goal, Spent, Task
+from database.records import Reader
 from goals.checking import checked_plan
 from goals.estimates import check_room, counts, enough, shortfall
 from goals.ports import TaskOutcome
@@ -250,6 +251,15 @@ def add(goal: Goal, task: Task) -> Goal:
     last = replace(last, number=last.number + 1, needs=(*last.needs, task.key))
     grown = replace(goal, tasks=(*_without(goal, ANSWER), fresh, last))
     return _moved(checked_plan(grown), notes=(f"{_named(fresh)} was added.",))
+
+
+def read_as(goal: Goal, now: Reader) -> Goal:
+    """What is left of what its person might read when they asked: rights never grow.
+
+    Those that come back after a while are there again.
+    """
+    lost = goal.reader_channels - now.channels
+    return replace(goal, lost_channels=lost, lost_public=goal.reader_public and not now.public)
 
 
 def use_model(goal: Goal, model: str) -> Goal:

@@ -145,12 +145,16 @@ def thread_reader(request: Request) -> Reader:
 
     In a direct message that is what the person may see.
     """
-    if request.audience == one_person(request.user_id):
-        return request.reader
-    if not request.reader.public:  # a guest, or a place that others can read too
-        return Reader("", frozenset({request.channel_id}), public=False)
-    channels = frozenset() if request.audience == PUBLIC else frozenset({request.channel_id})
-    return Reader("", channels)
+    return place_reader(request.reader, request.user_id, request.channel_id, request.audience)
+
+
+def place_reader(reader: Reader, user_id: str, channel_id: str, audience: str) -> Reader:
+    """The same of a person, what they may read in a place, and who reads there."""
+    if audience == one_person(user_id):
+        return reader
+    if not reader.public:  # a guest, or a place that others can read too
+        return Reader("", frozenset({channel_id}), public=False)
+    return Reader("", frozenset() if audience == PUBLIC else frozenset({channel_id}))
 
 
 def local_time(settings: Mapping[str, Any]) -> datetime:

@@ -107,7 +107,7 @@ def goal_json(goal: Goal) -> dict[str, Any]:
     """A goal as JSON: all of it, with what it has taken so far."""
     answer = goal.tasks[-1].result if goal.tasks and goal.state == "done" else None
     kept = asdict(goal)
-    kept["reader_channels"] = sorted(goal.reader_channels)
+    kept |= {name: sorted(kept[name]) for name in ("reader_channels", "lost_channels")}
     return kept | {"spent": asdict(goal.spent), "answer": answer}
 
 

@@ -18,7 +18,7 @@ from goals.ledger import Ledger
 from goals.ports import Wish
 from goals.rates import Rates
 from orchestrator.agent_orchestrator import AgentOrchestrator
-from orchestrator.answering import thread_reader
+from orchestrator.answering import place_reader, thread_reader
 from orchestrator.goal_planning import GoalPlanner, GoalRoster, GoalRules
 from orchestrator.goal_replies import answer_run_id, answer_text, figures_of, reply_of
 from orchestrator.goal_requests import goal_text, wants_goal
@@ -45,7 +45,14 @@ _OPENED_WITHIN_S = 60.0
 
 log = structlog.get_logger()
 
+_RIGHTS_WITHIN_S = 10.0
+"""Who is not told by then what somebody may read takes it that they read nothing private."""
+_RIGHTS_EACH_S = 60.0
+
 OpenWorkspace = Callable[[str], Awaitable[None]]
+
+AskReader = Callable[[str, str], Awaitable[Reader]]
+"""(person, channel): what they may read now, there."""
 
 
 class AssistantGoals(GoalManager):
@@ -75,6 +82,39 @@ class AssistantGoals(GoalManager):
         """Change a plan, as `GoalManager.change`, before background work."""
         with replying_to(person):
             return await super().change(goal_id, words, person, approver=approver)
+
+    def ask_readers_of(self, ask: AskReader) -> None:
+        """Have it asked what whoever wants a goal may read by now, also for workers elsewhere.
+
+        It is asked before each attempt and each act here, and each minute of all that runs.
+        """
+
+        async def rights(goal: Goal) -> Reader:
+            if not goal.channel_id:  # of the command line, which reads nothing private
+                return goal.reader
+            try:
+                async with asyncio.timeout(_RIGHTS_WITHIN_S):
+                    reader = await ask(goal.user_id, goal.channel_id)
+            except TimeoutError:
+                log.warning("rights_unknown", goal=goal.goal_id)
+                reader = Reader(goal.user_id, public=not goal.lost_public)
+            return place_reader(reader, goal.user_id, goal.channel_id, goal.audience)
+
+        self.ask_for_rights(rights)
+
+    async def watch(self) -> None:
+        """Tell what others move, as `GoalManager.watch`, and keep rights as they are now."""
+        async with asyncio.TaskGroup() as both:
+            both.create_task(super().watch())
+            both.create_task(self._watch_rights())
+
+    async def _watch_rights(self) -> None:
+        while True:
+            await asyncio.sleep(_RIGHTS_EACH_S)
+            try:
+                await self.look_at_rights()
+            except Exception as error:  # noqa: BLE001 (the outermost boundary: it must look on)
+                log.warning("rights_not_looked_at", reason=str(error))
 
 
 class GoalChronicle:

@@ -57,6 +57,9 @@ class Goals:
     voice: Voice
     clock: Callable[[], float] = time.time
 
+    def __post_init__(self) -> None:
+        self.port.ask_readers_of(self.gate.places.reader_now)
+
     # A request that needs a plan
 
     def wanted(self, item: Incoming, text: str) -> bool:

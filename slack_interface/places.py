@@ -143,6 +143,11 @@ class Places:
         member = await self.members.member(user_id)
         return Reader(user_id, channels, member is not None and member.standing == "member")
 
+    async def reader_now(self, user_id: str, channel_id: str) -> Reader:
+        """What this person may read in a place, as `reader_here`, with Slack asked first."""
+        kind, reader = await self.placed(channel_id), await self.reader(user_id)
+        return reader if kind == "im" else self.reader_here(user_id, channel_id, kind)
+
     async def _private_channels(self, user_id: str) -> frozenset[str]:
         def page(cursor: str | None) -> Awaitable[AsyncSlackResponse]:
             return self.client.users_conversations(

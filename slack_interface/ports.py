@@ -266,3 +266,6 @@ class GoalsPort(Protocol):
 
     def on_changed(self, handler: Callable[[Goal], Awaitable[None]]) -> None:
         """Call `handler` soon after each move, whichever process made it; not after a crash."""
+
+    def ask_readers_of(self, ask: Callable[[str, str], Awaitable[Reader]]) -> None:
+        """Ask so what somebody may read by now, by their id and a channel's, while goals run."""

@@ -8,11 +8,15 @@ from pathlib import Path
 import pytest
 
 from database.errors import StoreError
+from database.records import PUBLIC, Reader, one_person, private_channel
 from goals import sql
+from goals.ledger import Ledger
 from orchestrator import goals
-from orchestrator.goals import GoalWorks
+from orchestrator.goals import AssistantGoals, GoalWorks
 from orchestrator.resource_pool import ResourcePool
 from orchestrator.settings import load_settings
+from tests.goals.managed import ADA, GOAL, Chronicle, Hands, Plan, Queue, Rules
+from tests.goals.standins import WORKSPACE, Asked, until
 from tests.orchestrator.fakes import ScriptedModels
 from tests.patience import PATIENCE_S
 
@@ -61,3 +65,38 @@ async def test_what_was_away_at_the_start_is_asked_again(
     finally:
         await made.stop()
         await made.close()
+
+
+async def test_rights_are_asked_each_minute_and_whoever_is_silent_grants_none(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(goals, "_RIGHTS_WITHIN_S", 0.05)
+    monkeypatch.setattr(goals, "_RIGHTS_EACH_S", 0.02)
+    ledger = Ledger.open(home)
+    made = AssistantGoals(ledger.of(WORKSPACE), Queue(), Hands(), Plan(), Rules(), Chronicle())
+    mine, theirs = private_channel("C1"), private_channel("C2")
+    answers = asyncio.Event()
+
+    async def ask(person: str, channel: str) -> Reader:
+        assert (person, channel) == (ADA, "D1")
+        await answers.wait()
+        return Reader(ADA, frozenset({"C1"}))
+
+    async def reads(*audiences: str) -> bool:
+        found = await made.goal(GOAL)
+        return found is not None and found.reader.audiences() == set(audiences)
+
+    everything = Reader(ADA, frozenset({"C1", "C2"}))
+    direct = one_person(ADA)
+    await made.begin(Asked("r1", ADA, "D1", reader=everything, audience=direct))
+    assert await reads(PUBLIC, direct, mine, theirs)
+    made.ask_readers_of(ask)
+    watching = asyncio.create_task(made.watch())
+    try:
+        await until(lambda: reads(PUBLIC, direct))
+        answers.set()
+        await until(lambda: reads(PUBLIC, direct, mine))
+    finally:
+        watching.cancel()
+        await made.close()
+        await ledger.close()

@@ -8,6 +8,7 @@ from typing import Literal
 
 from database.errors import InputError, NotAllowed, UnknownName, VirtuousError
 from database.goals import ANSWER, ENDED_GOAL, Estimate, Goal, Objective, Spent, Task, goal_id_of
+from database.records import Reader
 from goals import task_graph
 from goals.ports import TaskOutcome
 from orchestrator.requests import Request
@@ -55,7 +56,7 @@ def sample_goal(request: Request, **changes: object) -> Goal:
 class ScriptedGoals:
     """The port. `plan` makes the goal of a request; `problem` is raised instead; while `gate` is
     not set, planning does not end, nor does a change where it is `stuck`, which is made before.
-    `acts` are what was asked of it, in order.
+    `acts` are what was asked of it, in order; `reader_of` tells what somebody may read.
     """
 
     plan: Callable[[Request], Goal] = sample_goal
@@ -66,6 +67,7 @@ class ScriptedGoals:
     goals: dict[str, Goal] = field(default_factory=dict)
     acts: list[tuple[object, ...]] = field(default_factory=list)
     planned: int = 0
+    reader_of: Callable[[str, str], Awaitable[Reader]] | None = None
     _handlers: list[Callable[[Goal], Awaitable[None]]] = field(default_factory=list)
 
     def wanted(self, text: str) -> bool:
@@ -158,6 +160,9 @@ class ScriptedGoals:
 
     def on_changed(self, handler: Callable[[Goal], Awaitable[None]]) -> None:
         self._handlers.append(handler)
+
+    def ask_readers_of(self, ask: Callable[[str, str], Awaitable[Reader]]) -> None:
+        self.reader_of = ask
 
     # What a test makes happen
 

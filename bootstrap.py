@@ -19,24 +19,17 @@ from database.engine import Engine
 from database.installations import InstallationRows
 from database.privacy import Redactor
 from database.store import Store
-from database.supabase_backend import Supabase
 from goals.ledger import Goals
 from orchestrator.agent_orchestrator import AgentOrchestrator
-from orchestrator.agent_pool import AgentPool, register_shipped
-from orchestrator.choosing import fast_chooser
-from orchestrator.consent import Consent
+from orchestrator.agent_pool import AgentPool
 from orchestrator.event_bus import EventBus
-from orchestrator.goal_work import Team
 from orchestrator.goals import AssistantGoals, GoalWorks, check_worker
 from orchestrator.improving import (
     Learners,
     Learning,
-    beside_an_assistant,
     learners,
-    off_switch,
 )
 from orchestrator.limits import Limits
-from orchestrator.memory import Memory
 from orchestrator.own_data import OwnData
 from orchestrator.policy import Policy
 from orchestrator.ports import ModelsPort
@@ -47,9 +40,9 @@ from orchestrator.scheduler import Scheduler
 from orchestrator.settings import Settings
 from orchestrator.spawning import Spawner
 from orchestrator.supabase import connected
-from orchestrator.task_types import TaskTypes
 from orchestrator.trials.background import Background
 from orchestrator.warming import WarmUp
+from orchestrator.wiring import Shared, agents_of, learning_of, orchestrator_of, team_of
 from orchestrator.workflows import Workflows
 from slack_interface.desk import Backroom
 from slack_interface.http_server import Listen
@@ -61,23 +54,6 @@ KEPT_DAYS = 90
 """How long texts are kept; numbers stay."""
 GOALS_GRACE_S = 3.0
 """So long what tasks of goals are at may still end when the process is told to."""
-
-
-@dataclass(frozen=True, slots=True)
-class Shared:
-    """What all workspaces of a process share."""
-
-    settings: Settings
-    models: ResourcePool
-    embedder: Embedder
-    tools: Mapping[str, Tool]
-    shipped: Sequence[AgentDefinition]
-    redactor: Redactor
-    background: Background
-    learners: Learners
-    goals: GoalWorks
-    supabase: Supabase | None = None
-    warm: WarmUp | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -374,57 +350,17 @@ async def assistant(settings: Settings, **parts: Any) -> AsyncIterator[Assistant
 async def _assistant(
     shared: Shared, store: Store, coordination: Coordination, house: House
 ) -> Assistant:
-    """Everything of one workspace above its store, wired."""
-    models, redactor, bus = shared.models.of(store.workspace), shared.redactor, EventBus()
-    # Asking is cheap where there is a fast model of its own; else it doubles the wait.
-    cheap = models.resolve("fast") != models.resolve("strong")
-    router = Router(shared.embedder, fast_chooser(models) if cheap else None)
-    policy = Policy(store.policy)
-    off = off_switch(shared.settings, policy)
-    pool = AgentPool(store, router, bus, lambda d: UniversalAgent(d, models, shared.tools), off=off)
-    await register_shipped(store, shared.shipped)
-    await pool.refresh()
-    consent = Consent(store, policy)
-    limits = Limits(policy, store.policy)
-    await limits.load()
-    spawner = Spawner(store, models, pool, redactor.redact)
-    recorded = partial(bus.emit, "run_recorded")
-    workflows = Workflows(store, pool, redactor, off=off, recorded=recorded)
-    learning = beside_an_assistant(
-        shared.settings, store, coordination, policy, bus, pool, consent, models,
-        embedder=shared.embedder, tools=shared.tools, redactor=redactor,
-        background=shared.background,
-        next_run=house.next_run, learners=shared.learners,
-    )  # fmt: skip
-    task_types, known_errors = TaskTypes(store), learning.known_errors
-    orchestrator = AgentOrchestrator(
-        store=store,
-        models=models,
-        pool=pool,
-        router=router,
-        task_types=task_types,
-        memory=Memory(store, models),
-        redactor=redactor,
-        bus=bus,
-        workflows=workflows,
-        consent=consent,
-        spawn=spawner,
-        limits=limits,
-        arms=learning.arms,
-        watch=learning.shadows,
-        known_errors=known_errors,
-        before_reply=shared.warm.stop if shared.warm else lambda: None,
-        brief=shared.background.gives_way,
-    )
+    """Everything of one workspace above its store, wired: agents, learning, answers, goals."""
+    agents = await agents_of(shared, store)
+    learning = learning_of(shared, agents, coordination, house.next_run)
+    orchestrator = orchestrator_of(shared, agents, learning)
     await orchestrator.start()
-    team = Team(
-        store, models, pool, shared.tools, spawner, redactor, workflows, consent, router,
-        task_types, bus, known_errors, limits, brief=shared.background.gives_way, off=off,
-    )  # fmt: skip
-    goals = await shared.goals.join(team, policy, orchestrator, shared.embedder)
+    team = team_of(shared, agents, learning)
+    goals = await shared.goals.join(team, agents.policy, orchestrator, shared.embedder)
     return Assistant(
-        shared.settings, store, coordination, models, bus, router, pool, spawner, workflows,
-        policy, limits, orchestrator, learning, goals, house.slack,
+        shared.settings, store, coordination, agents.models, agents.bus, agents.router,
+        agents.pool, agents.spawner, agents.workflows, agents.policy, agents.limits,
+        orchestrator, learning, goals, house.slack,
     )  # fmt: skip
 
 

@@ -2,12 +2,12 @@
 
 It looks at questions whose right answer people let us know, finds the agents (and kinds of
 requests) that fail at them, and searches for a prompt that does better. It sees the exam's learn
-part only, and of that it chooses by other questions than it makes candidates from. What people wish
-again and again where nothing can be checked becomes a sentence of the instructions (wishes.py).
+part only, and no candidate is chosen by an answer that it shows (prompt_search.py). What people
+wish again and again where nothing can be checked becomes a sentence of the instructions
+(wishes.py).
 """
 
 import asyncio
-import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -43,7 +43,6 @@ could have been a large one, whose trial then stands in the way for a while."""
 _WEAK = 0.9
 _LEAST_WRONG = 3
 _LEAST_GAIN = 0.05
-_MOST_CHOOSE = 48
 _AGAIN, _AGAIN_WHILE_TRIED = 1.25, 2.0
 """The same version is searched again when there are so many times the questions of last time: more
 where something was found then, which is perhaps still being tried."""
@@ -93,7 +92,7 @@ class PromptOptimizer:
         models: ModelPort,
         asks: Asks | None = None,
         *,
-        calls: int = 160,
+        calls: int = 280,
         reflecting: bool = True,
     ) -> None:
         self._models = models
@@ -121,9 +120,8 @@ class PromptOptimizer:
                 calls=left,
                 remarks=_remarks(window, group.audience),
             )
-            make, choose = apart(group.known)
             wrong = frozenset(key for key, ok in right.items() if not ok)
-            found = await search.search(group.definition, make, choose, wrong)
+            found = await search.search(group.definition, group.known, wrong)
             left -= search.asked
             better = found is not None and found.after - found.before >= _LEAST_GAIN
             if found is not None and better:
@@ -164,24 +162,6 @@ class PromptOptimizer:
         except ModelError as error:
             _log.info("reflection_failed", reason=str(error))
         return "".join(said)
-
-
-def apart(known: Sequence[Known]) -> tuple[list[Known], list[Known]]:
-    """Questions to make candidates from (two thirds) and to choose by, always the same halves.
-
-    By the question's id, so that a question never changes sides.
-    """
-    make: list[Known] = []
-    choose: list[Known] = []
-    for one in sorted(known, key=lambda one: _drawn(one.question.question_id)):
-        side = choose if _drawn(one.question.question_id) % 3 == 0 else make
-        side.append(one)
-    return make, choose[:_MOST_CHOOSE]
-
-
-def _drawn(key: str) -> int:
-    digest = hashlib.blake2b(key.encode(), digest_size=8, person=b"apart").digest()
-    return int.from_bytes(digest, "big")
 
 
 def _groups(window: Window) -> list[Group]:
@@ -314,8 +294,9 @@ def _proposal(group: Group, found: Found, window: Window) -> Proposal:
         learner=NAME,
         title=f"Let {agent} answer{kind} with {found.candidate.made}",
         why=(
-            f"On {found.n} questions with known answers that it was not made from, {agent} got "
-            f"{found.before:.0%} right before and {found.after:.0%} with the change."
+            f"On {found.n} questions with known answers {agent} got {found.before:.0%} right "
+            f"before and {found.after:.0%} with a change of this kind, made each time without the "
+            f"answers it was asked for."
         ),
         changes=changes,
         evidence={

@@ -1,5 +1,6 @@
 """The prompt optimizer: what it shows of right answers, chooses by, and when it proposes."""
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
@@ -12,12 +13,12 @@ from agents.errors import ModelUnavailable
 from agents.improvement.asking import Asker
 from agents.improvement.examples import by_answer, chosen, known_answers, without_choices
 from agents.improvement.learner import Learned, Window
-from agents.improvement.prompt_optimizer import PromptOptimizer, apart
-from agents.improvement.prompt_search import PromptSearch
+from agents.improvement.prompt_optimizer import PromptOptimizer
+from agents.improvement.prompt_search import FOLDS, ROUND, PromptSearch, fold_of, in_turn
 from agents.improvement.variant_counts import record_key, records_of
 from agents.universal_agent import AgentStopped
 from database.errors import BudgetExceeded
-from database.learning import ExamQuestion
+from database.learning import ExamQuestion, Proposal
 from database.records import (
     PUBLIC,
     Document,
@@ -90,14 +91,14 @@ def answered(questions: Sequence[ExamQuestion], reply: str = "fee") -> list[Run]
 class Reader:
     """A "model" that answers like the most similar example it was shown, else the first label."""
 
-    asked: list[tuple[str, str]] = field(default_factory=list)
+    asked: list[tuple[AgentDefinition, str]] = field(default_factory=list)
     fails_after: int | None = None
     error: Exception = field(default_factory=lambda: BudgetExceeded("Used up."))
 
     async def ask(self, definition: AgentDefinition, request: str) -> str:
         if self.fails_after is not None and len(self.asked) >= self.fails_after:
             raise self.error
-        self.asked.append((definition.version, request))
+        self.asked.append((definition, request))
         shown = [(set(d.request.split()), d.answer) for d in definition.demonstrations]
         for line in definition.system_prompt.splitlines():
             answer, colon, texts = line.partition(": ")
@@ -108,6 +109,9 @@ class Reader:
         words = set(request.partition('"')[2].strip('"').split())
         return max(shown, key=lambda one: len(one[0] & words))[1]
 
+
+LEARNED = "Right answers given before"
+"""The heading of answers that are gathered."""
 
 SILENT = ScriptedModel(says("nothing new"))
 
@@ -155,16 +159,58 @@ async def test_an_agent_that_is_often_wrong_gets_a_prompt_that_does_better() -> 
     assert after - before == pytest.approx(proposal.expected["effect"], abs=0.002)
 
 
-async def test_nothing_is_judged_by_what_it_was_made_from() -> None:
-    questions = exam()
+def shown_by(definition: AgentDefinition) -> str:
+    return definition.system_prompt + "".join(d.request for d in definition.demonstrations)
+
+
+@settings(max_examples=8, deadline=None)
+@given(st.integers(30, 90))
+def test_nobody_is_asked_what_they_are_shown(count: int) -> None:
+    questions = exam(count)
     asks = Reader()
-    found = await learned(questions, asks)
-    definition = proposed(found)
-    shown = definition.system_prompt + "".join(d.request for d in definition.demonstrations)
-    asked = {request for version, request in asks.asked if version == definition.version}
-    assert asked
-    own = [one.own for one in known_answers(questions) if one.request in asked]
-    assert not [text for text in own if text in shown]
+    asyncio.run(learned(questions, asks))
+    own = {one.request: one.own for one in known_answers(questions)}
+    changed = [(who, request) for who, request in asks.asked if who.version != SORTER.version]
+    assert changed
+    assert not [own[request] for who, request in changed if own[request] in shown_by(who)]
+
+
+async def test_what_is_proposed_shows_answers_of_all_folds() -> None:
+    questions = exam()
+    definition = proposed(await learned(questions))
+    known = known_answers(questions)
+    folds = {fold_of(o.question.question_id) for o in known if o.own in shown_by(definition)}
+    assert folds == set(range(FOLDS))
+
+
+async def test_every_known_answer_may_choose() -> None:
+    questions = exam(48)
+    asks = Reader()
+    [proposal] = (await learned(questions, asks)).proposals
+    assert {request for _, request in asks.asked} == {one.request for one in questions}
+    assert proposal.evidence["figures"]["questions"] == 48
+
+
+async def test_after_each_round_the_worst_is_asked_no_more() -> None:
+    class Plain(Reader):
+        """Reads what is shown as turns, and is confused by what is gathered."""
+
+        async def ask(self, definition: AgentDefinition, request: str) -> str:
+            answer = await Reader.ask(self, definition, request)
+            return answer if LEARNED not in definition.system_prompt else LABELS[0]
+
+    asks = Plain()
+    [proposal] = (await learned(exam(60), asks)).proposals
+    assert "right answers shown" in proposal.title
+    shares = dict(zip(*_tried(proposal), strict=True))
+    assert max(shares, key=lambda made: shares[made]) == "12 right answers shown"
+    gathered = [1 for who, _ in asks.asked if LEARNED in who.system_prompt]
+    assert ROUND <= len(gathered) < len(asks.asked) / 2
+
+
+def _tried(proposal: Proposal) -> tuple[list[str], list[float]]:
+    chart = proposal.evidence["chart"]
+    return chart["labels"], chart["series"][0]["values"]
 
 
 async def test_every_run_whose_words_are_shown_is_named() -> None:
@@ -172,7 +218,7 @@ async def test_every_run_whose_words_are_shown_is_named() -> None:
     found = await learned(questions)
     [proposal] = found.proposals
     definition = proposed(found)
-    shown = definition.system_prompt + "".join(d.request for d in definition.demonstrations)
+    shown = shown_by(definition)
     quoted = {one.question.run_id for one in known_answers(questions) if one.own in shown}
     assert len(quoted) > 10
     assert quoted <= set(proposal.evidence["runs"])
@@ -195,13 +241,12 @@ async def test_where_the_choices_stand_in_the_question_it_is_tried_without_tools
     assert "no tools" in proposal.title
 
 
-async def test_the_sides_of_a_question_never_change() -> None:
-    few, many = known_answers(exam(40)), known_answers(exam(200))
-    make, choose = apart(few)
-    more_make, more_choose = apart(many)
-    assert {one.request for one in make} <= {one.request for one in more_make}
-    assert not {one.request for one in make} & {one.request for one in more_choose}
-    assert 0.2 < len(choose) / 40 < 0.5
+def test_folds_are_alike_in_size_and_known_answers_are_taken_fold_after_fold() -> None:
+    known = known_answers(exam(200))
+    folds = [fold_of(one.question.question_id) for one in in_turn(known)]
+    assert folds == sorted(folds)
+    assert all(0.25 < folds.count(fold) / 200 < 0.42 for fold in range(FOLDS))
+    assert {one.request for one in in_turn(known)} == {one.request for one in known}
 
 
 async def test_an_agent_that_is_mostly_right_is_left_alone() -> None:
@@ -304,7 +349,7 @@ async def test_public_prompts_hold_no_private_words() -> None:
     secret = [question(n, LABELS[n % 5], inside) for n in range(100, 112)]
     found = await learned([*exam(60), *secret])
     definition = proposed(found)
-    shown = definition.system_prompt + "".join(d.request for d in definition.demonstrations)
+    shown = shown_by(definition)
     assert not [one for one in known_answers(secret) if one.own in shown]
 
 
@@ -312,7 +357,7 @@ async def test_public_prompts_hold_no_private_words() -> None:
     "error", [BudgetExceeded("Used up."), AgentStopped(ModelUnavailable("Away."), ())]
 )
 async def test_a_search_that_is_cut_short_keeps_what_it_found(error: Exception) -> None:
-    found = await learned(exam(), Reader(fails_after=70, error=error))
+    found = await learned(exam(), Reader(fails_after=80, error=error))
     assert len(found.proposals) == 1
     nothing = await learned(exam(), Reader(fails_after=3, error=error))
     assert not nothing.proposals
@@ -330,7 +375,7 @@ async def test_a_model_that_reads_its_mistakes_may_write_better_instructions() -
         """Answers rightly where the instructions say how."""
 
         async def ask(self, definition: AgentDefinition, request: str) -> str:
-            self.asked.append((definition.version, request))
+            self.asked.append((definition, request))
             if "whatever people mean" not in definition.system_prompt:
                 return "fee"
             said = request.partition('"')[2].strip('"')
@@ -482,6 +527,5 @@ async def test_rewriting_that_takes_long_is_not_waited_for(seconds: float, asks:
         return "Sort by what is asked."
 
     search = PromptSearch(Stubborn(), reflect, calls=300, reflecting_s=seconds)
-    make, choose = apart(known_answers(exam()))
-    assert await search.search(SORTER, make, choose) is None
+    assert await search.search(SORTER, known_answers(exam())) is None
     assert bool(reflected) is asks

@@ -195,14 +195,14 @@ async def _tools_of(name: str, connection: dict[str, Any], server: McpServer) ->
     try:
         async with asyncio.timeout(max(server.timeout_s, _START_SECONDS)):
             found = await load(None, connection=connection, handle_tool_errors=False)  # type: ignore[arg-type]
-        return [_tool(name, server, each) for each in found]
+        return [_tool(name, server, connection, each) for each in found]
     except Exception as error:  # noqa: BLE001
         # Somebody else's program or network: whatever it raises, the assistant goes on without.
         _log.warning("mcp_server_away", server=name, reason=_first_reason(error))
         return []
 
 
-def _tool(server_name: str, server: McpServer, found: Any) -> Tool:
+def _tool(server_name: str, server: McpServer, connection: dict[str, Any], found: Any) -> Tool:
     name = _NOT_IN_NAMES.sub("_", f"{server_name}_{found.name}")[:_MAX_NAME]
     description = " ".join((found.description or found.name).split())
     reads = found.name in server.reads or (found.metadata or {}).get("readOnlyHint") is True
@@ -213,45 +213,60 @@ def _tool(server_name: str, server: McpServer, found: Any) -> Tool:
         parameters=found.args_schema,
         effect=effect,
         title=f"Using {server_name}: {found.name}",
-        call=_calling(name, found, server.timeout_s),
+        call=_calling(name, found.name, connection, server.timeout_s),
         lent_to=server.agents,
         repeatable=(found.metadata or {}).get("idempotentHint") is True,
     )
 
 
 def _calling(
-    name: str, found: Any, timeout_s: float
+    name: str, tool: str, connection: Any, timeout_s: float
 ) -> Callable[[Mapping[str, Any], ToolContext], Awaitable[str]]:
     async def call(arguments: Mapping[str, Any], context: ToolContext) -> str:
-        limit = asyncio.timeout(timeout_s)
+        from langchain_mcp_adapters.sessions import create_session  # noqa: PLC0415 (see _tools_of)
+
+        limit, asked, answer = asyncio.timeout(timeout_s), False, None
         try:
-            async with limit:
-                content = await found.ainvoke(dict(arguments))
+            async with limit, create_session(connection) as session:
+                await session.initialize()
+                asked = True
+                answer = await session.call_tool(tool, dict(arguments))
         except Exception as error:  # noqa: BLE001
-            # A connection that is cut off may complain of something else than of that.
-            if limit.expired():
-                late = f"{name} gave no answer within {timeout_s:g} seconds"
-                raise EndUnseen(late) from None
             # Somebody else's program or network: its words go to the model, the reply goes on.
-            reason = _first_reason(error)
-            _log.warning("mcp_tool_failed", tool=name, reason=reason)
-            raise ToolFailed(f"{name} failed: {reason}") from None
-        return _text(content)
+            _log.warning("mcp_tool_failed", tool=name, reason=_first_reason(error))
+            if answer is None:
+                if limit.expired():  # what is cut off may complain of something else than of that
+                    error = TimeoutError(f"there was no answer within {timeout_s:g} seconds")
+                raise _unanswered(name, asked, error) from None
+        if answer is None:  # the session has swallowed why
+            raise _unanswered(name, asked, ConnectionError("the connection was closed"))
+        text = "\n".join(map(_part, answer.content))
+        if answer.isError:
+            raise ToolFailed(f"{name} failed: {text or 'it does not say why'}")
+        return text or "(the tool returned nothing)"
 
     return call
 
 
-def _text(content: Any) -> str:
-    if isinstance(content, str):
-        return content
-    parts = [_part(block) for block in content]
-    return "\n".join(parts) or "(the tool returned nothing)"
+_BROKEN = "{name} may or may not have done it: it broke off before it answered ({reason})"
+_CLOSED, _TIMED_OUT = -32000, 408
+"""Codes of errors that no server has sent: the connection ended, nothing came (mcp.types)."""
+
+
+def _unanswered(name: str, asked: bool, error: BaseException) -> ToolFailed:
+    """What a call without an answer has come to: failed only where nothing can have been done."""
+    inner = _innermost(error)
+    code = getattr(getattr(inner, "error", None), "code", _CLOSED)
+    status = getattr(getattr(inner, "response", None), "status_code", 0)
+    refused = code not in (_CLOSED, _TIMED_OUT) or 400 <= status < 500
+    reason = _first_reason(error)
+    if asked and not refused:
+        return EndUnseen(_BROKEN.format(name=name, reason=reason))
+    return ToolFailed(f"{name} failed: {reason}")
 
 
 def _part(block: Any) -> str:
-    if isinstance(block, str):
-        return block
-    return str(block["text"]) if block.get("type") == "text" else f"({block.get('type')} left out)"
+    return str(block.text) if block.type == "text" else f"({block.type} left out)"
 
 
 def _without_clashes(tools: list[Tool]) -> list[Tool]:
@@ -265,7 +280,12 @@ def _without_clashes(tools: list[Tool]) -> list[Tool]:
 
 
 def _first_reason(error: BaseException) -> str:
-    """The innermost reason: task groups wrap what really happened."""
+    inner = _innermost(error)
+    return str(inner) or type(inner).__name__
+
+
+def _innermost(error: BaseException) -> BaseException:
+    """Task groups wrap what really happened."""
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
-    return str(error) or type(error).__name__
+    return error

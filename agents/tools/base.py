@@ -18,7 +18,7 @@ class ToolFailed(VirtuousError):
 
 
 class EndUnseen(ToolFailed):
-    """The tool was begun and gave no answer in time: it may or may not have done it."""
+    """The tool was begun and gave no answer: it may or may not have done it."""
 
 
 class ArgumentsRefused(ToolFailed):

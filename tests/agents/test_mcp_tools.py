@@ -1,6 +1,7 @@
 """MCP tools against real servers: programs started and addresses called."""
 
 import asyncio
+import contextlib
 import json
 import socket
 import sys
@@ -24,7 +25,8 @@ import os, sys, time
 from mcp.server.fastmcp import FastMCP
 from mcp.types import ToolAnnotations
 
-server = FastMCP("shop", port=int(sys.argv[2]) if len(sys.argv) > 2 else 8000)
+port = int(sys.argv[2]) if len(sys.argv) > 2 else 8000
+server = FastMCP("shop", port=port, json_response=True)
 
 @server.tool(annotations=ToolAnnotations(readOnlyHint=True))
 def stock(item: str) -> str:
@@ -44,6 +46,11 @@ def fails() -> str:
 def waits() -> str:
     time.sleep(60)
     return ""
+
+@server.tool()
+def breaks() -> str:
+    """Does it, and the server dies before it says so."""
+    os._exit(1)
 
 @server.tool(annotations=ToolAnnotations(readOnlyHint=True))
 def knows() -> str:
@@ -75,6 +82,7 @@ async def test_a_program_lends_its_tools(script: Path) -> None:
         "shop_order": "write",
         "shop_fails": "write",
         "shop_waits": "write",
+        "shop_breaks": "write",
         "shop_knows": "read",
     }
     stock = tools["shop_stock"]
@@ -101,6 +109,20 @@ async def test_a_slow_tool_is_given_up(script: Path) -> None:
     tools = await tools_of({"shop": program(script, timeout_s=1.5)})
     with pytest.raises(EndUnseen, match=r"no answer within 1\.5 seconds"):
         await tools["shop_waits"].call({}, context())
+
+
+async def test_a_program_that_dies_in_the_middle_may_have_done_it(script: Path) -> None:
+    tools = await tools_of({"shop": program(script)})
+    with pytest.raises(EndUnseen, match="may or may not have done it"):
+        await tools["shop_breaks"].call({}, context())
+
+
+async def test_a_program_that_cannot_be_asked_has_done_nothing(script: Path) -> None:
+    tools = await tools_of({"shop": program(script)})
+    script.write_text("pass", encoding="utf-8")
+    with pytest.raises(ToolFailed) as failed:
+        await tools["shop_order"].call({"item": "cup", "count": 1}, context())
+    assert not isinstance(failed.value, EndUnseen)
 
 
 async def test_a_program_sees_what_is_written_for_it_and_no_token_of_ours(
@@ -152,7 +174,8 @@ async def address(script: Path) -> AsyncIterator[str]:
                 await asyncio.sleep(0.05)
         yield f"http://127.0.0.1:{port}/mcp"
     finally:
-        process.terminate()
+        with contextlib.suppress(ProcessLookupError):
+            process.terminate()
         await process.wait()
 
 
@@ -168,6 +191,15 @@ async def reachable(port: int) -> bool:
 async def test_a_server_elsewhere_lends_its_tools(address: str) -> None:
     tools = await tools_of({"shop": {"url": address}})
     assert await tools["shop_stock"].call({"item": "lamps"}, context()) == "7 lamps left"
+
+
+async def test_a_server_elsewhere_that_dies_in_the_middle_may_have_done_it(address: str) -> None:
+    tools = await tools_of({"shop": {"url": address}})
+    with pytest.raises(EndUnseen, match="may or may not have done it"):
+        await tools["shop_breaks"].call({}, context())
+    with pytest.raises(ToolFailed) as gone:
+        await tools["shop_order"].call({"item": "cup", "count": 1}, context())
+    assert not isinstance(gone.value, EndUnseen)
 
 
 @pytest.mark.parametrize(

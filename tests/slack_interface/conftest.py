@@ -6,12 +6,14 @@ import httpx
 import pytest
 
 from database.store import Store
+from orchestrator.policy import Policy
 from slack_interface.local_workspace import LocalWorkspace
 from slack_interface.local_workspace.config import Limits
 from slack_interface.pace import Pace
 from slack_interface.slack_bot import Mode
 from tests.clock import Clock
-from tests.people import TEAM
+from tests.people import ALAN, TEAM
+from tests.slack_interface.goal_samples import ScriptedGoals
 from tests.slack_interface.many import House, Slack, house
 from tests.slack_interface.refusals import Refusals
 from tests.slack_interface.world import (
@@ -102,3 +104,12 @@ async def started(here: House) -> House:
     """A process that nobody has installed anything from."""
     await here.start()
     return here
+
+
+@pytest.fixture
+async def goals(quiet_world: World) -> ScriptedGoals:
+    """What stands behind the port of plans; Alan decides."""
+    quiet_world.pace.update_s = 0.02
+    quiet_world.goals = made = ScriptedGoals()
+    await Policy(quiet_world.store.policy).set("approvers", ALAN, ALAN)
+    return made

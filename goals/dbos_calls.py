@@ -121,8 +121,8 @@ def _register_workflow() -> None:
     )(attempt)
 
 
-def enqueue(workflow: str, partition: str, which: Which) -> None:
-    """Queue an attempt; one whose workflow is known stays as it is."""
+def enqueue(workflow: str, partition: str, which: Which, delay_s: float = 0.0) -> None:
+    """Queue an attempt, to be taken so much later; one whose workflow is known stays as it is."""
     from dbos import DBOS, EnqueueOptions, WorkflowSerializationFormat  # noqa: PLC0415 (see above)
 
     options: EnqueueOptions = {
@@ -134,6 +134,8 @@ def enqueue(workflow: str, partition: str, which: Which) -> None:
         # JSON: whoever can write to the database shall not make us run what they pickled.
         "serialization_type": WorkflowSerializationFormat.PORTABLE,
     }
+    if delay_s > 0:
+        options["delay_seconds"] = delay_s
     DBOS.enqueue_workflow_with_options(options, *which)
 
 
@@ -145,6 +147,16 @@ def pending() -> dict[str, str]:
         status="PENDING", name=_WORKFLOW, load_input=False, load_output=False
     )
     return {one.workflow_id: one.executor_id or "" for one in found}
+
+
+def delayed() -> list[str]:
+    """Workflows that were queued for later."""
+    from dbos import DBOS  # noqa: PLC0415 (see above)
+
+    found = DBOS.list_workflows(
+        status="DELAYED", name=_WORKFLOW, load_input=False, load_output=False
+    )
+    return [one.workflow_id for one in found]
 
 
 def statuses(workflows: Sequence[str]) -> dict[str, str]:

@@ -8,6 +8,7 @@ loop; it is launched when the first attempt is queued or found, and closed witho
 
 import asyncio
 import concurrent.futures
+import contextlib
 import uuid
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -30,6 +31,10 @@ T = TypeVar("T")
 MOST_TAKES = 10
 """An attempt that was taken up so often without an end kills its workers: it is given up."""
 
+PUT_OFF_S, MOST_PUT_OFF_S = 15.0, 300.0
+"""What cannot be worked on here, nor elsewhere, is looked at again after so long, then twice as
+long and so on, up to the second; workers are free meanwhile."""
+
 KEPT_DAYS = 2
 """So long stays known what has run: nobody enqueues an attempt later."""
 
@@ -45,7 +50,8 @@ GiveUp = Callable[[str, str, str, int, str], Awaitable[None]]
 """The same and why: settles an attempt that no worker survives."""
 
 Ready = Callable[[str], Awaitable[None]]
-"""(workspace): returns once its attempts can be worked on here. May raise StoreError."""
+"""(workspace): returns where its attempts can be worked on here. Raises StoreError at once where
+they cannot: then they are put off."""
 
 
 @dataclass(eq=False, slots=True)
@@ -163,8 +169,16 @@ class Execution:
         if self._closing:
             return  # the ledger knows that it is queued
         await self._launch()
-        workflow = workflow_id(*name, again)
-        await self._call(dbos_calls.enqueue, workflow, person, (workspace, *name))
+        workflow, delay = workflow_id(*name, again), _put_off(again)
+        await self._call(dbos_calls.enqueue, workflow, person, (workspace, *name), delay)
+
+    async def wake(self) -> None:
+        """Look again at once at what was put off: it may be possible by now."""
+        if not self._launched or self._closing:
+            return
+        with contextlib.suppress(StoreError):  # then it comes up by itself, later
+            if later := await self._call(dbos_calls.delayed):
+                await self.resume(later)
 
     async def cancel(self, name: tuple[str, str, int]) -> None:
         """Stop an attempt that waits for a worker or runs here; others see it within seconds."""
@@ -235,6 +249,7 @@ class Execution:
                 _let_go(self)
                 raise
             self._launched = True
+            await self.wake()
             self._workers.start()
 
     def _run_here(self, workflow: str, which: Which) -> None:
@@ -266,6 +281,9 @@ class Execution:
             return not self._closing
         except StaleRevision:
             _log.debug("attempt_taken_over", goal=which[1], task=which[2])
+        except StoreError as error:  # whoever looks after attempts queues it again
+            _log.warning("attempt_put_off", goal=which[1], task=which[2], reason=str(error))
+            return not self._closing
         except Exception as error:  # noqa: BLE001 (the outermost boundary)
             _log.exception("attempt_broke", goal=which[1], task=which[2], error=str(error))
             return not self._closing
@@ -322,6 +340,11 @@ def _after(workflows: Collection[str]) -> int:
     """Which `again` the next workflow of an attempt has, that nobody had before."""
     numbers = [int(name.partition(".")[2] or 0) for name in workflows]
     return max(numbers) + 1 if numbers else 0
+
+
+def _put_off(again: int) -> float:
+    """How much later the workflow is to run that is the `again`th try of an attempt."""
+    return 0.0 if again < 2 else min(PUT_OFF_S * 2.0 ** min(again - 2, 32), MOST_PUT_OFF_S)
 
 
 _DEADLY = (

@@ -40,8 +40,6 @@ EMBEDDED_CHARACTERS = 8_000
 _SHARE_SECONDS = 2.0
 _AGAIN_SECONDS = 10.0
 """An engine database that was away at the start is asked again so soon."""
-_OPENED_WITHIN_S = 60.0
-"""So long an attempt waits for its workspace to be open here before it is left to others."""
 
 log = structlog.get_logger()
 
@@ -155,7 +153,6 @@ class GoalWorks:
         self._settings = settings
         self._models = models
         self._managers: dict[str, AssistantGoals] = {}
-        self._joined = asyncio.Condition()
         self._watching: dict[str, asyncio.Task[None]] = {}
         self._starting: asyncio.Task[None] | None = None
         self._sharing: asyncio.Task[None] | None = None
@@ -210,9 +207,8 @@ class GoalWorks:
             clock=team.clock,
         )
         manager.limits = team.limits
-        async with self._joined:
-            self._managers[workspace] = manager
-            self._joined.notify_all()
+        self._managers[workspace] = manager
+        await self._execution.wake()
         self._watching[workspace] = asyncio.create_task(manager.watch())
         return manager
 
@@ -264,18 +260,16 @@ class GoalWorks:
         await self._manager(workspace)
 
     async def _manager(self, workspace: str) -> AssistantGoals:
-        """The workspace's, once it is open. Raises StoreError where it is not in a while."""
+        """The workspace's. Raises StoreError where it is not open here: nobody waits for that."""
         if workspace not in self._managers and self.open_workspace:
             await self.open_workspace(workspace)
-        try:
-            async with asyncio.timeout(_OPENED_WITHIN_S), self._joined:
-                await self._joined.wait_for(lambda: workspace in self._managers)
-        except TimeoutError:
+        manager = self._managers.get(workspace)
+        if manager is None:
             raise StoreError(
                 f"The workspace {workspace} is not open here, so its goals cannot go on. Start the "
                 "assistant that it is installed in."
-            ) from None
-        return self._managers[workspace]
+            )
+        return manager
 
     async def _start_later(self) -> None:
         started = False

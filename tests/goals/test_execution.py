@@ -180,6 +180,7 @@ async def test_attempts_wait_for_a_workspace_that_is_closed_for_long(
     monkeypatch.setattr(workers, "LOST_S", 0.02)
     monkeypatch.setattr(workers, "BEAT_S", 0.02)
     monkeypatch.setattr(dbos_calls, "POLL_S", 0.02)
+    monkeypatch.setattr(module, "MOST_PUT_OFF_S", 0.0)
     looked: list[str] = []
 
     async def ready(workspace: str) -> None:
@@ -192,6 +193,33 @@ async def test_attempts_wait_for_a_workspace_that_is_closed_for_long(
         goal = await here.ended("one")
     assert (goal.state, goal.task("s0_0").state) == ("done", "done")
     assert goal.task("s0_0").attempt == 1
+
+
+async def test_what_waits_for_a_workspace_is_put_off_until_that_is_open(
+    tmp_path: Path, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody looks at it all the time meanwhile."""
+    monkeypatch.setattr(workers, "LOST_S", 0.02)
+    monkeypatch.setattr(workers, "BEAT_S", 0.02)
+    monkeypatch.setattr(module, "PUT_OFF_S", 1_000.0)
+    monkeypatch.setattr(module, "MOST_PUT_OFF_S", 1_000.0)
+    opened: list[str] = []
+
+    async def ready(workspace: str) -> None:
+        if workspace not in opened:
+            raise StoreError("It is not open here.")
+
+    async def put_off() -> bool:
+        return bool(await asyncio.to_thread(dbos_calls.delayed))
+
+    async with place(tmp_path, None, world.effect, plan=Scripted(1), ready=ready) as here:
+        await here.ask("one")
+        await standins.until(put_off)
+        await until(lambda: here.execution.running == 0)
+        opened.append("T1")
+        await here.execution.wake()
+        goal = await here.ended("one")
+    assert (goal.state, goal.task("s0_0").attempt) == ("done", 1)
 
 
 async def test_a_queued_attempt_that_no_workflow_knows_is_found(

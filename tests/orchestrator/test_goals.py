@@ -67,6 +67,18 @@ async def test_what_was_away_at_the_start_is_asked_again(
         await made.close()
 
 
+async def test_nobody_waits_for_a_workspace_that_is_closed(home: Path) -> None:
+    """Who works on attempts has better things to do; they are put off."""
+    made = works(home, None)
+    try:
+        async with asyncio.timeout(PATIENCE_S / 2):
+            with pytest.raises(StoreError, match="T9 is not open here"):
+                await made._ready("T9")
+    finally:
+        await made.stop()
+        await made.close()
+
+
 async def test_rights_are_asked_each_minute_and_whoever_is_silent_grants_none(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -19,6 +19,7 @@ from orchestrator.goals import AssistantGoals
 from orchestrator.ports import ModelsPort
 from orchestrator.requests import Request
 from orchestrator.settings import Settings
+from orchestrator.settling import settle
 from slack_interface.http_server import DEFAULT_HOST, DEFAULT_PORT, Listen
 from slack_interface.local_workspace import LocalWorkspace
 from slack_interface.local_workspace.errors import WorkspaceError
@@ -60,6 +61,7 @@ async def serve(
     with only_one(settings.home, "serve", "An assistant"):
         async with house(settings, mode=mode, listen=listen) as running:
             names = ", ".join(desk.identity.team_name for desk in running.slack.desks)
+            settle()
             say(f"Connected to {names or 'Slack'}. Ctrl-C stops.")
             if listen:
                 _tell_where(say, settings, f"{_address(listen.host)}:{running.slack.port}", mode)
@@ -117,6 +119,7 @@ async def demo(
             }
         )
         await stack.enter_async_context(assistant(local, models=models, weights=model))
+        settle()
         say("Ready. Ask in the direct message, or mention @Virtuous6 in a channel; try `help`.")
         say(f"All of it stays in {settings.home}; a second start remembers. Ctrl-C stops.")
         say(f"Open {workspace.url}")

@@ -19,7 +19,7 @@ from dataclasses import asdict, dataclass
 import httpx
 import numpy as np
 
-from benchmarks.message_overhead import ANSWER, Reader, running, unpaced_workspace
+from benchmarks.message_overhead import ANSWER, Reader, ask, running, unpaced_workspace, watching
 from tests.model_server.server import ScriptedModel, answer
 
 FLOOD = 50
@@ -43,19 +43,9 @@ class Report:
     flood_per_second: float
 
 
-async def ask(client: httpx.AsyncClient, reader: Reader, user: str, number: int) -> float:
-    """One question in the person's direct message; milliseconds to its finished answer."""
-    text = f"Please explain in two sentences what a write-ahead log is (question {number})"
-    started = time.perf_counter()
-    body = {"channel": "@assistant", "user": user, "text": text}
-    reply = await client.post("/_control/message", json=body)
-    reply.raise_for_status()
-    return (await reader.answered(reply.json()["message"]["ts"]) - started) * 1000
-
-
 async def one_by_one(client: httpx.AsyncClient, reader: Reader, count: int) -> list[float]:
-    """Grace's questions, each after the answer to the one before."""
-    return [await ask(client, reader, GRACE, number) for number in range(count)]
+    """So many questions of one person, each after the answer to the one before."""
+    return [await ask(client, reader, number) for number in range(count)]
 
 
 @contextlib.asynccontextmanager
@@ -66,7 +56,7 @@ async def flood(client: httpx.AsyncClient, reader: Reader) -> AsyncIterator[list
 
     async def keep_asking(number: int) -> None:
         while not over.is_set():
-            answered.append(await ask(client, reader, ADA, number))
+            answered.append(await ask(client, reader, number))
             if len(answered) >= FLOOD:
                 under_way.set()
 
@@ -78,16 +68,6 @@ async def flood(client: httpx.AsyncClient, reader: Reader) -> AsyncIterator[list
         # not cancelled: Python 3.11's wait_for may swallow that, and its task would ask for ever
         over.set()
         await asyncio.gather(*tasks, return_exceptions=True)
-
-
-@contextlib.asynccontextmanager
-async def watching(reader: Reader) -> AsyncIterator[Reader]:
-    """A reader that follows its person's messages."""
-    task = asyncio.create_task(reader.watch())
-    try:
-        yield reader
-    finally:
-        task.cancel()
 
 
 async def run(quick: bool) -> Report:

@@ -1,6 +1,6 @@
 """What a cycle of each learner costs, and that it does not grow with what was there before.
 
-`python -m benchmarks.learning_cost [--quick] [--json]`
+`python -m benchmarks.learning_cost [--quick] [--json] [--only cycles|replies]`
 
 Two records, one with ten thousand runs and one with a million, get the same 10,000 new runs, each
 with three steps, and a thousand pieces of feedback. A process of its own then runs one cycle of
@@ -9,20 +9,18 @@ every learner, without a model: what a learner would ask a model is refused, as 
 - seconds of each cycle (reading the window, learning, saving), and the process's peak memory;
 - how long everything else in the process waits meanwhile (`stall`): a task wakes every five
   milliseconds, and how much later it woke is what a reply would have waited.
+
+What learning adds to replies is measured on the whole assistant: see `learning_replies`.
 """
 
 import argparse
 import asyncio
-import contextlib
 import json
-import random
 import resource
-import sqlite3
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -33,38 +31,23 @@ from rich.table import Table
 
 from agents.definition import shipped_definitions
 from agents.no_model import NoModel
+from agents.similarity import Similarity
+from benchmarks import learning_replies
+from benchmarks.learning_runs import NEW, TOOLS, fill, new_facts
 from database.coordination import Coordination
 from database.engine import Engine
 from database.learning import Decision, LearnerState
-from database.records import Feedback, Outcome, Run, Step
-from database.sqlite_backend import tidy_up
-from database.sqlite_file import SqliteFile
-from database.store import RECORD, Store
+from database.store import Store
 from orchestrator.agent_pool import register_shipped
 from orchestrator.budgets import LearningBudget
 from orchestrator.event_bus import EventBus
 from orchestrator.improving import learners, no_bench, pipeline
 from orchestrator.policy import Policy
+from orchestrator.settling import settle
 
 ROOT = Path(__file__).resolve().parent.parent
 WORKSPACE = "T0BENCH"
-NEW, SAID = 10_000, 1_000
-DAY = 86_400
 TICK_S = 0.005
-_EVERY_S = 7.776
-"""A million runs in ninety days."""
-_TOOLS = ("search_messages", "read_file", "calculator", "date_time")
-_ASKED = ("summarise the thread about {}", "what did we decide on {}", "convert {} euros",
-          "write a note on {}", "when is the review of {}")  # fmt: skip
-
-_OLD = """
-    INSERT INTO runs (workspace, run_id, kind, audience, agent, model, user_id, channel_id, request,
-        reply, started_at, duration_ms, input_tokens, output_tokens, cost_usd, day)
-    WITH RECURSIVE numbers (n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM numbers WHERE n < :last)
-    SELECT :workspace, 'old' || n, 'reply', 'public', 'agent' || (n % 8), 'fast', 'U' || (n % 40),
-        'C' || (n % 12), 'what about ' || n, 'that ' || n, :now - n * :every, 300.0 + n % 4000,
-        500 + n % 900, 50 + n % 300, 0.0001 * (n % 70), CAST((:now - n * :every) / 86400 AS INTEGER)
-    FROM numbers"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,46 +66,6 @@ class Cost:
     def total_s(self) -> float:
         """All cycles together."""
         return sum(self.seconds.values())
-
-
-def fill(home: Path, history: int) -> None:
-    """Runs of the last ninety days, made by the database itself."""
-    SqliteFile(home / RECORD, "record").close()
-    values = {"workspace": WORKSPACE, "last": history - 1, "now": time.time() - DAY,
-              "every": _EVERY_S}  # fmt: skip
-    with contextlib.closing(sqlite3.connect(home / RECORD, isolation_level=None)) as connection:
-        connection.execute(_OLD, values)
-        connection.row_factory = sqlite3.Row
-        while tidy_up(connection):
-            pass
-        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-
-
-def new_facts() -> Iterator[Run | Feedback]:
-    """What happened today: a few kinds of requests, their tools, failures and what people said."""
-    chance = random.Random(1)
-    for number in range(NEW):
-        kind = chance.randrange(len(_ASKED))
-        failed = chance.random() < 0.05
-        tools = [_TOOLS[kind % 4], _TOOLS[(kind + 1) % 4]]
-        steps = (
-            Step(0, "model", "fast", None, True, None, 500.0, 700, 90, 0.0003),
-            Step(1, "tool", tools[0], {"words": f"budget {number % 50}"}, True, None, 20.0),
-            Step(2, "tool", tools[1], {"n": number}, not failed,
-                 f"timed out after {number} ms" if failed else None, 30.0),
-        )  # fmt: skip
-        yield Run(
-            f"new{number}", _ASKED[kind].format(number % 200), f"agent{kind}", model="fast",
-            agent_version="v1", task_type=f"kind-{kind}", user_id=f"U{number % 40}",
-            channel_id=f"C{number % 12}", started_at=time.time() - NEW + number,
-            duration_ms=900.0, input_tokens=700, output_tokens=90, cost_usd=0.0003,
-            reply="It says so. " * 20, steps=steps,
-            outcome=Outcome(not failed, source="check") if number % 3 == 0 else Outcome(),
-        )  # fmt: skip
-    for number in range(SAID):
-        value = chance.choice((1.0, 1.0, -1.0))
-        yield Feedback(f"said{number}", f"new{number * 7}", "rating", value,
-                       user_id=f"U{number % 40}", created_at=time.time())  # fmt: skip
 
 
 class Stalls:
@@ -153,9 +96,11 @@ async def cycles(home: Path, history: int) -> Cost:
     store.append_all(new_facts())
     loop = pipeline(
         store, Coordination(engine, WORKSPACE), policy, EventBus(), LearningBudget(policy, store),
-        known, no_bench(), tools=_TOOLS,
+        known, no_bench(), tools=TOOLS,
     )  # fmt: skip
     await register_shipped(store, shipped_definitions())
+    Similarity.load()  # as in the assistant, which has it for routing
+    settle()
     before, stalls = _peak_mb(), Stalls()
     watching = asyncio.create_task(stalls.watch())
     seconds, looked_at = {}, 0
@@ -182,7 +127,7 @@ def _peak_mb() -> float:
 def measured(history: int) -> Cost:
     """In a process of its own, whose memory is its own."""
     with tempfile.TemporaryDirectory() as folder:
-        fill(Path(folder), history)
+        fill(Path(folder), WORKSPACE, history)
         command = [sys.executable, "-m", "benchmarks.learning_cost", "--cycles", folder,
                    str(history)]  # fmt: skip
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
@@ -227,19 +172,29 @@ def show(small: Cost, large: Cost) -> None:
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, prog="python -m benchmarks.learning_cost")
-    parser.add_argument("--quick", action="store_true", help="A tenth of the history.")
+    parser.add_argument("--quick", action="store_true", help="A tenth of the history, few replies.")
     parser.add_argument("--json", action="store_true")
+    parser.add_argument("--only", choices=("cycles", "replies"), help="One part of it.")
     parser.add_argument("--cycles", nargs=2, metavar=("HOME", "RUNS"), help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.cycles:
         home, history = options.cycles
         print(json.dumps(asdict(asyncio.run(cycles(Path(home), int(history))))))
         return
-    small, large = measured(10_000), measured(100_000 if options.quick else 1_000_000)
+    found: dict[str, Any] = {}
+    if options.only != "replies":
+        small, large = measured(10_000), measured(100_000 if options.quick else 1_000_000)
+        found |= figures(small, large)
+        if not options.json:
+            show(small, large)
+    if options.only != "cycles":
+        load = learning_replies.QUICK if options.quick else learning_replies.FULL
+        replies = asyncio.run(learning_replies.measured(load))
+        found |= {"replies": replies} | {name: replies[name] for name in learning_replies.TOP}
+        if not options.json:
+            learning_replies.show(replies)
     if options.json:
-        print(json.dumps(figures(small, large)))
-    else:
-        show(small, large)
+        print(json.dumps(found))
 
 
 if __name__ == "__main__":

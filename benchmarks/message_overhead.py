@@ -71,6 +71,7 @@ class Reader:
     """Watches a person's direct message and knows when each thread has its finished answer."""
 
     def __init__(self, workspace: LocalWorkspace, user: str) -> None:
+        self.user = user
         self._url = workspace.url.replace("http", "ws", 1) + f"/_page/live?user={user}"
         self._waiting: dict[str, asyncio.Future[float]] = {}
         self._early: dict[str, float] = {}
@@ -103,10 +104,22 @@ class Reader:
         return await asyncio.wait_for(future, 60)
 
 
-async def ask(client: httpx.AsyncClient, reader: Reader, number: int) -> float:
-    """Send one message and return the milliseconds until its answer is complete."""
-    text = f"Please explain in two sentences what a write-ahead log is (question {number})"
-    body = {"channel": "@assistant", "user": "U0ADA", "text": text}
+@asynccontextmanager
+async def watching(reader: Reader) -> AsyncIterator[Reader]:
+    """A reader that follows its person's messages."""
+    task = asyncio.create_task(reader.watch())
+    try:
+        yield reader
+    finally:
+        task.cancel()
+
+
+async def ask(
+    client: httpx.AsyncClient, reader: Reader, number: int, about: str = "a write-ahead log"
+) -> float:
+    """One question of the reader's person; the milliseconds until its answer is complete."""
+    text = f"Please explain in two sentences what {about} is (question {number})"
+    body = {"channel": "@assistant", "user": reader.user, "text": text}
     started = time.perf_counter()
     reply = await client.post("/_control/message", json=body)
     reply.raise_for_status()
@@ -235,16 +248,16 @@ async def measure(
     workspace: LocalWorkspace, app: str, pid: int, latency_ms: int, concurrency: int, messages: int
 ) -> Round:
     """Warm the app up, then load it and read the clocks."""
-    reader = Reader(workspace, "U0ADA")
-    watching = asyncio.create_task(reader.watch())
     limits = httpx.Limits(max_connections=concurrency + 4)
-    async with httpx.AsyncClient(base_url=workspace.url, limits=limits, timeout=60) as client:
+    async with (
+        watching(Reader(workspace, "U0ADA")) as reader,
+        httpx.AsyncClient(base_url=workspace.url, limits=limits, timeout=60) as client,
+    ):
         await load(client, reader, max(20, concurrency), concurrency)
         before = cpu_seconds(pid)
         times, seconds = await load(client, reader, messages, concurrency)
         await asyncio.sleep(0.5)  # what an app does after its answer counts too
         cpu, calls = cpu_seconds(pid) - before, await slack_calls(client)
-    watching.cancel()
     return Round(
         app=app,
         latency_ms=latency_ms,

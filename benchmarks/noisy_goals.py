@@ -16,8 +16,8 @@ from dataclasses import asdict, dataclass
 import httpx
 import numpy as np
 
-from benchmarks.flood import ADA, GRACE, TOKENS_PER_SECOND, TTFT_MS, one_by_one, watching
-from benchmarks.message_overhead import ANSWER, Reader, running, unpaced_workspace
+from benchmarks.flood import ADA, GRACE, TOKENS_PER_SECOND, TTFT_MS, one_by_one
+from benchmarks.message_overhead import ANSWER, Reader, running, unpaced_workspace, watching
 from tests.model_server.server import ScriptedModel, answer
 
 GOALS = 200

@@ -29,7 +29,7 @@ from orchestrator.consent import Consent
 from orchestrator.event_bus import EventBus
 from orchestrator.improvement_orchestrator import Improvement
 from orchestrator.known_errors import KnownErrors
-from orchestrator.learning_cycle import Cycles
+from orchestrator.learning_cycle import Cycles, Lull, no_lull
 from orchestrator.learning_report import LearningReport, NextRun
 from orchestrator.leases import Claims, lease
 from orchestrator.moves import Moves
@@ -145,6 +145,7 @@ def pipeline(
     allowed: bool = True,
     next_run: NextRun = lambda _: None,
     clock: Callable[[], float] = time.time,
+    lull: Lull = no_lull,
 ) -> Loop:
     """The pipeline, wired. `allowed` False is VIRTUOUS6_LEARNING=off."""
     moves = Moves(store, bus, clock)
@@ -153,8 +154,9 @@ def pipeline(
         return policy.improvement() if allowed else "off"
 
     cycles = Cycles(
-        store, claims, policy, moves, budget, learning, tools=tools, switch=switch, clock=clock
-    )
+        store, claims, policy, moves, budget, learning, tools=tools, switch=switch, clock=clock,
+        lull=lull,
+    )  # fmt: skip
     advance = Advance(
         store, claims, policy, moves, switch=switch,
         next_trials=NextTrials(store, bench.replays, clock), replays=bench.replays,
@@ -294,7 +296,7 @@ def beside_an_assistant(
     loop = pipeline(
         store, claims, policy, bus, budget, learners(learning), bench, tools=tools,
         redactor=redactor, named=settings.approvers, allowed=settings.virtuous6_learning,
-        next_run=next_run,
+        next_run=next_run, lull=background.lull,
     )  # fmt: skip
     return Learning(loop, arms, shadows, outcomes, exam, KnownErrors(store), choice,
                     Spreading(store, loop.cycles, embedder), uses)  # fmt: skip

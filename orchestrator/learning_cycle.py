@@ -5,7 +5,7 @@ sees the same. Two cycles of a learner never run beside each other, in one proce
 """
 
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import structlog
@@ -95,6 +95,11 @@ class CycleReport:
 
 
 Progress = Callable[[CycleReport], None]
+Lull = Callable[[], Awaitable[None]]
+
+
+async def no_lull() -> None:
+    """Where nobody is answered there is nobody to wait for."""
 
 
 @dataclass(slots=True)
@@ -121,7 +126,9 @@ class Cycles:
         switch: Callable[[], str],
         clock: Callable[[], float] = time.time,
         at_once: int = AT_ONCE,
+        lull: Lull = no_lull,
     ) -> None:
+        """Before each window it waits for a `lull`: what a learner computes slows answers."""
         self.learners = learners
         self.running: set[str] = set()
         self._store = store
@@ -133,6 +140,7 @@ class Cycles:
         self._switch = switch
         self._clock = clock
         self._at_once = at_once
+        self._lull = lull
 
     async def cycle(self, name: str, progress: Progress = lambda _: None) -> CycleReport:
         """Let a learner see all that is new since it looked last. Raises UnknownName.
@@ -178,6 +186,7 @@ class Cycles:
         report = CycleReport(learner.name)
         progress(report)
         for _ in range(MOST_WINDOWS):
+            await self._lull()
             state = await self._store.learner_state(learner.name)
             rows = await self._store.window(state.runs_seen, state.feedback_seen, self._at_once)
             try:

@@ -20,7 +20,8 @@ MOST = 200
 _RECENT = 300
 _LEAST = 3
 _PEOPLE = 60
-_EXAMPLES = 5
+_EXAMPLES, _MOST_RUNS = 5, 20
+"""Occurrences whose runs are named, and so many runs of them: a sitting may have dozens."""
 _AT_MOST = 12
 """Patterns that people are told of: more are listed nowhere, and would be read by nobody."""
 
@@ -103,7 +104,8 @@ class Pattern:
             digest = hashlib.blake2b(seen.person.encode(), digest_size=4).hexdigest()
             if digest not in self.people:
                 self.people.append(digest)
-        self.runs = [*self.runs, *seen.runs][-_EXAMPLES * max(1, len(seen.runs)) :]
+        most = min(_EXAMPLES * max(1, len(seen.runs)), _MOST_RUNS)
+        self.runs = [*self.runs, *seen.runs][-most:]
         if seen.audience != PUBLIC:
             self.mixed = self.mixed or self.private not in (None, seen.audience)
             self.private = seen.audience
@@ -125,6 +127,8 @@ class Patterns:
     def take_in(self, seen: Iterable[Occurrence]) -> None:
         """Count new sequences, and find what repeats among them and the latest before them."""
         new = [one for one in seen if len(set(one.items)) > 1]
+        if not new:
+            return
         for one in new:
             self.judged += one.success is not None
             self.good += bool(one.success)

@@ -1,6 +1,7 @@
 """Learning's own work: a few pieces at a time, giving way to whoever waits for an answer."""
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
@@ -8,6 +9,8 @@ from database.errors import VirtuousError
 
 AT_ONCE = 4
 _TRIES = 20
+LULL_SECONDS = 10.0
+"""What computes waits so long for a moment without anybody waiting; there may never be one."""
 
 Result = TypeVar("Result")
 
@@ -30,14 +33,14 @@ class Background:
         self._places = asyncio.Semaphore(self.at_once)
         self._running: set[asyncio.Future[Any]] = set()
         self._people = 0
-        self._quiet = asyncio.Event()
-        self._quiet.set()
+        self._alone = asyncio.Event()
+        self._alone.set()
 
     def make_way(self) -> None:
         """A person waits for an answer (about a microsecond); `go_on` once they have it."""
         self._people += 1
+        self._alone.clear()
         if self.gives_way:
-            self._quiet.clear()
             for task in self._running:
                 task.cancel()
 
@@ -45,11 +48,18 @@ class Background:
         """That person has the answer."""
         self._people -= 1
         if not self._people:
-            self._quiet.set()
+            self._alone.set()
 
     async def quiet(self) -> None:
-        """Wait until nobody waits for an answer, where that makes a difference."""
-        await self._quiet.wait()
+        """Wait until nobody waits for an answer, where that makes a difference to a model."""
+        if self.gives_way:
+            await self._alone.wait()
+
+    async def lull(self) -> None:
+        """Wait until nobody waits for an answer, LULL_SECONDS at most."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LULL_SECONDS):
+                await self._alone.wait()
 
     async def run(self, work: Callable[[], Awaitable[Result]]) -> Result:
         """The result of `work`, which may be begun several times. Raises GaveWay."""

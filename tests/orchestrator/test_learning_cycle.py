@@ -62,6 +62,23 @@ async def test_more_than_fits_into_a_window_is_seen_in_the_next_ones(pipeline: P
     assert told == [0, 4, 8, 10]
 
 
+async def test_a_learner_looks_while_nobody_waits_for_an_answer(pipeline: Pipeline) -> None:
+    waits, may_go_on = asyncio.Event(), asyncio.Event()
+
+    async def lull() -> None:
+        waits.set()
+        await may_go_on.wait()
+
+    pipeline.cycles._lull = lull
+    pipeline.run("r1")
+    cycle = asyncio.create_task(pipeline.cycles.cycle(NAME))
+    await waits.wait()
+    assert not pipeline.learner.windows
+    pipeline.run("meanwhile")
+    may_go_on.set()
+    assert (await cycle).runs == 2
+
+
 def test_a_cycles_windows_add_up() -> None:
     one = CycleReport(NAME, runs=4, tokens=30, cost_usd=0.5, seconds=1.0)
     other = CycleReport(NAME, runs=2, tokens=12, cost_usd=0.25, seconds=0.5)

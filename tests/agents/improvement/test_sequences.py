@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agents.improvement.intervals import wilson
-from agents.improvement.sequences import LONGEST, closed_patterns, folded, occurs
+from agents.improvement.sequences import LONGEST, Occurrences, closed_patterns, folded, occurs
 
 SEQUENCES = st.lists(st.lists(st.sampled_from("abc"), max_size=7).map(folded), max_size=12)
 
@@ -43,6 +43,23 @@ def test_whatever_is_frequent_is_part_of_what_is_found(sequences: list[tuple[str
 def _part_of(pattern: tuple[str, ...], longer: tuple[str, ...]) -> bool:
     rest = iter(longer)
     return all(item in rest for item in pattern)
+
+
+@given(SEQUENCES)
+def test_a_pattern_is_found_where_it_is_and_nowhere_between(
+    sequences: list[tuple[str, ...]],
+) -> None:
+    seen = Occurrences(sequences)
+    for pattern in (p for n in (1, 2, 3) for p in product("abcx", repeat=n)):
+        assert seen.of(pattern) == [n for n, one in enumerate(sequences) if _in(pattern, one)]
+
+
+def _in(pattern: tuple[str, ...], sequence: tuple[str, ...]) -> bool:
+    ends = {at for at, item in enumerate(sequence) if item == pattern[0]}
+    for item in pattern[1:]:
+        near = {end + more for end in ends for more in (1, 2, 3)}
+        ends = {at for at, found in enumerate(sequence) if found == item and at in near}
+    return bool(ends)
 
 
 def test_a_part_that_never_stands_alone_is_left_out() -> None:

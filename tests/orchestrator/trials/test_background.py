@@ -4,6 +4,7 @@ import pytest
 
 from database.errors import InputError
 from orchestrator.trials.background import Background, GaveWay
+from tests.patience import PATIENCE_S
 
 
 @pytest.mark.parametrize(
@@ -100,3 +101,24 @@ async def test_who_stops_waiting_stops_the_work() -> None:
     with pytest.raises(asyncio.CancelledError):
         await task
     await asyncio.wait_for(stopped.wait(), 20)
+
+
+@pytest.mark.parametrize("gives_way", [True, False])
+async def test_a_lull_comes_when_the_last_person_has_an_answer(gives_way: bool) -> None:
+    background = Background(gives_way=gives_way)
+    await background.lull()
+    background.make_way()
+    background.make_way()
+    lull = asyncio.create_task(background.lull())
+    background.go_on()
+    await asyncio.sleep(0)
+    assert not lull.done()
+    background.go_on()
+    await asyncio.wait_for(lull, PATIENCE_S)
+
+
+async def test_a_lull_is_not_waited_for_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("orchestrator.trials.background.LULL_SECONDS", 0.001)
+    background = Background()
+    background.make_way()
+    await asyncio.wait_for(background.lull(), PATIENCE_S)

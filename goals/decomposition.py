@@ -13,11 +13,20 @@ from database.goals import ANSWER, NOTHING, Goal, Objective, Spent, Task
 from goals.assigning import assign, fallback
 from goals.changing import Wish, wish_of
 from goals.checking import PlanInvalid, checked_plan
-from goals.drafts import AIM, TITLE, Draft, blanks_schema, plan_schema, steps_schema
-from goals.estimates import estimated
-from goals.pieces import pieces
+from goals.drafts import (
+    AIM,
+    TITLE,
+    Draft,
+    blanks_schema,
+    order_schema,
+    plan_schema,
+    steps_schema,
+)
+from goals.estimates import NO_WORK, estimated
+from goals.pieces import pieces, spread
 from goals.planning_examples import (
     FAILURE_EXAMPLE,
+    ORDER_EXAMPLE,
     PARTS_EXAMPLE,
     STAGES_EXAMPLE,
     WISH_EXAMPLE,
@@ -27,6 +36,8 @@ from goals.planning_words import (
     ANSWERING,
     CHANGING,
     FILLING,
+    HANDED_OVER,
+    ORDERING,
     REPLANNING,
     WITH_PARTS,
     WITH_STAGES,
@@ -36,7 +47,16 @@ from goals.planning_words import (
     request_of,
 )
 from goals.ports import Planner, Roster, Runbook, Specialist
-from goals.repairs import STRATEGIC, UNASSIGNED, Planned, clipped, more_steps, planned, repeats
+from goals.repairs import (
+    STRATEGIC,
+    UNASSIGNED,
+    Planned,
+    clipped,
+    in_own_words,
+    more_steps,
+    planned,
+    repeats,
+)
 from goals.task_graph import MAX_NOTES, add, may_replan, replace_failed, skip
 
 MOST_STEPS = 6
@@ -59,7 +79,11 @@ class Alternative:
 
 
 class Decomposition:
-    """Plans goals; `clock` gives seconds since the epoch."""
+    """Plans goals; `clock` gives seconds since the epoch.
+
+    A `small` model invents steps that nobody asked for and forgets others: where a request names
+    its parts, these are the steps, and the model only orders them. Nor does it retell the results.
+    """
 
     def __init__(
         self,
@@ -68,7 +92,9 @@ class Decomposition:
         clock: Callable[[], float],
         *,
         most_steps: int = MOST_STEPS,
+        small: bool = False,
     ) -> None:
+        self._small = small
         self._planner = planner
         self._roster = roster
         self._clock = clock
@@ -206,8 +232,12 @@ class Decomposition:
     async def _drafted(
         self, goal: Goal, parts: Sequence[str], change: str, specialists: Sequence[Specialist]
     ) -> Goal:
+        if self._small:
+            parts = [thing for part in parts for thing in spread(part)]
         most = self._room(goal, parts)
         parts = parts if 1 < len(parts) <= most else ()
+        if parts and self._small:
+            return await self._ordered(goal, parts, specialists)
         draft, spent = await self._planner.ask(
             WITH_PARTS if parts else WITH_STAGES,
             "\n\n".join(filter(None, (asked(goal, parts), change))),
@@ -221,6 +251,17 @@ class Decomposition:
             return self._refused(goal, str(error))
         return await self._completed(goal, steps, specialists)
 
+    async def _ordered(
+        self, goal: Goal, parts: Sequence[str], specialists: Sequence[Specialist]
+    ) -> Goal:
+        """The parts of the request as steps; the model says what each needs and brings."""
+        draft, spent = await self._planner.ask(
+            ORDERING, asked(goal, parts), order_schema(len(parts)), examples=[ORDER_EXAMPLE]
+        )
+        goal = replace(goal, planning=goal.planning + spent)
+        steps = planned(in_own_words(draft, parts), len(parts), goal.request, parts)
+        return await self._completed(goal, steps, specialists)
+
     async def _completed(
         self, goal: Goal, steps: Planned, specialists: Sequence[Specialist]
     ) -> Goal:  # fmt: skip
@@ -228,8 +269,8 @@ class Decomposition:
         bare = replace(goal, tasks=())
         given = await assign(steps.tasks, bare, specialists, self._roster, self._planner)
         tasks = [
-            estimated(task, specialists)
-            for task in (*given.tasks, _answer(given.tasks, specialists))
+            *(estimated(task, specialists) for task in given.tasks),
+            self._answer(given.tasks, specialists),
         ]
         made = replace(
             goal,
@@ -282,25 +323,25 @@ class Decomposition:
         note = f"This follows the saved workflow {runbook.name}."
         return replace(goal, runbook=runbook.name), Planned(tasks, objectives, (note,))
 
+    def _answer(self, tasks: Sequence[Task], specialists: Sequence[Specialist]) -> Task:
+        """The last step, which makes the answer of what the others found."""
+        last = Task(
+            ANSWER,
+            len(tasks) + 1,
+            "Answer",
+            HANDED_OVER if self._small else ANSWERING,
+            fallback(specialists),
+            objective=STRATEGIC,
+            needs=tuple(task.key for task in tasks),
+        )
+        return replace(last, estimate=NO_WORK) if self._small else estimated(last, specialists)
+
     def _room(self, goal: Goal, parts: Sequence[str]) -> int:
         """How many steps a plan may have."""
         return max(1, min(max(self._most, len(parts)), goal.budget.tasks))
 
     def _refused(self, goal: Goal, reason: str) -> Goal:
         return replace(goal, state="refused", reason=reason, ended_at=self._clock())
-
-
-def _answer(tasks: Sequence[Task], specialists: Sequence[Specialist]) -> Task:
-    """The last step, which makes the answer of what the others found."""
-    return Task(
-        ANSWER,
-        len(tasks) + 1,
-        "Answer",
-        ANSWERING,
-        fallback(specialists),
-        objective=STRATEGIC,
-        needs=tuple(task.key for task in tasks),
-    )
 
 
 def _there(goal: Goal, key: str) -> list[Task]:

@@ -109,6 +109,22 @@ def plan_schema(least: int, most: int, parts: int = 0) -> type[Draft]:
     return Plan
 
 
+def order_schema(parts: int) -> type[Draft]:
+    """The form of what is to be said of known steps: an entry for each, in their order."""
+    step = {
+        "needs": _array({"type": "integer", "minimum": 1, "maximum": parts}, 0, _NEEDS),
+        "result": _line(RESULT),
+    }
+    body = {"goal": _line(AIM), "steps": _array(_object(step), parts, parts)}
+
+    class Order(Draft):
+        @classmethod
+        def __get_pydantic_json_schema__(cls, *_: Any) -> dict[str, Any]:
+            return _object(body)
+
+    return Order
+
+
 def steps_schema(most: int, largest: int) -> type[Draft]:
     """The form of one to `most` more steps, which may need steps up to number `largest`."""
     step = {

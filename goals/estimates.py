@@ -29,6 +29,9 @@ LEAST_TOKENS = 4_000
 LEAST_SECONDS = 30.0
 """Nothing reserves less, however small it was so far."""
 
+NO_WORK = Estimate(0.0, 0, 0.0, 1.0, 0)
+"""Of a step that nobody works at."""
+
 PARALLEL = 4
 """So many tasks of one goal are expected to run at once."""
 

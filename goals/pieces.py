@@ -53,6 +53,19 @@ _CLAUSE = re.compile(
     r"\s+(?=\d{1,2}[.)]\s))"
 )
 _CHOICES = re.compile(r"^\s*\(?[A-E][.)]\s", re.MULTILINE)
+_MAKES = re.compile(
+    r"(?:write(?: up| down)?|draft|prepare|create|make|produce|propose|suggest|compile|design|"
+    r"outline|develop|compose|give|list|put together)\s+(?:(?:me|us)\s+)?",
+    re.IGNORECASE,
+)
+_THING = re.compile(
+    r"(?:an?|the|some|one|two|three|four|five|six|seven|eight|nine|ten|\d+|our|my|its|their)\s+\w",
+    re.IGNORECASE,
+)
+_COMMA = re.compile(r"\s*,\s+(?:and\s+)?", re.IGNORECASE)
+_LAST = re.compile(r"\s+and\s+(?=(?:an?|the)\s)", re.IGNORECASE)
+_LEAST_THINGS = 3
+
 _READ = 3_000
 _ENDS = " .!?;,:"
 
@@ -65,6 +78,22 @@ def pieces(request: str) -> tuple[str, ...]:
     for sentence in _sentences(_own_words(request)):
         found |= dict.fromkeys(_of_sentence(sentence))
     return tuple(found)
+
+
+def spread(piece: str) -> tuple[str, ...]:
+    """A piece that asks for several things under one verb ("write a letter, a list and a note").
+
+    Each of at least three becomes a piece with that verb; anything else stays whole, since what is
+    compared or chosen from belongs together.
+    """
+    verb = _MAKES.match(piece)
+    if verb is None:
+        return (piece,)
+    *first, last = _COMMA.split(piece[verb.end() :])
+    things = [*first, *(_LAST.split(last) if first else [last])]
+    if len(things) < _LEAST_THINGS or not all(map(_THING.match, things)):
+        return (piece,)
+    return tuple(f"{verb[0]}{thing}" for thing in things)
 
 
 def heavy(piece: str) -> bool:

@@ -51,6 +51,15 @@ _PARTS_PLAN = {
     ],
 }
 
+_ORDER_PLAN = {
+    "goal": _PARTS_PLAN["goal"],
+    "steps": [
+        {"needs": [], "result": "A caterer with food and price"},
+        {"needs": [1], "result": "Cost per guest"},
+        {"needs": [1], "result": "The text of the invitation"},
+    ],
+}
+
 _STAGES = "Request: Make our open office less noisy for the 30 people in it."
 _STAGES_PLAN = {
     "goal": "30 people work in an office that is less noisy",
@@ -130,4 +139,5 @@ _MORE = {
 FAILURE_EXAMPLE = (_FAILED, json.dumps(_AROUND))
 WISH_EXAMPLE = (_WISHED, json.dumps(_MORE))
 PARTS_EXAMPLE = (_PARTS, json.dumps(_PARTS_PLAN))
+ORDER_EXAMPLE = (_PARTS, json.dumps(_ORDER_PLAN))
 STAGES_EXAMPLE = (_STAGES, json.dumps(_STAGES_PLAN))

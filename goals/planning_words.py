@@ -21,6 +21,12 @@ WITH_STAGES = PLANNING.format(stage="stage").replace(
     "one line and then", "one line, then one to three stages on the way to it, then"
 )
 
+ORDERING = (
+    "You plan work for a team of assistants. The parts of the request are the steps. Write the "
+    "goal in one line and then for each part, in their order: its needs are the numbers of the "
+    "earlier parts whose results it uses, [] for none; its result says what is there afterwards."
+)
+
 ADDING = (
     "A team of assistants works on a request by the plan below. Somebody wishes a change of it. "
     "Write the one or two further steps that the wish needs, and nothing that a step does already. "
@@ -49,6 +55,9 @@ ANSWERING = (
     "Answer the request from the results of the steps before this one. Say of each part from which "
     "step it comes. Say plainly what is missing and why. Add nothing that no step has found."
 )
+
+HANDED_OVER = "Hand over what the steps have found, word for word."
+"""The last step where the model is too small to retell without loss (goals.handing_over)."""
 
 _REQUEST = 6_000
 _RESULT = 200

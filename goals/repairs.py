@@ -45,6 +45,8 @@ _DEFINITE = re.compile(
 _BACK = re.compile(
     r"^(?:\w+ ){1,2}(?:them|it|these|those)\b|\b(?:results|findings|previous|above|so far)\b"
 )
+_ONE_BEFORE = re.compile(r"\b(?:it|its|them|one|this|that|these|those)\b", re.IGNORECASE)
+_ALL_BEFORE = re.compile(r"\b(?:both|all|each|everything)\b", re.IGNORECASE)
 _WORD = re.compile(r"[\w-]+")
 _SHORT = 3
 _SAME = 0.6
@@ -71,6 +73,31 @@ def planned(draft: Draft, most: int, aim: str = "", parts: Sequence[str] = ()) -
     tasks = tuple(_task(step, numbers, stages) for step in steps)
     objectives = _objectives(_aim(draft.goal) or clipped(aim, AIM), stages, steps, tasks)
     return Planned(tasks, objectives, tuple(notes))
+
+
+def in_own_words(draft: Draft, parts: Sequence[str]) -> Draft:
+    """A draft whose steps are these parts as they were worded; it says what each needs and brings.
+
+    Where it names no needs, a part that says "it" needs the one before, and "both" all before.
+    """
+    said = [*draft.steps, *(DraftStep() for _ in parts)]
+    steps = [
+        step.model_copy(
+            update={
+                "title": _title(part), "task": part, "stage": at,
+                "needs": [need for need in step.needs if need < at] or _pointed_at(part, at),
+            }
+        )
+        for at, (part, step) in enumerate(zip(parts, said, strict=False), 1)
+    ]  # fmt: skip
+    return draft.model_copy(update={"steps": steps})
+
+
+def _pointed_at(part: str, at: int) -> list[int]:
+    """Numbers of the earlier parts that the words of part `at` point back to."""
+    if _ALL_BEFORE.search(part):
+        return list(range(1, at))
+    return [at - 1] if at > 1 and _ONE_BEFORE.search(part) else []
 
 
 def more_steps(

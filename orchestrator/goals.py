@@ -14,6 +14,7 @@ from database.store import Store
 from goals.decomposition import Decomposition
 from goals.execution import Execution
 from goals.goal_manager import GoalManager
+from goals.handing_over import HandingOver
 from goals.ledger import Ledger
 from goals.ports import Wish
 from goals.rates import Rates
@@ -193,13 +194,15 @@ class GoalWorks:
         workspace = team.store.workspace
         rows = self.ledger.of(workspace)
         roster = GoalRoster(team.store, team.pool, team.workflows, embedder, team.tools)
-        if self._settings.embedded:
+        small = self._settings.embedded
+        if small:
             team = replace(team, results_characters=EMBEDDED_CHARACTERS)
+        work = GoalWork(team, rows)
         manager = AssistantGoals(
             rows,
             self._execution.of(workspace),
-            GoalWork(team, rows),
-            Decomposition(GoalPlanner(team.models), roster, team.clock),
+            HandingOver(work) if small else work,
+            Decomposition(GoalPlanner(team.models), roster, team.clock, small=small),
             GoalRules(policy, roster, self._settings.approvers),
             GoalChronicle(team.store, record),
             wants=wants_goal,

@@ -1,0 +1,44 @@
+"""The answer made of what the steps found, word for word: for models that retell with loss.
+
+A small model that is to make one answer of several results leaves some out and changes others; who
+asked is better served by the results themselves, each below its step.
+"""
+
+from database.goals import ANSWER, Goal, Task
+from goals.ports import TaskOutcome, Workforce
+
+
+class HandingOver:
+    """Carries out tasks as `others` do, but for the answer, which it hands over (goals.ports)."""
+
+    def __init__(self, others: Workforce) -> None:
+        self._others = others
+
+    async def work(self, goal: Goal, task: Task) -> TaskOutcome:
+        """One attempt; an answer is made by a model only where no step has found anything."""
+        answer = handed_over(goal) if task.key == ANSWER else ""
+        return TaskOutcome(result=answer) if answer else await self._others.work(goal, task)
+
+
+def handed_over(goal: Goal) -> str:
+    """What the request asks for, in Markdown, in the order of the steps; '' if nothing was found.
+
+    Left out is what only served a later step and was not itself asked for; it stands in the plan.
+    """
+    found = [task for task in goal.tasks if task.key != ANSWER and task.state == "done"]
+    used = {need for task in found for need in task.needs}
+    given = [task for task in found if task.key not in used or _asked_for(goal, task)]
+    if len(given) == 1:
+        return (given[0].result or "").strip()
+    return "\n\n".join(f"**{one.number}. {one.title}**\n\n{one.result}" for one in given)
+
+
+def _asked_for(goal: Goal, task: Task) -> bool:
+    """Whether a step is a part of the request in the request's own words."""
+    return _bare(task.title) in _bare(goal.request) or _bare(task.instruction) in _bare(
+        goal.request
+    )
+
+
+def _bare(text: str) -> str:
+    return "".join(ch for ch in text.casefold() if ch.isalnum())

@@ -1,0 +1,175 @@
+"""Plans and answers of a small model: the request's own parts are the steps; nothing is lost."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from database.goals import ANSWER, Goal, Task
+from goals.decomposition import Decomposition
+from goals.handing_over import HandingOver, handed_over
+from goals.pieces import spread
+from goals.ports import TaskOutcome
+from tests.goals.planners import PLANNING, ScriptedPlanner, Team, wish
+from tests.goals.plans import NOW
+
+VENDORS = (
+    "Compare three vendors, check them against 3,000 dollars a year, and draft the announcement."
+)
+
+
+def small(*answers: Any) -> tuple[Decomposition, ScriptedPlanner]:
+    planner = ScriptedPlanner(list(answers))
+    return Decomposition(planner, Team(), lambda: NOW, small=True), planner
+
+
+def brings(*needs: int) -> dict[str, Any]:
+    return {"needs": list(needs), "result": f"After {needs}"}
+
+
+async def planned(request: str, *steps: dict[str, Any]) -> Goal:
+    decomposition, _ = small({"goal": "All is done", "steps": list(steps)})
+    return await decomposition.plan(wish(request))
+
+
+async def test_the_parts_of_the_request_are_the_steps_in_its_own_words() -> None:
+    decomposition, planner = small(
+        {"goal": "A vendor is chosen", "steps": [brings(), brings(1), brings(2)]}
+    )
+    goal = await decomposition.plan(wish(VENDORS))
+    assert [(one.number, one.instruction, one.needs) for one in goal.tasks[:-1]] == [
+        (1, "Compare three vendors", ()),
+        (2, "check them against 3,000 dollars a year", ("s1",)),
+        (3, "draft the announcement", ("s2",)),
+    ]
+    assert goal.tasks[-1].needs == ("s1", "s2", "s3")
+    levels = [one.level for one in goal.objectives]
+    assert levels == ["strategic", *3 * ["tactical"], *3 * ["operational"]]
+    assert len(planner.asked) == 1
+    assert goal.planning == PLANNING
+    assert goal.notes == ()
+
+
+async def test_several_things_under_one_verb_are_steps_of_their_own() -> None:
+    request = "Plan: write a letter to the boss and the team, a list of guests, and two questions."
+    goal = await planned(request, brings(), brings(), brings())
+    assert [one.instruction for one in goal.tasks[:-1]] == [
+        "write a letter to the boss and the team",
+        "write a list of guests",
+        "write two questions",
+    ]
+
+
+@pytest.mark.parametrize(
+    "piece",
+    [
+        "compare the cat, the dog and the horse",
+        "write a mail that is short, friendly and clear",
+        "write a letter and a note",
+        "draft an announcement",
+    ],
+)
+def test_what_belongs_together_stays_together(piece: str) -> None:
+    assert spread(piece) == (piece,)
+
+
+def test_the_last_of_several_things_needs_no_comma() -> None:
+    assert spread("prepare an agenda, a list of guests and the invitation") == (
+        "prepare an agenda", "prepare a list of guests", "prepare the invitation",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("last", "needs"),
+    [("explain both in a sentence", ("s1", "s2")), ("test it well", ("s2",)), ("write a poem", ())],
+)
+async def test_what_the_model_does_not_say_is_read_from_the_words(
+    last: str, needs: tuple[str, ...]
+) -> None:
+    request = f"Draft the rules of our chess club, write a speech on tolerance, and {last}."
+    goal = await planned(request, brings(), brings(), brings())
+    assert goal.tasks[2].needs == needs
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.lists(st.integers(-3, 9), max_size=4), max_size=6))
+async def test_whatever_the_model_says_every_part_is_done_once(needs: list[list[int]]) -> None:
+    goal = await planned(VENDORS, *(brings(*some) for some in needs))
+    assert goal.state == "proposed"
+    assert [one.instruction for one in goal.tasks[:-1]] == [
+        "Compare three vendors",
+        "check them against 3,000 dollars a year",
+        "draft the announcement",
+    ]
+
+
+async def test_a_request_without_parts_is_planned_by_the_model() -> None:
+    decomposition, planner = small(
+        {
+            "goal": "The office has moved",
+            "stages": ["Prepare", "Move"],
+            "steps": [
+                {"stage": 1, "title": "Count", "task": "Count the desks.", "result": "A number"},
+                {"stage": 2, "title": "Pack", "task": "Pack the desks.", "needs": [1]},
+            ],
+        }
+    )
+    goal = await decomposition.plan(wish())
+    assert [one.title for one in goal.tasks] == ["Count", "Pack", "Answer"]
+    assert "stages" in planner.schemas[0]["properties"]
+
+
+async def test_handing_over_is_expected_to_take_nothing() -> None:
+    goal = await planned(VENDORS, brings(), brings(1), brings(2))
+    last = goal.task(ANSWER).estimate
+    assert (last.seconds, last.tokens, last.chance) == (0.0, 0, 1.0)
+
+
+def with_results(goal: Goal, **results: str) -> Goal:
+    done = (
+        replace(task, state="done", result=results[task.key]) if task.key in results else task
+        for task in goal.tasks
+    )
+    return replace(goal, tasks=tuple(done))
+
+
+async def test_what_was_asked_for_is_handed_over_word_for_word() -> None:
+    goal = await planned(VENDORS, brings(), brings(1), brings(2))
+    goal = with_results(goal, s1="Green, Blue.", s2="Green: 900.", s3="We take *Green*.")
+    assert handed_over(goal) == (
+        "**1. Compare three vendors**\n\nGreen, Blue.\n\n"
+        "**2. Check them against 3,000 dollars a year**\n\nGreen: 900.\n\n"
+        "**3. Draft the announcement**\n\nWe take *Green*."
+    )
+
+
+async def test_what_only_served_another_step_is_left_out() -> None:
+    goal = await planned(VENDORS, brings(), brings(1), brings(2))
+    invented = replace(goal.task("s1"), title="List kinds", instruction="List kinds of vendors.")
+    goal = replace(goal, tasks=(invented, *goal.tasks[1:]))
+    answer = handed_over(with_results(goal, s1="Kinds.", s2="Green: 900.", s3="Green it is."))
+    assert "Kinds." not in answer
+    assert "Green: 900." in answer
+
+
+async def test_one_result_is_the_answer_itself() -> None:
+    goal = await planned(VENDORS, brings(), brings(1), brings(2))
+    assert handed_over(with_results(goal, s3="We take Green.")) == "We take Green."
+
+
+class Others:
+    """Says who was asked."""
+
+    async def work(self, goal: Goal, task: Task) -> TaskOutcome:
+        return TaskOutcome(result=f"a model's {task.key}")
+
+
+async def test_only_the_answer_is_handed_over_and_only_if_there_is_one() -> None:
+    goal = await planned(VENDORS, brings(), brings(1), brings(2))
+    work = HandingOver(Others())
+    assert (await work.work(goal, goal.task("s1"))).result == "a model's s1"
+    assert (await work.work(goal, goal.task(ANSWER))).result == "a model's answer"
+    goal = with_results(goal, s1="Green, Blue.")
+    assert (await work.work(goal, goal.task(ANSWER))).result == "Green, Blue."

@@ -132,9 +132,8 @@ async def _planned(house: Assistant, ts: str) -> Goal | None:
     """The goal of a thread, once there is one; None where it was answered without any."""
     async with asyncio.timeout(PATIENCE_S):
         while True:
-            goal = await house.goals.in_thread(DIRECT, ts)
-            if goal is not None:
-                return goal
+            if goals := await house.goals.in_thread(DIRECT, ts):
+                return goals[-1]
             if await house.store.run_of_message(DIRECT, ts) is not None:
                 return None
             await asyncio.sleep(0.2)

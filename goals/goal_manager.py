@@ -117,8 +117,8 @@ class GoalManager:
             raise UnknownName(f"Several goals begin with {beginning}: give more of the id.")
         return await self._known(ids[0] if ids else beginning)
 
-    async def in_thread(self, channel_id: str, thread_ts: str) -> Goal | None:
-        """The newest goal of a thread, ended or not."""
+    async def in_thread(self, channel_id: str, thread_ts: str) -> Sequence[Goal]:
+        """The goals of a thread, ended or not, oldest first."""
         return await self.rows.in_thread(channel_id, thread_ts)
 
     async def of_person(self, user_id: str, limit: int = 5) -> Sequence[Goal]:

@@ -293,11 +293,10 @@ class Goals:
         sql += " ORDER BY created_at DESC, goal_id LIMIT :limit"
         return await self._read(sql, **values, limit=limit)
 
-    async def in_thread(self, channel_id: str, thread_ts: str) -> Goal | None:
-        """The newest goal of a thread."""
-        sql = f"{_SELECT} AND place = :place ORDER BY created_at DESC, goal_id LIMIT 1"
-        found = await self._read(sql, place=self._place(channel_id, thread_ts))
-        return found[0] if found else None
+    async def in_thread(self, channel_id: str, thread_ts: str) -> Sequence[Goal]:
+        """The goals of a thread, oldest first."""
+        sql = f"{_SELECT} AND place = :place ORDER BY created_at, goal_id"
+        return await self._read(sql, place=self._place(channel_id, thread_ts))
 
     async def changed(self, since: int | None) -> tuple[Sequence[Goal], int]:
         """What moved since a cursor, and the cursor for the next time; None: only the cursor.

@@ -22,9 +22,14 @@ def wants_goal(text: str) -> bool:
     return bool(reason(text))
 
 
+def asks_for_plan(text: str) -> bool:
+    """Whether somebody says in so many words that they want a plan."""
+    return bool(_ASKED_FOR.match(text))
+
+
 def reason(text: str) -> str:
     """Why this request needs a plan, in words for the person; '' where it needs none."""
-    if _ASKED_FOR.match(text):
+    if asks_for_plan(text):
         return "You asked for a plan."
     asked = pieces(text)
     if len(asked) < LEAST_PIECES or len(text.split()) < LEAST_WORDS:

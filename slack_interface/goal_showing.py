@@ -17,7 +17,7 @@ import structlog
 from cachetools import LRUCache
 
 from database.errors import VirtuousError
-from database.goals import ANSWER, Goal, Task
+from database.goals import ANSWER, Goal, Task, goal_id_of
 from orchestrator.goal_replies import answer_run_id, reply_of
 from slack_interface.answer_cards import feedback_buttons
 from slack_interface.answering import NOT_SHOWN, Answering
@@ -95,6 +95,14 @@ class GoalShowing:
                 self._asking[kept.post_id.split(":")[1]].add(kept.post_id)
             elif kept.post_id.startswith(_CARD) and not kept.shown.endswith(_ENDED):
                 await self._look_at(kept.post_id.removeprefix(_CARD), kept)
+
+    async def asks_in(self, channel_id: str, thread_ts: str) -> bool:
+        """Whether a plan asks somebody something in a thread, as far as the record tells.
+
+        For when where plans are kept is away.
+        """
+        said = await self.record.thread(channel_id, thread_ts, 500)
+        return any(m.run_id and goal_id_of(m.run_id) in self._asking for m in said)
 
     async def look_again(self) -> None:
         """Each minute: try again what could not be shown."""

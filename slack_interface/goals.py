@@ -7,7 +7,7 @@ InputError whose words the person sees.
 import asyncio
 import hashlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import structlog
@@ -15,17 +15,20 @@ import structlog
 from database.errors import InputError, NotAllowed, StoreError, UnknownName, VirtuousError
 from database.goals import ANSWER, Goal, goal_id_of
 from database.records import Run
+from orchestrator.goal_requests import asks_for_plan
 from slack_interface.answering import BROKEN, Answering
 from slack_interface.files import SharedFiles
 from slack_interface.gate import Gate
 from slack_interface.goal_cards import home_plans, results_text
 from slack_interface.goal_figures import listed, status, steps_of
+from slack_interface.goal_meant import MOST_TOLD, Meant, is_question, meant, names_of, which
 from slack_interface.goal_showing import GoalShowing
-from slack_interface.goal_words import GoalWord, goal_word, yes_or_no
+from slack_interface.goal_words import GoalWord, goal_word
 from slack_interface.incoming import Incoming, Json
 from slack_interface.learning_words import said
 from slack_interface.model_words import ModelWords
 from slack_interface.ports import GoalsPort
+from slack_interface.sends import Place
 from slack_interface.splitting import split_point
 from slack_interface.voice import Voice
 from slack_interface.working_notice import WorkingNotice
@@ -35,12 +38,18 @@ log = structlog.get_logger()
 GONE = "I do not have that plan any more: ask me anew."
 STOPPED = "⏹️ Stopped before there was a plan."
 NO_PLAN = "🚫 *I could not make a plan*: {words}"
+KEPT_FOR_LATER = (
+    "I cannot look at my plans just now. I keep what you said and try again, for ten minutes: you "
+    "need not say it again."
+)
+NOT_KEPT = (
+    "{words}\nI have tried for ten minutes, so what you said has changed nothing: please say it "
+    "again later."
+)
 OVER = "That is over, so there is nothing to {verb}."
 RESULTS_CHARS = 11_000
 """Of results in the thread; Slack takes 12,000 characters in a markdown block."""
 BEGUN_S = 7 * 86_400.0
-_LOOKS: frozenset[str] = frozenset({"status", "results"})
-"""What changes nothing, so everybody who reads there may."""
 _ANYWHERE: frozenset[str] = frozenset({"status", "results", "cancel", "skip", "model"})
 """What counts in a direct message also outside the plan's thread, while a plan runs there."""
 
@@ -56,6 +65,8 @@ class Goals:
     files: SharedFiles
     voice: Voice
     clock: Callable[[], float] = time.time
+    again_s: float = 5.0
+    patience_s: float = 600.0
 
     def __post_init__(self) -> None:
         self.port.ask_readers_of(self.gate.places.reader_now)
@@ -95,62 +106,73 @@ class Goals:
     # In its thread
 
     async def heard(self, item: Incoming, text: str, *, ordinary: bool) -> bool:
-        """Do what the words want of the plan in whose thread they are; False: they want nothing.
+        """Do what the words want of a plan in whose thread they are; False: they want nothing.
 
-        `ordinary` words, no command, may also be the answer to what a step asked.
+        `ordinary` words, no command, may also be the answer to what a step asked. Who says in so
+        many words that they want a plan wants a new one.
         """
-        if item.bot or item.files:
+        if item.bot or item.files or asks_for_plan(text):
             return False
+        goals = await self._here(item, text)
+        wanted = meant(goals, text, item.user_id if ordinary else "")
+        if wanted is None:
+            return False
+        numbered = item.in_thread
+        names = names_of(goals, numbered=numbered)
+        if wanted.unclear:
+            asked = which(wanted.goals, names, text, numbered=numbered)
+            await self.voice.tell(item, asked, openly=True)
+        else:
+            await self._do(item, wanted, names)
+        return True
+
+    async def _here(self, item: Incoming, text: str) -> Sequence[Goal]:
+        """The plans that a message may be about, oldest first."""
         word = goal_word(text)
+        if not item.in_thread:
+            may = item.direct and word and word.act in _ANYWHERE
+            return await self._under_way(item) if may else ()
         try:
-            goal = await self._meant(item, word)
+            return await self.port.in_thread(item.channel_id, item.thread_ts)
         except StoreError as error:
             if word:
                 raise
-            # Where plans are kept is away, which keeps no answer from anybody.
             log.warning("plan_not_read", error=str(error))
-            return False
-        if goal is None:
-            return False
-        word = self._wish(goal, word, text, item.user_id if ordinary else "")
-        if word is None:
-            return False
-        await self._do(item, goal, word)
-        return True
+            if is_question(text) or not await self.showing.asks_in(item.channel_id, item.thread_ts):
+                # Where plans are kept is away, which keeps no answer from anybody.
+                return ()
+        return await self._here_later(item)
 
-    async def _meant(self, item: Incoming, word: GoalWord | None) -> Goal | None:
-        """The plan that a message may be about."""
-        if item.in_thread:
-            return await self.port.in_thread(item.channel_id, item.thread_ts)
-        if item.direct and word and word.act in _ANYWHERE:
-            goals = await self.port.of_person(item.user_id)
-            here = [goal for goal in goals if goal.channel_id == item.channel_id]
-            return next((goal for goal in here if goal.state != "proposed"), None)
-        return None
+    async def _here_later(self, item: Incoming) -> Sequence[Goal]:
+        """The same for what may be somebody's answer to a question: it is kept until it can be."""
+        place = Place(item.channel_id, item.thread_ts, item.ts)
+        await self.voice.post_once(f"{item.key}:kept", place, KEPT_FOR_LATER)
+        until = asyncio.get_running_loop().time() + self.patience_s
+        while True:
+            await asyncio.sleep(self.again_s)
+            try:
+                return await self.port.in_thread(item.channel_id, item.thread_ts)
+            except StoreError as error:
+                if asyncio.get_running_loop().time() > until:
+                    raise StoreError(NOT_KEPT.format(words=error)) from None
 
-    def _wish(self, goal: Goal, word: GoalWord | None, text: str, who: str) -> GoalWord | None:
-        """What the words mean as the plan stands."""
-        agreed = yes_or_no(text)
-        if goal.ended:
-            return word if word and word.act in _LOOKS else None
-        if goal.state == "proposed":
-            return GoalWord("cancel") if agreed is False else word
-        if goal.asks and agreed is not None:
-            return GoalWord("answer", words="yes" if agreed else "no")
-        asked = any(task.state == "waiting" for task in goal.tasks)
-        if word and not (word.act == "start" and (asked or agreed)):
-            return word
-        answers = asked and who == goal.user_id and not text.rstrip().endswith("?")
-        return GoalWord("answer", words=text) if answers else None
+    async def _under_way(self, item: Incoming) -> Sequence[Goal]:
+        """What somebody says in the direct message, but in no thread, may be about."""
+        goals = await self.port.of_person(item.user_id)
+        here = [goal for goal in goals if goal.channel_id == item.channel_id]
+        return [goal for goal in reversed(here) if goal.state != "proposed"]
 
-    async def _do(self, item: Incoming, goal: Goal, word: GoalWord) -> None:
+    async def _do(self, item: Incoming, wanted: Meant, names: Mapping[str, str]) -> None:
+        goals, word = wanted.goals[-MOST_TOLD:], wanted.word
+        if word.act == "results":
+            await self._tell_results(item, goals[0], word)
+            return
         if word.act == "status":
-            await self.voice.tell(item, status(goal, self.clock()), openly=True)
-        elif word.act == "results":
-            await self._tell_results(item, goal, word)
+            told = [(names[goal.goal_id], status(goal, self.clock())) for goal in goals]
         else:
-            told = await self._act(item, goal, word)
-            await self.voice.tell(item, told, openly=True)
+            told = [(await self._act(item, goals[0], word), names[goals[0].goal_id])]
+        texts = ["\n".join(filter(None, lines)) for lines in told]
+        await self.voice.tell(item, "\n\n".join(texts), openly=True)
 
     async def _tell_results(self, item: Incoming, goal: Goal, word: GoalWord) -> None:
         text = results_text(goal, word.numbers)

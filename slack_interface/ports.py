@@ -224,8 +224,8 @@ class GoalsPort(Protocol):
     async def goal(self, goal_id: str) -> Goal | None:
         """A goal as it is now."""
 
-    async def in_thread(self, channel_id: str, thread_ts: str) -> Goal | None:
-        """The newest goal of a thread, ended or not."""
+    async def in_thread(self, channel_id: str, thread_ts: str) -> Sequence[Goal]:
+        """The goals of a thread, ended or not, oldest first."""
 
     async def of_person(self, user_id: str, limit: int = 5) -> Sequence[Goal]:
         """Their goals that have not ended, newest first."""

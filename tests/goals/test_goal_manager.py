@@ -288,6 +288,5 @@ async def test_ids_may_be_shortened_by_who_types_them(here: Here) -> None:
     await here.manager.begin(Asked("r1"))
     assert (await here.manager.of_person(ADA))[0].goal_id == GOAL
     assert await here.manager.of_person(GRACE) == []
-    found = await here.manager.in_thread("C1", "1.0")
-    assert found is not None
+    [found] = await here.manager.in_thread("C1", "1.0")
     assert found.goal_id == GOAL

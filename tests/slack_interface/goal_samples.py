@@ -88,11 +88,9 @@ class ScriptedGoals:
     async def goal(self, goal_id: str) -> Goal | None:
         return self.goals.get(goal_id)
 
-    async def in_thread(self, channel_id: str, thread_ts: str) -> Goal | None:
-        found = [
-            g for g in self.goals.values() if (g.channel_id, g.thread_ts) == (channel_id, thread_ts)
-        ]
-        return found[-1] if found else None
+    async def in_thread(self, channel_id: str, thread_ts: str) -> Sequence[Goal]:
+        place = channel_id, thread_ts
+        return [g for g in self.goals.values() if (g.channel_id, g.thread_ts) == place]
 
     async def of_person(self, user_id: str, limit: int = 5) -> Sequence[Goal]:
         found = [

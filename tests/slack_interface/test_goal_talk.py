@@ -1,12 +1,20 @@
 """Words about plans: what they do, and to which plan."""
 
+from dataclasses import replace
+
 import pytest
 
 from database.errors import StoreError
-from tests.people import eventually
+from database.goals import Spent
+from goals import task_graph
+from goals.ports import TaskOutcome
+from slack_interface.goals import Goals
+from tests.people import ADA, eventually
 from tests.slack_interface.goal_samples import ScriptedGoals
 from tests.slack_interface.plans import (
+    ASKED,
     has_ended,
+    last_with,
     ours,
     planned,
 )
@@ -59,9 +67,6 @@ async def test_how_it_is_going_and_everything_else(world: World, goals: Scripted
 async def test_while_plans_cannot_be_read_questions_are_answered(
     world: World, goals: ScriptedGoals, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def away(*_: object) -> None:
-        raise StoreError("The goals' database is away. See that it runs.")
-
     ts, _ = await planned(world)
     monkeypatch.setattr(ScriptedGoals, "in_thread", away)
     await world.say("What is an error tracker?", thread=ts)
@@ -80,3 +85,165 @@ async def test_in_a_direct_message_words_count_outside_the_thread_too(
     assert "0 of 4 steps done" in (await world.replies(other))[0]["text"]
     await world.say("stop")
     await eventually(lambda: has_ended(goals), "it was stopped")
+
+
+OTHER = "plan: find a venue, invite the team, order the food"
+
+
+async def two_plans(world: World, goals: ScriptedGoals) -> tuple[str, str, str]:
+    """Two of Ada's plans in one thread, both begun: the thread, and their ids, older first."""
+    ts, _ = await planned(world)
+    await world.say("start", thread=ts)
+    await world.say(OTHER, thread=ts)
+    await world.idle()
+    await world.say("start", thread=ts)
+    await world.idle()
+    first, second = goals.goals
+    await goals.moves(second, lambda g: replace(g, title="Organise the summer party"))
+    goals.acts.clear()
+    return ts, first, second
+
+
+async def asks(goals: ScriptedGoals, goal_id: str, key: str, question: str) -> None:
+    """A step asks a person."""
+    await goals.moves(goal_id, lambda g: task_graph.start(g, key, Spent(), goals.now()))
+    outcome = TaskOutcome(question=question)
+    await goals.moves(
+        goal_id,
+        lambda g: task_graph.advance(task_graph.settle(g, key, outcome, goals.now()), goals.now()),
+    )
+
+
+async def test_asking_for_a_plan_is_no_answer_to_what_a_step_asks(
+    world: World, goals: ScriptedGoals
+) -> None:
+    ts, _ = await planned(world)
+    await world.say("start", thread=ts)
+    await world.idle()
+    await asks(goals, goals.only.goal_id, "vendors", "Which region?")
+    goals.acts.clear()
+    await world.say(OTHER, thread=ts)
+    await world.idle()
+    assert goals.acts == []
+    assert [goal.request for goal in goals.goals.values()] == [ASKED, OTHER]
+    await world.say("Europe", thread=ts)
+    await world.idle()
+    assert goals.acts == [("answer", "Europe", None)], "the older one waits for it"
+
+
+async def test_words_go_to_the_plan_that_waits_for_them(world: World, goals: ScriptedGoals) -> None:
+    ts, first, _ = await two_plans(world, goals)
+    await asks(goals, first, "vendors", "Which region?")
+    await world.say("Only Europe.", thread=ts)
+    await world.idle()
+    assert goals.acts == [("answer", "Only Europe.", None)]
+    assert goals.goals[first].task("vendors").answers == ("Only Europe.",)
+    assert "*Plan 1*" in (await ours(world, ts))[-1]["text"], "it says which"
+
+
+@pytest.mark.parametrize(
+    ("text", "number", "act"),
+    [
+        ("plan 1: skip step 2", 0, ("skip", 2)),
+        ("plan 2, skip step 2", 1, ("skip", 2)),
+        ("Skip step 3 of plan 1.", 0, ("skip", 3)),
+        ("stop plan 2", 1, ("cancel", "")),
+        ("please stop the summer party", 1, ("cancel", "")),
+        ("use the cheaper model for the summer party plan", 1, ("model", "fast")),
+    ],
+)
+async def test_words_go_to_the_plan_that_they_name(
+    world: World, goals: ScriptedGoals, text: str, number: int, act: tuple[object, ...]
+) -> None:
+    ts, *plans = await two_plans(world, goals)
+    before = goals.goals[plans[1 - number]]
+    await world.say(text, thread=ts)
+    await world.idle()
+    assert goals.acts == [act]
+    assert goals.goals[plans[1 - number]] == before
+    assert f"*Plan {number + 1}*" in (await ours(world, ts))[-1]["text"]
+
+
+async def test_where_it_is_not_clear_which_plan_is_meant_the_person_is_asked(
+    world: World, goals: ScriptedGoals
+) -> None:
+    ts, first, second = await two_plans(world, goals)
+    for text in ("stop", "add a step that calls Bugsnag", "skip step 2"):
+        await world.say(text, thread=ts)
+        asked = (await ours(world, ts))[-1]["text"]
+        assert asked.startswith("Which plan do you mean? I have changed nothing yet.")
+        assert "*Plan 1*" in asked
+        assert f"`plan 2: {text}`" in asked
+    await asks(goals, first, "vendors", "Which region?")
+    await asks(goals, second, "vendors", "How many guests?")
+    await world.idle()
+    await world.say("as many as last year", thread=ts)
+    asked = (await ours(world, ts))[-1]["text"]
+    assert "step 1 waits for an answer: How many guests?" in asked
+    assert goals.acts == []
+    await world.say("plan 2: as many as last year", thread=ts)
+    await world.idle()
+    assert goals.acts == [("answer", "as many as last year", None)]
+    assert goals.goals[second].task("vendors").answers
+    assert world.orchestrator.requests == []
+
+
+async def test_how_it_is_going_is_told_of_all_plans(world: World, goals: ScriptedGoals) -> None:
+    ts, first, _ = await two_plans(world, goals)
+    await world.say("how is it going?", thread=ts)
+    told = (await ours(world, ts))[-1]["text"]
+    assert told.count("0 of 4 steps done") == 2
+    assert "*Plan 2*, Organise the summer party" in told
+    await world.say("how is plan 2 going?", thread=ts)
+    assert (await ours(world, ts))[-1]["text"].count("0 of 4 steps done") == 1
+    await goals.cancel(first, ADA)
+    goals.acts.clear()
+    await world.say("stop", thread=ts)
+    await world.idle()
+    assert goals.acts == [("cancel", "")], "only one is left that may be meant"
+
+
+async def test_outside_threads_words_name_the_thread_where_they_are_clear(
+    world: World, goals: ScriptedGoals
+) -> None:
+    await two_plans(world, goals)
+    ts = await world.say("stop")
+    [asked] = await world.replies(ts)
+    assert "in the thread of the one you mean" in asked["text"]
+    assert goals.acts == []
+
+
+@pytest.mark.parametrize("comes_back", [True, False])
+async def test_an_answer_given_while_plans_cannot_be_read_is_kept(
+    world: World, goals: ScriptedGoals, monkeypatch: pytest.MonkeyPatch, comes_back: bool
+) -> None:
+    ts, _ = await planned(world)
+    await world.say("start", thread=ts)
+    await world.idle()
+    await asks(goals, goals.only.goal_id, "vendors", "Which region?")
+    await world.idle()
+    goals.acts.clear()
+    talk = the_goals(world)
+    talk.again_s, talk.patience_s = 0.05, 600.0 if comes_back else 0.2
+    monkeypatch.setattr(ScriptedGoals, "in_thread", away)
+    await world.say("Europe", thread=ts)
+    await eventually(lambda: last_with(world, ts, "I keep what you said"), "the word of it")
+    if comes_back:
+        monkeypatch.undo()
+        await world.idle()
+        assert goals.acts == [("answer", "Europe", None)]
+    else:
+        await eventually(lambda: last_with(world, ts, "please say it again"), "that it was in vain")
+        assert goals.acts == []
+    assert world.orchestrator.requests == [], "it was no question"
+
+
+async def away(*_: object) -> None:
+    raise StoreError("The goals' database is away. See that it runs.")
+
+
+def the_goals(world: World) -> Goals:
+    assert world.bot
+    [desk] = world.bot.desks
+    assert desk.goals
+    return desk.goals

@@ -6,13 +6,11 @@ Registers 1,000 agents in a fresh record, then routes 200 requests and takes the
 order, as replies do. Memory is the process's resident set; latency is routing plus `pool.use`.
 """
 
-import argparse
-import asyncio
-import json
 import random
 import statistics
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +23,7 @@ from agents.models import Models
 from agents.similarity import Similarity
 from agents.tools import CATALOGUE
 from agents.universal_agent import UniversalAgent
+from benchmarks import command
 from database.store import Store
 from orchestrator.agent_pool import AgentPool, register_shipped
 from orchestrator.event_bus import EventBus
@@ -91,22 +90,22 @@ async def taken(pool: AgentPool, router: Router, names: list[str], uses: int) ->
     }
 
 
-def main() -> None:
-    """Measure, then print two lines or one JSON object."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
-    parser.add_argument("--quick", action="store_true", help="50 uses instead of 200")
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
-    options = parser.parse_args()
-    report = asyncio.run(measure(1000, 50 if options.quick else 200))
-    if options.json:
-        print(json.dumps(report))
-        return
+async def run(quick: bool) -> dict[str, Any]:
+    """A thousand agents."""
+    return await measure(1000, 50 if quick else 200)
+
+
+def show(report: Mapping[str, Any]) -> None:
+    """Three lines for people."""
     for label in ("before", "after"):
         figures = ", ".join(f"{key} {value:.3f}" for key, value in report[label].items())
         Console().print(f"{label}: {figures}")
     Console().print(f"{report['agents']} agents, taken over in {report['loading_ms']:.0f} ms")
+
+
+def main() -> None:
+    """The command line."""
+    command.measure(__doc__, "50 uses instead of 200", run, show)
 
 
 if __name__ == "__main__":

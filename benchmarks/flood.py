@@ -8,17 +8,16 @@ after the other, first alone, then while Ada keeps 50 questions under way at onc
 the time from her message to her finished answer: p95 alone, p95 flooded, and their ratio.
 """
 
-import argparse
 import asyncio
 import contextlib
-import json
 import time
 from collections.abc import AsyncIterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import httpx
 import numpy as np
 
+from benchmarks import command
 from benchmarks.message_overhead import ANSWER, Reader, ask, running, unpaced_workspace, watching
 from tests.model_server.server import ScriptedModel, answer
 
@@ -107,23 +106,18 @@ def report_of(alone: list[float], flooded: list[float], per_second: float) -> Re
     )
 
 
-def main() -> None:
-    """Measure, then print a line or one JSON object."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+def show(report: Report) -> None:
+    """A line for people."""
+    print(
+        f"p95 of {report.replies} replies: {report.p95_alone_ms:.0f} ms alone, "
+        f"{report.p95_flooded_ms:.0f} ms beside {report.flood_at_once} of another person "
+        f"({report.flood_per_second:.1f} answered a second): ratio {report.ratio:.2f}"
     )
-    parser.add_argument("--quick", action="store_true", help="fewer replies")
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
-    options = parser.parse_args()
-    report = asyncio.run(run(options.quick))
-    if options.json:
-        print(json.dumps(asdict(report)))
-    else:
-        print(
-            f"p95 of {report.replies} replies: {report.p95_alone_ms:.0f} ms alone, "
-            f"{report.p95_flooded_ms:.0f} ms beside {report.flood_at_once} of another person "
-            f"({report.flood_per_second:.1f} answered a second): ratio {report.ratio:.2f}"
-        )
+
+
+def main() -> None:
+    """The command line."""
+    command.measure(__doc__, "fewer replies", run, show)
 
 
 if __name__ == "__main__":

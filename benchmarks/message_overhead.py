@@ -13,7 +13,6 @@ lifted in its throw-away home before it starts, as an approver would: `virtuous6
 `LIFTED`). They are still looked at for each message; nothing else is set differently.
 """
 
-import argparse
 import asyncio
 import json
 import os
@@ -34,6 +33,7 @@ import websockets
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks import command
 from slack_interface.local_workspace import LocalWorkspace
 from slack_interface.local_workspace.config import TEAM_ID
 from tests.model_server.server import ScriptedModel, answer
@@ -348,18 +348,8 @@ def show(report: dict[str, Any]) -> None:
 
 
 def main() -> None:
-    """Measure, then print a table or one JSON object."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
-    parser.add_argument("--quick", action="store_true", help="one round with fewer messages")
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
-    options = parser.parse_args()
-    report = asyncio.run(run(options.quick))
-    if options.json:
-        print(json.dumps(report))
-    else:
-        show(report)
+    """The command line."""
+    command.measure(__doc__, "one round with fewer messages", run, show)
 
 
 if __name__ == "__main__":

@@ -8,14 +8,13 @@ message to her finished answer: p95 alone, p95 beside the goals, and their ratio
 are model calls, Grace's own among them, so that it shows whether the goals really ran.
 """
 
-import argparse
-import asyncio
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import httpx
 import numpy as np
 
+from benchmarks import command
 from benchmarks.flood import ADA, GRACE, TOKENS_PER_SECOND, TTFT_MS, one_by_one
 from benchmarks.message_overhead import ANSWER, Reader, running, unpaced_workspace, watching
 from tests.model_server.server import ScriptedModel, answer
@@ -96,23 +95,18 @@ def report_of(alone: list[float], beside: list[float], goals: int, calls: int) -
     )
 
 
-def main() -> None:
-    """Measure, then print a line or one JSON object."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+def show(report: Report) -> None:
+    """A line for people."""
+    print(
+        f"p95 of {report.replies} replies: {report.p95_alone_ms:.0f} ms alone, "
+        f"{report.p95_beside_goals_ms:.0f} ms beside {report.goals} goals of another person "
+        f"({report.calls_meanwhile} model calls meanwhile): ratio {report.ratio:.2f}"
     )
-    parser.add_argument("--quick", action="store_true", help="fewer replies and goals")
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
-    options = parser.parse_args()
-    report = asyncio.run(run(options.quick))
-    if options.json:
-        print(json.dumps(asdict(report)))
-    else:
-        print(
-            f"p95 of {report.replies} replies: {report.p95_alone_ms:.0f} ms alone, "
-            f"{report.p95_beside_goals_ms:.0f} ms beside {report.goals} goals of another person "
-            f"({report.calls_meanwhile} model calls meanwhile): ratio {report.ratio:.2f}"
-        )
+
+
+def main() -> None:
+    """The command line."""
+    command.measure(__doc__, "fewer replies and goals", run, show)
 
 
 if __name__ == "__main__":

@@ -17,15 +17,13 @@ said of "lite". A message is kept as a run with two steps and two messages, five
 - figures: `Store.metrics` of the last 30 days and of all time over a million runs in both records.
 """
 
-import argparse
 import asyncio
 import contextlib
-import json
 import sqlite3
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -33,7 +31,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import store_replies
+from benchmarks import command, store_replies
 from benchmarks.store_writer import FACTS_ROWS, REFUSED, WORKSPACE, facts_of, sent
 from database import rows, supabase_schema
 from database.outbox_rows import KEYS, OutboxRows
@@ -402,7 +400,7 @@ async def counting(server: SupabaseServer, place: Path, runs: int, times: int) -
     }
 
 
-async def run(quick: bool, tell: Callable[[str], None]) -> Report:
+async def run(quick: bool) -> Report:
     """Everything, one after the other."""
     count, messages, replies = (1200, 1500, 160) if quick else (5000, 5000, 5000)
     runs, times = (100_000, 10) if quick else (1_000_000, 20)
@@ -424,23 +422,22 @@ async def run(quick: bool, tell: Callable[[str], None]) -> Report:
     return Report(**found)  # type: ignore[arg-type]
 
 
-def main() -> None:
-    """Measure, then print a table or one JSON object."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
-    parser.add_argument("--quick", action="store_true", help="fewer messages and runs")
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
-    options = parser.parse_args()
-    aside = Console(stderr=True)
-    report = asyncio.run(run(options.quick, lambda words: aside.print(f"{words} ...")))
-    if options.json:
-        print(json.dumps(asdict(report)))
-        return
+def tell(words: str) -> None:
+    """What is being measured now."""
+    Console(stderr=True).print(f"{words} ...")
+
+
+def show(report: Report) -> None:
+    """A table for people."""
     table = Table("what", "measured")
     for name, value in asdict(report).items():
         table.add_row(name, f"{value:,}")
     Console().print(table)
+
+
+def main() -> None:
+    """The command line."""
+    command.measure(__doc__, "fewer messages and runs", run, show)
 
 
 if __name__ == "__main__":

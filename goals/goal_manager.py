@@ -23,7 +23,7 @@ from database.errors import (
     UnknownName,
     VirtuousError,
 )
-from database.goals import NOTHING, Goal, Spent, goal_id_of
+from database.goals import NOTHING, Goal, Spent, Task, goal_id_of
 from database.records import Reader
 from goals import task_graph
 from goals.changing import asks_a_model
@@ -274,13 +274,17 @@ class GoalManager:
         One that is still wanted stays as it is: another worker goes on with it.
         """
         goal = await self.rows.goal(goal_id)
-        if goal is not None and goal.task(key).state in ("skipped", "cancelled"):
-            stopped = TaskOutcome(failure="It was stopped.", spent=spent)
-            await self._settle(goal_id, key, attempt, stopped)
+        if goal is None or not _is_ending(goal.task(key), attempt):
+            return
+        stopped = await self._workforce.stopped(goal, goal.task(key), spent)
+        await self._settle(goal_id, key, attempt, stopped)
 
     async def give_up(self, goal_id: str, key: str, attempt: int, why: str) -> None:
         """An attempt cannot be made, as its worker dies of it."""
-        await self._settle(goal_id, key, attempt, TaskOutcome(failure=why))
+        goal = await self.rows.goal(goal_id)
+        if goal is not None and goal.task(key).attempt == attempt:
+            died = await self._workforce.stopped(goal, goal.task(key), why=why)
+            await self._settle(goal_id, key, attempt, died)
 
     async def _started(self, goal_id: str, key: str, attempt: int) -> Goal | None:
         """The goal with this attempt running; None when it is not wanted now."""
@@ -464,6 +468,12 @@ class GoalManager:
             budget=self._rules.budget(),
             created_at=self._clock(),
         )
+
+
+def _is_ending(task: Task, attempt: int) -> bool:
+    """Whether this attempt at a step was stopped, and holds something still."""
+    stopped = task.state in ("skipped", "cancelled")
+    return stopped and task.attempt == attempt and task.reserved != NOTHING
 
 
 def _failed(goal: Goal, key: str) -> bool:

@@ -4,7 +4,7 @@ A small model that is to make one answer of several results leaves some out and 
 asked is better served by the results themselves, each below its step.
 """
 
-from database.goals import ANSWER, Goal, Task
+from database.goals import ANSWER, NOTHING, Goal, Spent, Task
 from goals.ports import TaskOutcome, Workforce
 
 
@@ -18,6 +18,12 @@ class HandingOver:
         """One attempt; an answer is made by a model only where no step has found anything."""
         answer = handed_over(goal) if task.key == ANSWER else ""
         return TaskOutcome(result=answer) if answer else await self._others.work(goal, task)
+
+    async def stopped(
+        self, goal: Goal, task: Task, spent: Spent = NOTHING, why: str = ""
+    ) -> TaskOutcome:
+        """As the others record it."""
+        return await self._others.stopped(goal, task, spent, why)
 
 
 def handed_over(goal: Goal) -> str:

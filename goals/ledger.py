@@ -19,7 +19,7 @@ from cryptography.fernet import Fernet, InvalidToken
 
 from database.engine import fernet_of, home_key
 from database.errors import ConfigurationError, StaleRevision, UnknownName
-from database.goals import ENDED_GOAL, Goal, GoalState
+from database.goals import ENDED_GOAL, NOTHING, Goal, GoalState
 from goals import budgets, goal_rows, leaving, tables
 from goals.budgets import DayLimit, DayUse, Owner
 from goals.ports import JournalEntry
@@ -252,7 +252,7 @@ class Goals:
             transaction.change(_UPDATE, **values, revision=goal.revision + 1)
             counted = (row.spent_usd, row.spent_tokens)
             budgets.follow(transaction, self.owner(goal.user_id), counted, goal, limit)
-            if goal.ended:
+            if goal.ended and all(task.reserved == NOTHING for task in goal.tasks):
                 transaction.change(f"DELETE FROM journal WHERE {_GOAL}", **key)
 
         await self.ledger.sql.do(update)

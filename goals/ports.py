@@ -169,6 +169,15 @@ class Workforce(Protocol):
         BrokenOff is one that says what the attempt took.
         """
 
+    async def stopped(
+        self, goal: Goal, task: Task, spent: Spent = NOTHING, why: str = ""
+    ) -> TaskOutcome:
+        """Record the Run of an attempt that nobody goes on with, and say what it took.
+
+        `spent` is what the worker knows of that; a person has stopped it unless `why` says more.
+        Called at least once: the same again changes nothing.
+        """
+
 
 class Engine(Protocol):
     """Where attempts wait for a worker and are run once (goals/execution.py)."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 import structlog
 
+from agents.definition import AgentDefinition
 from agents.errors import ModelAnswerCut, ModelRateLimited, ModelUnavailable
 from agents.ports import KnownErrorsPort, ToolContext
 from agents.tools.base import Tool
@@ -21,15 +22,15 @@ from database.records import Outcome, Run, Step, run_id_of
 from database.store import Store
 from goals.ports import BrokenOff, JournalRows, TaskOutcome
 from orchestrator.agent_pool import AgentPool, LiveAgent, fallback_order
-from orchestrator.answering import local_time
+from orchestrator.answering import STOPPED, local_time
 from orchestrator.consent import Consent
 from orchestrator.event_bus import EventBus
-from orchestrator.goal_replies import estimate_as_json
+from orchestrator.goal_runs import new_steps, task_run
 from orchestrator.journal import Journal, JournalledModels
 from orchestrator.known_errors import KnownErrors
 from orchestrator.limits import Limits
 from orchestrator.ports import ModelsPort
-from orchestrator.resource_pool import working_for
+from orchestrator.resource_pool import Waited, counting_waits, working_for
 from orchestrator.routing import GENERALIST, Router
 from orchestrator.spawning import Spawner
 from orchestrator.task_types import TaskTypes
@@ -37,6 +38,9 @@ from orchestrator.workflows import NoFiles, Workflows
 
 RESULTS_CHARACTERS = 24_000
 """Of all results that a task is given: about 6,000 tokens, which every model of today can hold."""
+
+STEP_TOKENS = 700
+"""A step may write at least so many, about a page: some specialists answer chats in a line."""
 
 _TEAM = (
     "You do one step of a plan that a team carries out for a person. Do only your own step, with "
@@ -85,18 +89,22 @@ class _Attempt:
     agent: str
     spawned: bool
     learned: bool
-    run_id: str
+    waited: Waited
     began: float
     started_at: float
     live: LiveAgent | None = None
     finished: AgentFinished | None = None
     steps: tuple[Step, ...] = ()
     problem: VirtuousError | None = None
-    paused: float = 0.0
+
+    @property
+    def run_id(self) -> str:
+        return run_id_of(self.goal.goal_id, self.task.key, str(self.task.attempt))
 
     @property
     def spent(self) -> Spent:
-        took, here = self.journal.spent, time.perf_counter() - self.began - self.paused
+        """What it took; the seconds are those of work, not of waiting for a model."""
+        took, here = self.journal.spent, time.perf_counter() - self.began - self.waited.seconds
         return replace(took, seconds=max(took.seconds, here))
 
 
@@ -123,26 +131,27 @@ class GoalWork:
         A model that is away is worth another attempt; where an agent cannot do it, its stand-in is
         named in the outcome and tries once more.
         """
-        run_id = run_id_of(goal.goal_id, task.key, str(task.attempt))
         attempt: _Attempt | None = None
         try:
-            with working_for(goal.user_id):
-                attempt = await self._begun(goal, task, run_id)
+            with working_for(goal.user_id), counting_waits() as waited:
+                attempt = await self._begun(goal, task, waited)
                 await self._patiently(attempt)
         except StaleRevision:
             raise  # another worker has taken this attempt over
         except asyncio.CancelledError as cancelled:
             raise BrokenOff(_spent(attempt)) from cancelled
         except VirtuousError as error:
-            return _broken(attempt, str(error), run_id)
+            why = str(error)
         except Exception:
             log.exception("task_failed", goal=goal.goal_id, task=task.key)
-            return _broken(attempt, "Something went wrong here; it is in the log.", run_id)
-        outcome = self._outcome(attempt)
-        self._record(attempt, outcome)
-        return outcome
+            why = "Something went wrong here; it is in the log."
+        else:
+            outcome = self._outcome(attempt)
+            self._record(self._run(attempt, outcome))
+            return outcome
+        return replace(await self.stopped(goal, task, _spent(attempt), why), retry=True)
 
-    async def _begun(self, goal: Goal, task: Task, run_id: str) -> _Attempt:
+    async def _begun(self, goal: Goal, task: Task, waited: Waited) -> _Attempt:
         team = self._team
         began, started_at = time.perf_counter(), team.clock()
         await team.pool.refresh()
@@ -153,7 +162,7 @@ class GoalWork:
         by = f"{agent}@{team.pool.document(agent).version}"
         journal = Journal(self._rows, goal, task, entries, by, self._repeatable)
         learned = await team.consent.given(goal.user_id, goal.channel_id or None)
-        return _Attempt(goal, task, journal, agent, spawned, learned, run_id, began, started_at)
+        return _Attempt(goal, task, journal, agent, spawned, learned, waited, began, started_at)
 
     async def _agent(self, goal: Goal, task: Task, journal: Journal) -> tuple[str, bool]:
         """Who works, and whether they were made for it: whoever cannot be had, the generalist."""
@@ -189,7 +198,7 @@ class GoalWork:
             log.info("task_waits_for_model", goal=attempt.goal.goal_id, reason=str(attempt.problem))
             began = time.perf_counter()
             await self._sleep(pause)
-            attempt.paused += time.perf_counter() - began
+            attempt.waited.seconds += time.perf_counter() - began
             attempt.problem = None
         await self._done(attempt)
 
@@ -199,9 +208,7 @@ class GoalWork:
         context = await self._context(attempt)
         async with AsyncExitStack() as stack:
             attempt.live = await stack.enter_async_context(team.pool.use(attempt.agent))
-            definition = attempt.live.definition
-            if task.model:
-                definition = definition.model_copy(update={"model": task.model})
+            definition = _roomy(attempt.live.definition, task)
             models = JournalledModels(team.models, attempt.journal)
             agent = UniversalAgent(definition, models, team.tools)
             events = await stack.enter_async_context(aclosing(agent.run(turns, context)))
@@ -311,56 +318,77 @@ class GoalWork:
             return replace(made, failure=why, retry=True, agent=others[0])
         return replace(made, failure=why)
 
-    def _record(self, attempt: _Attempt, outcome: TaskOutcome) -> None:
-        run = self._team.redactor.redact_run(self._run(attempt, outcome))
+    def _record(self, run: Run) -> None:
+        run = self._team.redactor.redact_run(run)
         self._team.store.append(run)
         if self._team.limits:
             self._team.limits.spend(run)
         self._team.bus.emit("run_recorded", run)
 
     def _run(self, attempt: _Attempt, outcome: TaskOutcome) -> Run:
-        goal, task, team = attempt.goal, attempt.task, self._team
-        finished = attempt.finished
-        steps = _new_steps(attempt.steps, attempt.journal.inherited_calls)
-        models = [step for step in steps if step.kind == "model" and step.ok]
-        priced = all(step.cost_usd is not None for step in models)
+        task, finished, live = attempt.task, attempt.finished, attempt.live
+        steps = new_steps(attempt.steps, attempt.journal.inherited_calls)
         failed = outcome.failure is not None
-        return Run(
-            run_id=attempt.run_id,
-            request=f"{task.title}\n{task.instruction}",
-            agent=attempt.agent,
-            kind="task",
-            parent_run_id=goal.run_id,
+        return task_run(
+            attempt.goal,
+            task,
+            attempt.agent,
+            steps,
             started_at=attempt.started_at,
             duration_ms=outcome.spent.seconds * 1000,
-            user_id=goal.user_id,
-            channel_id=goal.channel_id or None,
-            thread_ts=goal.thread_ts or None,
-            audience=goal.audience,
-            task_type=team.task_types.known(team.router.embed(task.instruction)),
-            agent_version=attempt.live.document.version if attempt.live else None,
+            task_type=self._task_type(task),
+            agent_version=live.document.version if live else None,
             model=finished.model if finished else None,
             reply=finished.reply or None if finished else None,
             error=f"{type(attempt.problem).__name__}: {attempt.problem}" if failed else None,
-            route={
-                "goal": goal.goal_id, "task": task.key, "objective": task.objective,
-                "number": task.number, "attempt": task.attempt, "needs": list(task.needs),
-                "expected": estimate_as_json(task.estimate), "waits": bool(outcome.question),
-            },
             outcome=Outcome(False, source="check") if failed else Outcome(),
-            input_tokens=sum(step.input_tokens or 0 for step in models),
-            output_tokens=sum(step.output_tokens or 0 for step in models),
-            cost_usd=sum(s.cost_usd or 0.0 for s in models) if models and priced else None,
-            steps=steps,
-        )  # fmt: skip
+            waits=bool(outcome.question),
+        )
 
+    def _task_type(self, task: Task) -> str | None:
+        return self._team.task_types.known(self._team.router.embed(task.instruction))
 
-def _broken(attempt: _Attempt | None, why: str, run_id: str) -> TaskOutcome:
-    return TaskOutcome(failure=why, retry=True, run_id=run_id, spent=_spent(attempt))
+    # Attempts without an end of their own
+
+    async def stopped(
+        self, goal: Goal, task: Task, spent: Spent = NOTHING, why: str = ""
+    ) -> TaskOutcome:
+        """Record the Run of an attempt that was broken off for good: what its journal says of it.
+
+        `spent` is what is known of it besides; without `why` a person stopped it.
+        """
+        entries = await self._rows.journal(goal.goal_id, task.key)
+        journal = Journal(self._rows, goal, task, entries)
+        took = replace(journal.spent, seconds=max(journal.spent.seconds, spent.seconds))
+        agent, _, version = journal.worked_by.partition("@")
+        run = task_run(
+            goal,
+            task,
+            agent or task.agent or GENERALIST,
+            journal.steps,
+            started_at=task.started_at,
+            duration_ms=took.seconds * 1000,
+            task_type=self._task_type(task),
+            agent_version=version or None,
+            error=why or STOPPED,
+            outcome=Outcome(False, source="check") if why else Outcome(),
+        )
+        if await self._team.store.run(run.run_id) is None:
+            self._record(run)
+        return TaskOutcome(failure=why or STOPPED, spent=took, run_id=run.run_id)
 
 
 def _spent(attempt: _Attempt | None) -> Spent:
     return attempt.spent if attempt else NOTHING
+
+
+def _roomy(definition: AgentDefinition, task: Task) -> AgentDefinition:
+    """With the model that a person wished, and room for more than an answer in a chat."""
+    own = definition.max_tokens
+    most = own if own is None else max(STEP_TOKENS, own)
+    return definition.model_copy(
+        update={"model": task.model or definition.model, "max_tokens": most}
+    )
 
 
 def shares(sizes: Sequence[int], room: int) -> list[int]:
@@ -401,13 +429,3 @@ def _missing(goal: Goal, task: Task) -> str:
         for one in (goal.task(need) for need in task.needs)
         if one.state in ("failed", "blocked", "skipped", "cancelled")
     )
-
-
-def _new_steps(steps: tuple[Step, ...], inherited: int) -> tuple[Step, ...]:
-    """Without the model calls that an earlier attempt has made, and what came between them."""
-    calls = 0
-    for at, step in enumerate(steps):
-        if calls >= inherited:
-            return tuple(replace(s, position=n) for n, s in enumerate(steps[at:]))
-        calls += step.kind == "model"
-    return () if inherited else steps

@@ -11,7 +11,7 @@ import json
 import re
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 from agents.tools.base import ArgumentsRefused, EndUnseen, PersonNeeded, ToolFailed
@@ -27,7 +27,9 @@ from agents.turns import (
 from agents.universal_agent import ModelPort
 from database.errors import VirtuousError
 from database.goals import Goal, Spent, Task
+from database.records import Step
 from goals.ports import JournalEntry, JournalRows
+from orchestrator.model_steps import step_of
 
 Effect = Literal["read", "write"]
 
@@ -101,6 +103,19 @@ class Journal:
             sum((end["input_tokens"] or 0) + (end["output_tokens"] or 0) for end in ends),
             sum(end["cost_usd"] or 0.0 for end in ends),
         )
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """What this attempt has asked and done, those before a crash included; `ok` None of what
+        may or may not be done.
+        """
+        noted = [step for entry in self._own.values() if (step := _step(entry)) is not None]
+        return tuple(replace(step, position=at) for at, step in enumerate(noted))
+
+    @property
+    def worked_by(self) -> str:
+        """The agent and version that have made this attempt so far; '' where nobody began to."""
+        return next((str(e.body["by"]) for e in self._own.values() if e.body.get("by")), "")
 
     @property
     def inherited_calls(self) -> int:
@@ -259,6 +274,18 @@ class JournalledModels:
         finally:
             if isinstance(events, AsyncGenerator):
                 await events.aclose()
+
+
+def _step(entry: JournalEntry) -> Step | None:
+    """An entry as a step of a Run, where it is one."""
+    body = entry.body
+    if entry.kind == _MODEL:
+        return replace(step_of("", ModelFinished(**body["end"])), arguments=None)
+    if entry.kind not in (_RESULT, _FAILED, _INTENT, _UNCERTAIN):
+        return None
+    ok = {_RESULT: True, _FAILED: False}.get(entry.kind)
+    error = str(body["text"]) if entry.kind == _FAILED else None
+    return Step(0, "tool", str(body["tool"]), body["arguments"], ok, error)
 
 
 def _events(kept: Mapping[str, Any]) -> list[ModelEvent]:

@@ -8,6 +8,7 @@ nobody's background work.
 
 import asyncio
 import contextlib
+import time
 from collections import Counter, OrderedDict, deque
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
 from contextvars import ContextVar
@@ -25,6 +26,27 @@ _FOR = "~"
 """Begins the name of the queue of what is done for somebody who does not sit and wait."""
 
 _waiting_person: ContextVar[str] = ContextVar("waiting_person", default=_BACKGROUND)
+
+
+@dataclass(slots=True)
+class Waited:
+    """How long somebody's model calls waited for their turn, together."""
+
+    seconds: float = 0.0
+
+
+_waited: ContextVar[Waited | None] = ContextVar("waited", default=None)
+
+
+@contextlib.contextmanager
+def counting_waits() -> Iterator[Waited]:
+    """How long model calls made inside wait, which is nobody's work."""
+    before, counted = _waited.get(), Waited()
+    _waited.set(counted)
+    try:
+        yield counted
+    finally:
+        _waited.set(before)
 
 
 @contextlib.contextmanager
@@ -196,6 +218,15 @@ class ResourcePool:
         return theirs
 
     @contextlib.asynccontextmanager
+    async def _turn(self) -> AsyncIterator[None]:
+        """Wait for a slot and for one's turn in the minute, and have them."""
+        began = time.perf_counter()
+        async with self.slots.one(self._person()), self._within_the_rate():
+            if (waited := _waited.get()) is not None:
+                waited.seconds += time.perf_counter() - began
+            yield
+
+    @contextlib.asynccontextmanager
     async def _within_the_rate(self) -> AsyncIterator[None]:
         """Wait for one's turn in the minute; a refusal is told to all who call this provider."""
         if self.rate is None:
@@ -229,7 +260,7 @@ class ResourcePool:
         tools: Sequence[ToolSpec] = (),
     ) -> AsyncGenerator[ModelEvent, None]:
         """One model call, once it is its turn. Closing the generator hangs up."""
-        async with self.slots.one(self._person()), self._within_the_rate():
+        async with self._turn():
             events = self._models.stream(
                 turns, model=model, temperature=temperature, max_tokens=max_tokens, tools=tools
             )
@@ -250,7 +281,7 @@ class ResourcePool:
         max_tokens: int | None = None,
     ) -> tuple[Answered, ModelFinished]:
         """An answer of the given shape, once it is its turn."""
-        async with self.slots.one(self._person()), self._within_the_rate():
+        async with self._turn():
             return await self._models.structured(
                 turns, schema, model=model, temperature=temperature, max_tokens=max_tokens
             )

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from database.goals import Budget, Goal, Spent, Task, goal_id_of
+from database.goals import NOTHING, Budget, Goal, Spent, Task, goal_id_of
 from goals.budgets import DayLimit
 from goals.decomposition import Alternative
 from goals.goal_manager import GoalManager
@@ -33,11 +33,13 @@ class Queue:
 
 @dataclass
 class Hands:
-    """Ends as it is told, by key; else with a result."""
+    """Ends as it is told, by key; else with a result. `noted` is in the journal of what stops."""
 
     ends: dict[str, TaskOutcome] = field(default_factory=dict)
     worked: list[str] = field(default_factory=list)
     read: list[frozenset[str]] = field(default_factory=list)
+    stops: list[str] = field(default_factory=list)
+    noted: Spent = NOTHING
     hold: asyncio.Event | None = None
 
     async def work(self, goal: Goal, task: Task) -> TaskOutcome:
@@ -51,6 +53,12 @@ class Hands:
         made = TaskOutcome(run_id=f"{task.key}#{task.attempt}", spent=Spent(2.0, 100, 0.5))
         end = self.ends.pop(task.key, TaskOutcome(result=f"{task.key} is done"))
         return replace(end, run_id=made.run_id, spent=made.spent)
+
+    async def stopped(
+        self, goal: Goal, task: Task, spent: Spent = NOTHING, why: str = ""
+    ) -> TaskOutcome:
+        self.stops.append(f"{task.key}: {why or 'stopped'}")
+        return TaskOutcome(failure=why or "stopped", spent=spent + self.noted)
 
 
 @dataclass

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from database.goals import ANSWER, Budget, Goal, Spent, Task, goal_id_of
+from database.goals import ANSWER, NOTHING, Budget, Goal, Spent, Task, goal_id_of
 from database.records import Reader, run_id_of
 from goals.budgets import DayLimit
 from goals.decomposition import Alternative, Decomposition
@@ -127,6 +127,12 @@ class Hands:
             await self._note(goal, task, JournalEntry(task.attempt, "t1", "result", {"ok": True}))
         run_id = run_id_of(goal.goal_id, task.key, str(task.attempt))
         return TaskOutcome(result=f"did {task.key}", run_id=run_id, spent=Spent(1.0, 10, 0.001))
+
+    async def stopped(
+        self, goal: Goal, task: Task, spent: Spent = NOTHING, why: str = ""
+    ) -> TaskOutcome:
+        """Nothing more than what the worker knows."""
+        return TaskOutcome(failure=why or "stopped", spent=spent)
 
     async def _note(self, goal: Goal, task: Task, entry: JournalEntry) -> None:
         await self._goals.note(goal.goal_id, task.key, entry)

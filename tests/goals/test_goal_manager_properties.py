@@ -138,6 +138,11 @@ class Hands:
         self.returned.add(run)
         return replace(made, result=run)
 
+    async def stopped(
+        self, goal: Goal, task: Task, spent: Spent = NOTHING, why: str = ""
+    ) -> TaskOutcome:
+        return TaskOutcome(failure=why or "stopped", spent=spent)
+
 
 class World:
     """A goal, whoever is alive, and what must hold whatever happens."""

@@ -219,8 +219,10 @@ async def test_the_journal_keeps_its_order_and_its_ends_are_put_in_place(goals: 
     assert await goals.journal("g1", "t1") == [
         entry("m0"), entry("t1", tool="send", text="sent"), entry("m0", attempt=2)
     ]  # fmt: skip
-    done = replace(goal(), state="done", ended_at=200.0)
-    await goals.move(done)
+    stopped = [replace(task(1, "cancelled", 2), reserved=Spent(1.0, 10))]
+    await goals.move(replace(goal(tasks=stopped), state="cancelled", ended_at=200.0))
+    assert await goals.journal("g1", "t1") != [], "it is not settled what that took"
+    await goals.move(replace(goal(), state="cancelled", ended_at=200.0, revision=1))
     assert await goals.journal("g1", "t1") == [], "nobody goes on with it"
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from database.goals import ANSWER, Goal, Task
+from database.goals import ANSWER, NOTHING, Goal, Spent, Task
 from goals.decomposition import Decomposition
 from goals.handing_over import HandingOver, handed_over
 from goals.pieces import spread
@@ -164,6 +164,11 @@ class Others:
 
     async def work(self, goal: Goal, task: Task) -> TaskOutcome:
         return TaskOutcome(result=f"a model's {task.key}")
+
+    async def stopped(
+        self, goal: Goal, task: Task, spent: Spent = NOTHING, why: str = ""
+    ) -> TaskOutcome:
+        return TaskOutcome(failure=why, spent=spent)
 
 
 async def test_only_the_answer_is_handed_over_and_only_if_there_is_one() -> None:

@@ -51,6 +51,8 @@ class ScriptedModels:
     def __init__(self, script: Callable[[Sequence[Turn], str], Say], *, fast: str = "m-fast"):
         self.script = script
         self.asked: list[tuple[str, list[Turn]]] = []
+        self.room: int | None = None
+        """The most tokens that the last call might write."""
         self.structured_answers: list[dict[str, Any] | ModelError] = []
         self.names = {"strong": "m-strong", "fast": fast}
         self.hold: asyncio.Event | None = None
@@ -69,6 +71,7 @@ class ScriptedModels:
     ) -> AsyncIterator[ModelEvent]:
         name = self.resolve(model)
         self.asked.append((name, list(turns)))
+        self.room = max_tokens
         said = self.script(turns, name)
         if isinstance(said, ModelError):
             raise said

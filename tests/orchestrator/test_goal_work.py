@@ -1,6 +1,7 @@
 """One task of a goal: what its agent is given, what it may do, what is recorded of it."""
 
 import asyncio
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -11,11 +12,13 @@ from agents.errors import ModelUnavailable
 from agents.tools import CATALOGUE
 from agents.tools.base import Tool, ToolFailed
 from agents.turns import ToolCall, ToolCallsRequested, Turn
-from database.goals import ANSWER, Budget, Estimate, Goal, Task
+from database.goals import ANSWER, Budget, Estimate, Goal, Spent, Task
 from database.records import PUBLIC, Message, Reader, Run, RunQuery, one_person, run_id_of
 from database.store import Store
 from goals.ports import BrokenOff, JournalEntry, TaskOutcome
-from orchestrator.goal_work import GoalWork, Team, shares
+from orchestrator.answering import STOPPED
+from orchestrator.goal_work import STEP_TOKENS, GoalWork, Team, shares
+from orchestrator.resource_pool import ResourcePool
 from orchestrator.task_types import TaskTypes
 from tests.orchestrator.conftest import House
 from tests.orchestrator.fakes import ScriptedModels, agent
@@ -176,6 +179,17 @@ async def test_a_cheaper_model_does_what_it_is_told_to(store: Store) -> None:
     work = await working(store, lambda turns, _: "ok")
     await work.do(goal(step("s1", 1, model="fast")), "s1")
     assert work.house.models.asked[-1][0] == "m-fast"
+
+
+@pytest.mark.parametrize(("own", "room"), [(20, STEP_TOKENS), (2_000, 2_000), (None, None)])
+async def test_a_step_has_room_for_more_than_a_chats_answer(
+    store: Store, own: int | None, room: int | None
+) -> None:
+    models = ScriptedModels(lambda turns, _: "ok")
+    house = House(store, models)
+    await house.start(agent("writer", max_tokens=own))
+    await Work(house).do(goal(step("s1", 1)), "s1")
+    assert models.room == room
 
 
 async def test_in_a_thread_a_task_reads_only_what_all_there_may_read(store: Store) -> None:
@@ -352,7 +366,45 @@ async def test_what_breaks_or_is_stopped_has_cost_what_it_took(store: Store) -> 
     work = await working(store, script, send=sending([]))
     broken = await work.do(goal(step("s1", 1, agent="sender")), "s1")
     assert (broken.failure is not None, broken.spent.tokens) == (True, 15)
+    [run] = await work.runs()
+    assert (run.run_id, run.error) == (broken.run_id, broken.failure)
     work.rows.dies_at = 2
     with pytest.raises(BrokenOff) as stopped:
         await work.do(goal(step("s2", 1, agent="sender")), "s2")
     assert stopped.value.spent.tokens == 15
+
+
+async def test_what_is_stopped_is_a_run_with_what_it_took(store: Store) -> None:
+    """Also where another process stops it than the one that died while it was at it."""
+    work = await working(store, sends("Ada", "Grace"), send=sending([]))
+    plan = goal(step("s1", 1, agent="sender", started_at=7.0))
+    work.rows.dies_at = 4
+    with pytest.raises(BrokenOff):
+        await work.do(plan, "s1")
+    made = GoalWork(work.team, work.rows)
+    for _ in range(2):
+        stopped = await made.stopped(plan, plan.task("s1"), Spent(seconds=3.0))
+        assert (stopped.spent.seconds, stopped.spent.tokens) == (3.0, 15)
+    [run] = await work.runs()
+    assert (run.run_id, run.parent_run_id) == (run_id_of("g1", "s1", "1"), "r0")
+    assert (run.agent, run.error, run.outcome.success) == ("sender", STOPPED, None)
+    assert (run.input_tokens, run.output_tokens, run.cost_usd) == (10, 5, 0.001)
+    assert (run.started_at, run.duration_ms) == (7.0, 3_000.0)
+    assert [(one.kind, one.name, one.ok) for one in run.steps] == [
+        ("model", "m-strong", True), ("tool", "send", True),
+    ]  # fmt: skip
+
+
+async def test_the_seconds_of_a_step_are_those_of_work(store: Store) -> None:
+    work = await working(store, lambda turns, _: "ok")
+    pool = ResourcePool(work.house.models, 1)
+    began = time.perf_counter()
+    async with pool.slots.one("somebody else"):
+        doing = asyncio.create_task(work.do(goal(step("s1", 1)), "s1", models=pool))
+        while not pool.slots.waiting:  # noqa: ASYNC110 (what it waits in tells nobody)
+            await asyncio.sleep(0.001)
+        waits = time.perf_counter()
+        await asyncio.sleep(0.05)
+        waited = time.perf_counter() - waits
+    outcome = await doing
+    assert outcome.spent.seconds <= time.perf_counter() - began - waited

@@ -35,7 +35,7 @@ NAME = "prompt-optimizer"
 LEAST_QUESTIONS = 24
 """Fewer questions with known answers say too little to make anything of them and to choose by."""
 
-_FOR_EACH_CHOICE, _MOST_WAITED_FOR = 3, 96
+_FOR_EACH_CHOICE, _MOST_WAITED_FOR = 4, 96
 """Where the choices stand in the questions, so many for each of them are waited for, but not more
 than these together: fewer show most choices only once, if at all, and make a small gain of what
 could have been a large one, whose trial then stands in the way for a while."""

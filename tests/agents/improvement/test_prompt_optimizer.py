@@ -503,10 +503,10 @@ async def test_examples_of_each_choice_are_waited_for() -> None:
             check={"kind": "label", "labels": list(labels), "expected": labels[n % 16]},
             request=f'Which of {", ".join(labels)} is it?\n"{one.request}"',
         )
-        for n, one in enumerate(exam(48))
+        for n, one in enumerate(exam(64))
     ]
     asks = Reader()
-    early = await learned(questions[:47], asks)
+    early = await learned(questions[:63], asks)
     assert (early.findings, early.proposals) == ((), ())
     assert not asks.asked
     assert (await learned(questions, asks)).findings

@@ -10,6 +10,7 @@ from typing import Any
 
 from database.errors import InputError, NotAllowed, StaleRevision, UnknownName, VirtuousError
 from database.goals import Goal
+from database.privacy import Redactor
 from database.records import Reader, one_person, random_run_id
 from database.store import Store
 from goals import task_graph
@@ -17,6 +18,7 @@ from goals.figures import load
 from goals.ledger import Goals, Ledger
 from orchestrator.administration import opened
 from orchestrator.check import Check
+from orchestrator.goal_replies import replies_at_the_end
 from orchestrator.own_data import goals_as_lines
 from orchestrator.policy import COMMAND_LINE, Policy
 from orchestrator.requests import Request
@@ -80,9 +82,13 @@ async def cancel_goal(
                 raise NotAllowed(f"{told}Only who asked for it and approvers end a goal.")
             try:
                 ended = task_graph.cancel(goal, f"ended by {who}", time.time())
-                return await there.goals.move(ended)
+                ended = await there.goals.move(ended)
             except StaleRevision:
                 continue
+            redactor = Redactor()
+            for reply in replies_at_the_end(ended):
+                there.store.append(redactor.redact_run(reply.run))
+            return ended
         raise StaleRevision("Too many others are moving this goal: try again in a moment.")
 
 

@@ -40,6 +40,16 @@ def reply_of(goal: Goal, part: Literal["plan", "answer"], text: str) -> ReplyFin
     return ReplyFinished(run, _messages(goal, run, plan))
 
 
+def replies_at_the_end(goal: Goal) -> tuple[ReplyFinished, ...]:
+    """What is to be recorded of a goal that has ended; nothing where Slack's side does that.
+
+    It records what it has shown; a goal of the command line is shown to nobody.
+    """
+    if goal.channel_id:
+        return ()
+    return reply_of(goal, "plan", goal.title), reply_of(goal, "answer", answer_text(goal))
+
+
 def answer_run_id(goal: Goal) -> str:
     """The Run of a goal's answer."""
     return run_id_of(goal.goal_id, ANSWER)

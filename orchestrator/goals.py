@@ -21,7 +21,7 @@ from goals.rates import Rates
 from orchestrator.agent_orchestrator import AgentOrchestrator
 from orchestrator.answering import place_reader, thread_reader
 from orchestrator.goal_planning import GoalPlanner, GoalRoster, GoalRules
-from orchestrator.goal_replies import answer_run_id, answer_text, figures_of, reply_of
+from orchestrator.goal_replies import answer_run_id, figures_of, replies_at_the_end
 from orchestrator.goal_requests import goal_text, wants_goal
 from orchestrator.goal_work import GoalWork, Team
 from orchestrator.limits import Limits
@@ -117,10 +117,7 @@ class AssistantGoals(GoalManager):
 
 
 class GoalChronicle:
-    """What an ended goal leaves in the record (goals.ports.Chronicle).
-
-    Slack's side records what it has shown; a goal of the command line is recorded here.
-    """
+    """What an ended goal leaves in the record (goals.ports.Chronicle)."""
 
     def __init__(self, store: Store, record: AgentOrchestrator) -> None:
         self._store = store
@@ -130,10 +127,10 @@ class GoalChronicle:
         """A goal has ended; the same one again changes nothing."""
         figures = figures_of(goal)
         log.info("goal_ended", goal=goal.goal_id, state=goal.state, took=figures["took"])
-        if goal.channel_id or await self._store.run(answer_run_id(goal)):
-            return
-        await self._record.record(reply_of(goal, "plan", goal.title), None)
-        await self._record.record(reply_of(goal, "answer", answer_text(goal)), None)
+        replies = replies_at_the_end(goal)
+        if replies and await self._store.run(answer_run_id(goal)) is None:
+            for reply in replies:
+                await self._record.record(reply, None)
 
 
 class GoalWorks:

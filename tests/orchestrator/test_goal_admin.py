@@ -19,6 +19,7 @@ from orchestrator.goal_admin import (
     goals_there,
     known_goal,
 )
+from orchestrator.goal_replies import answer_run_id
 from orchestrator.settings import Settings, load_settings
 from tests.people import ADA, GRACE
 
@@ -56,6 +57,15 @@ async def test_whoever_asked_or_an_approver_ends_a_goal(settings: Settings) -> N
     assert (await cancel_goal(named, None, "aaaaaa-2", "U0BOSS")).reason == "ended by U0BOSS"
     with pytest.raises(InputError, match="over already"):
         await cancel_goal(settings, None, "aaaaaa-1", None)
+
+
+async def test_a_goal_that_is_ended_here_is_in_the_record(settings: Settings) -> None:
+    """Nobody has worked on it, so nobody else would record that."""
+    ended = await cancel_goal(settings, None, "aaaaaa-1", ADA)
+    async with administration.opened(settings, None) as store:
+        run = await store.run(answer_run_id(ended))
+    assert run is not None
+    assert (run.parent_run_id, run.error) == ("r", f"cancelled: ended by {ADA}")
 
 
 async def test_the_doctor_counts_goals_and_who_works_on_them(settings: Settings) -> None:

@@ -6,6 +6,7 @@ import pytest
 from database.store import Store
 from database.supabase_client import SupabaseClient
 from tests.clock import Clock
+from tests.database.machines import machine  # noqa: F401
 from tests.supabase_server.fixtures import (  # noqa: F401
     supabase,
     supabase_client,

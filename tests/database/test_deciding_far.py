@@ -20,10 +20,8 @@ from database.learning import (
 from database.records import Document, PolicyChange, Run
 from database.store import Store
 from database.supabase_learning import payload
-from tests.database.test_supabase_backend import Machine, eventually, machine
+from tests.database.machines import Machine, eventually
 from tests.supabase_server.server import SupabaseServer
-
-__all__ = ["machine"]
 
 PROPOSAL = Proposal("p1", "l", "title", "why", (), {"runs": ["r1"]}, created_at=1.0)
 

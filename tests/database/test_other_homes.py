@@ -6,20 +6,16 @@ from pathlib import Path
 from database.records import Document, Feedback, Person, Run, RunQuery, Step
 from database.store import Store
 from database.supabase_client import SupabaseClient
-from tests.database.test_forgetting import HERS, bytes_of, message
-from tests.database.test_supabase_backend import (
+from tests.database.machines import (
     TABLES,
     Machine,
     all_the_same,
     eventually,
     here,
-    machine,
     there,
 )
+from tests.database.test_forgetting import HERS, bytes_of, message
 from tests.supabase_server.server import SupabaseServer
-
-__all__ = ["machine"]
-
 
 DECIDED = ("documents", "policy", "people")
 

@@ -11,10 +11,8 @@ from psycopg.rows import dict_row
 
 from database.records import Feedback, Outcome, Run, RunQuery
 from database.store import Store
-from tests.database.test_supabase_backend import Machine, eventually, machine
+from tests.database.machines import Machine, eventually
 from tests.supabase_server.server import SupabaseServer
-
-__all__ = ["machine"]
 
 DAY = 86_400.0
 FIRST = 20_000 * DAY

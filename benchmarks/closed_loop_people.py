@@ -2,7 +2,6 @@
 
 import asyncio
 import random
-import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -11,14 +10,12 @@ from typing import Any
 
 import httpx
 
+from benchmarks.local_house import local_house
 from benchmarks.public_data import lines
-from bootstrap import Assistant, assistant
+from bootstrap import Assistant
 from database.errors import InputError
 from database.records import Run
 from orchestrator.ports import ModelsPort
-from orchestrator.settings import load_settings
-from slack_interface.local_workspace import LocalWorkspace
-from slack_interface.manifest import manifest
 
 ADA, GRACE, ALAN = "U0ADA", "U0GRACE", "U0ALAN"
 ASKING = ("general", "C0GENERAL")
@@ -28,9 +25,6 @@ IMPROVEMENTS = "C0IMPROVEMENTS"
 LEARNER = "prompt-optimizer"
 
 PATIENCE_S = 900.0
-
-ONCE = httpx.Limits(max_keepalive_connections=0)
-"""The workspace hangs up after a few idle seconds, just when the next call may be on its way."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,19 +200,10 @@ def questions_of(
 @asynccontextmanager
 async def office(models: ModelsPort) -> AsyncIterator[Office]:
     """A new workspace with the assistant as shipped in it, in a home of its own."""
-    with tempfile.TemporaryDirectory() as home:
-        async with (
-            LocalWorkspace(manifest=manifest(), pacing=False) as workspace,
-            httpx.AsyncClient(base_url=workspace.url, timeout=60, limits=ONCE) as http,
-        ):
-            settings = load_settings(
-                slack_api_url=workspace.api_url,
-                slack_bot_token=workspace.bot_token,
-                slack_app_token=workspace.app_token,
-                virtuous6_home=Path(home),
-                virtuous6_approvers=ADA,
-                virtuous6_improvements_channel=IMPROVEMENTS,
-            )
-            async with assistant(settings, models=models) as house:
-                await house.policy.set(f"learning.{EXAM[1]}", "no", ADA)
-                yield Office(http, house)
+    settings = {
+        "virtuous6_approvers": ADA,
+        "virtuous6_improvements_channel": IMPROVEMENTS,
+    }
+    async with local_house(models, **settings) as (house, http):
+        await house.policy.set(f"learning.{EXAM[1]}", "no", ADA)
+        yield Office(http, house)

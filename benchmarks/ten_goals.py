@@ -13,7 +13,6 @@ import asyncio
 import json
 import os
 import sys
-import tempfile
 import time
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
@@ -26,18 +25,15 @@ import structlog
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.closed_loop_people import ONCE
-from bootstrap import Assistant, assistant
+from benchmarks.local_house import local_house
+from bootstrap import Assistant
 from database.errors import VirtuousError
 from database.goals import ANSWER, ENDED_TASK, Goal
 from orchestrator.ports import ModelsPort
 from orchestrator.providers import models_of
 from orchestrator.settings import load_settings
-from slack_interface.local_workspace import LocalWorkspace
-from slack_interface.manifest import manifest
 
-ADA = "U0ADA"
-DIRECT = "D0ADA"
+ADA, DIRECT = "U0ADA", "D0ADA"
 PATIENCE_S = 1_500.0
 
 GOALS = (
@@ -153,27 +149,15 @@ async def _ended(house: Assistant, goal_id: str) -> Goal:
 async def run(numbers: Sequence[int], models: ModelsPort) -> list[Outcome]:
     """One after the other in one workspace, as one person would."""
     found: list[Outcome] = []
-    with tempfile.TemporaryDirectory() as home:
-        async with (
-            LocalWorkspace(manifest=manifest(), pacing=False) as workspace,
-            httpx.AsyncClient(base_url=workspace.url, timeout=60, limits=ONCE) as http,
-        ):
-            settings = load_settings(
-                slack_api_url=workspace.api_url,
-                slack_bot_token=workspace.bot_token,
-                slack_app_token=workspace.app_token,
-                virtuous6_home=Path(home),
-                virtuous6_approvers=ADA,
-                virtuous6_learning="off",
-            )
-            async with assistant(settings, models=models) as house:
-                for number in numbers:
-                    outcome = await one_goal(house, http, number)
-                    found.append(outcome)
-                    print(
-                        f"{outcome.number}: {outcome.state}, {outcome.done} of {outcome.steps} "
-                        f"steps done, {outcome.seconds:.0f} s", file=sys.stderr,
-                    )  # fmt: skip
+    settings = {"virtuous6_approvers": ADA, "virtuous6_learning": "off"}
+    async with local_house(models, **settings) as (house, http):
+        for number in numbers:
+            outcome = await one_goal(house, http, number)
+            found.append(outcome)
+            print(
+                f"{outcome.number}: {outcome.state}, {outcome.done} of {outcome.steps} "
+                f"steps done, {outcome.seconds:.0f} s", file=sys.stderr,
+            )  # fmt: skip
     return found
 
 

@@ -209,6 +209,7 @@ class GoalWork:
         async with AsyncExitStack() as stack:
             attempt.live = await stack.enter_async_context(team.pool.use(attempt.agent))
             definition = _roomy(attempt.live.definition, task)
+            attempt.journal.begin()
             models = JournalledModels(team.models, attempt.journal)
             agent = UniversalAgent(definition, models, team.tools)
             events = await stack.enter_async_context(aclosing(agent.run(turns, context)))

@@ -9,6 +9,7 @@ changed in the world is not changed a second time.
 import hashlib
 import json
 import re
+from collections import Counter
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import asdict, dataclass, replace
@@ -86,6 +87,7 @@ class Journal:
             for e in earlier
             if e.kind == _BEFOREHAND and e.attempt in self._answers
         }
+        self._read: Counter[str] = Counter()
         self._first_undecided: tuple[str, Mapping[str, Any]] | None = None
         self.uncertain = False
 
@@ -151,6 +153,10 @@ class Journal:
         """Whether these words are a yes."""
         return yes_or_no(words) is True
 
+    def begin(self) -> None:
+        """An agent begins, perhaps again, and is told what it was told before."""
+        self._read.clear()
+
     async def waits(self) -> None:
         """The attempt has ended with a question: where it was about a change, note about which."""
         if self._first_undecided is not None:
@@ -165,8 +171,12 @@ class Journal:
         arguments: Mapping[str, Any],
         call: Callable[[], Awaitable[str]],
     ) -> str:
-        """The result of a tool's call, as it is noted or by calling it now. Raises as it does."""
-        position = _position(tool, arguments)
+        """The result of a tool's call, as it is noted or by calling it now. Raises as it does.
+
+        The same change again is the one that was made; the same thing is read again as often as it
+        is asked for, since it may have changed.
+        """
+        position = self._place(tool, effect, arguments)
         body = {"tool": tool, "effect": effect, "arguments": dict(arguments)}
         kept = self._own.get(position) or self._inherited.get(position)
         if kept is not None and kept.kind == _FAILED:
@@ -183,6 +193,15 @@ class Journal:
             if said is not None:
                 return said
         return await self._called(position, body, call)
+
+    def _place(self, tool: str, effect: Effect, arguments: Mapping[str, Any]) -> str:
+        """Where a call is noted: each time that something is read has its own place."""
+        position = _position(tool, arguments)
+        if effect == "write":
+            return position
+        self._read[position] += 1
+        time = self._read[position]
+        return position if time == 1 else f"{position} {time}"
 
     async def _called(
         self, position: str, body: Mapping[str, Any], call: Callable[[], Awaitable[str]]

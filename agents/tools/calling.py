@@ -16,6 +16,7 @@ from itertools import groupby
 import structlog
 
 from agents.ports import ToolContext
+from agents.tools.ask_person import ASK_PERSON
 from agents.tools.base import ArgumentsRefused, PersonNeeded, Tool
 from agents.turns import StepFinished, StepStarted, ToolCall
 from database.errors import VirtuousError
@@ -117,7 +118,17 @@ class ToolCalling:
         outcome = await self._outcome(tool, call, deadline)
         outcome = replace(outcome, duration_ms=(time.perf_counter() - started) * 1000)
         outcome = self._called[key] = self._with_what_worked(outcome)
+        if outcome.problem is None and (tool.effect == "write" or tool.name == ASK_PERSON.name):
+            self._forget_what_was_read()
         return outcome
+
+    def _forget_what_was_read(self) -> None:
+        """Something has changed, or days went by until somebody answered: it may be otherwise."""
+        self._called = {
+            key: before
+            for key, before in self._called.items()
+            if before is None or before.call.name == ASK_PERSON.name or not self._reads(before.call)
+        }
 
     def _not_before_asked(self, tool: Tool, call: ToolCall) -> Outcome | None:
         """The person decides about a change that others may have talked the model into."""

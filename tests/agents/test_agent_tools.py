@@ -165,6 +165,26 @@ async def test_the_same_successful_call_is_not_made_again() -> None:
     assert end.reply == "42"
 
 
+async def test_after_a_change_what_was_read_may_be_read_again() -> None:
+    shelf: list[str] = []
+
+    async def look(given: Mapping[str, Any], _: ToolContext) -> str:
+        return f"{len(shelf)} books"
+
+    async def put(given: Mapping[str, Any], _: ToolContext) -> str:
+        shelf.append(given["book"])
+        return "put there"
+
+    puts = calls(("put", {"book": "Emma"}))
+    looks = calls(("look", {}))
+    model = ScriptedModel(looks, puts, looks, puts, says("One."))
+    tools = {"look": tool("look", look, foreign=False), "put": tool("put", put, effect="write")}
+    end = await finished(model, definition("look", "put"), tools=tools)
+    assert "1 books" in model.asked[3].turns[-1].text
+    assert [step.ok for step in end.steps if step.kind == "tool"] == [True, True, True, False]
+    assert shelf == ["Emma"], "a change is not made twice"
+
+
 async def test_an_unknown_tool_is_told_with_the_known_ones() -> None:
     model = ScriptedModel(calls(("shell", {"command": "ls"})), says("I cannot."))
     await finished(model)

@@ -25,7 +25,7 @@ from tests.orchestrator.fakes import ScriptedModels, agent
 from tests.orchestrator.test_journal import Died, Rows
 
 WRITER = agent("writer", tools=["ask_person"])
-SENDER = agent("sender", tools=["send"])
+SENDER = agent("sender", tools=["send", "ask_person"])
 Script = Callable[[Sequence[Turn], str], Any]
 
 
@@ -224,6 +224,27 @@ async def test_a_question_waits_and_its_answer_is_the_result_of_asking(store: St
     first, second = sorted(await work.runs(), key=lambda run: run.started_at or 0)
     assert [len([s for s in run.steps if s.kind == "model"]) for run in (first, second)] == [1, 1]
     assert done.spent.tokens == 15, "the first call is paid by the first attempt"
+
+
+async def test_after_an_answer_it_sees_what_is_there_by_then(store: Store) -> None:
+    there = "empty"
+
+    async def look(_: Any, __: Any) -> str:
+        return there
+
+    def script(turns: Sequence[Turn], _: str) -> Any:
+        says = ToolCallsRequested((ToolCall("c1", "ask_person", {"question": "Filled?"}),))
+        looks = ToolCallsRequested((ToolCall("c0", "send", {}),))
+        done = sum(turn.role == "tool" for turn in turns)
+        return [looks, says, looks, f"Now: {turns[-1].text}"][done]
+
+    tool = Tool("send", "Looks.", {"type": "object"}, "read", "Looking", look, foreign=False)
+    work = await working(store, script, send=tool)
+    waits = await work.do(goal(step("s1", 1, agent="sender")), "s1")
+    assert waits.question == "Filled?"
+    there = "full"
+    answered = step("s1", 1, attempt=2, question="Filled?", answers=("Yes, look.",), agent="sender")
+    assert (await work.do(goal(answered), "s1")).result == "Now: full"
 
 
 async def test_another_agent_knows_what_was_answered(store: Store) -> None:

@@ -83,6 +83,24 @@ async def test_what_is_only_read_is_read_anew_by_a_later_attempt() -> None:
     assert world.done == ["sent", "sent"]
 
 
+async def test_what_is_read_twice_in_an_attempt_is_read_twice() -> None:
+    """It may have changed; after a crash, and when the model was away, both are as they were."""
+    rows = Rows()
+    journal = rows.of(1)
+    seen = iter(("not yet", "it is done", "done for long"))
+
+    async def look() -> str:
+        return next(seen)
+
+    async def twice(again: Journal) -> list[str]:
+        return [await again.result("look", "read", {"at": "it"}, look) for _ in range(2)]
+
+    assert await twice(journal) == ["not yet", "it is done"]
+    journal.begin()
+    assert await twice(journal) == ["not yet", "it is done"]
+    assert await twice(rows.of(1)) == ["not yet", "it is done"]
+
+
 async def test_a_change_whose_end_nobody_saw_is_asked_about() -> None:
     rows, world = Rows(), World(dies=True)
     with pytest.raises(Died):

@@ -1,4 +1,5 @@
 import asyncio
+import gc
 import re
 import time
 from collections.abc import AsyncIterator, Mapping
@@ -130,6 +131,7 @@ async def test_serve_says_where_it_listens_and_answers_about_its_health(
         async with asyncio.timeout(PATIENCE_S):
             assert (await lines.get()).startswith("Connected to ")
             where = await lines.get()
+        assert gc.get_freeze_count(), "what stays is left alone by the garbage collector"
         [health] = re.findall(r"http://127\.0\.0\.1:\d+/health/ready", where)
         async with httpx.AsyncClient(trust_env=False) as client:
             assert (await client.get(health)).json() == {"ready": True, "reasons": []}

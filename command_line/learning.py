@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from database.learning import Finding, Proposal, ProposalState, Trial
     from database.store import Store
     from orchestrator.improvement_orchestrator import Improvement
+    from orchestrator.kind_names import Learned
     from orchestrator.learning_cycle import CycleReport
     from orchestrator.policy import Mode
 
@@ -79,6 +80,8 @@ def learn(
 
 
 def _show_cycles(reports: "Sequence[CycleReport]") -> None:
+    from orchestrator.kind_names import plainly
+
     table(
         ("learner", "runs", "found", "proposed", "held", "seconds", "tokens"),
         [
@@ -94,9 +97,9 @@ def _show_cycles(reports: "Sequence[CycleReport]") -> None:
             *(f.title for f in report.findings),
             *(p.title for p in report.proposals),
         ):
-            say(f"{report.learner}: {title}")
+            say(f"{report.learner}: {plainly(title)}")
         for held in report.held:
-            say(f"{report.learner}: not taken up: {held.title}. {held.reason}")
+            say(f"{report.learner}: not taken up: {plainly(held.title)}. {held.reason}")
 
 
 @learn_app.command("on")
@@ -173,7 +176,7 @@ def patterns_list(
 
         async def work(store: "Store") -> "list[Finding]":
             found = await store.findings(limit=1_000)
-            return [f for f in found if every or f.kind == "pattern"]
+            return await _named([f for f in found if every or f.kind == "pattern"], store, json)
 
         found = _with_store(context, work)
         if json:
@@ -201,9 +204,10 @@ def patterns_verify(
 
         async def work(improvement: "Improvement", store: "Store") -> "Finding":
             ids = [f.finding_id for f in await store.findings(limit=1_000)]
-            return await improvement.judge_finding(
+            judged = await improvement.judge_finding(
                 _full(finding, ids), _person(context), not dismiss
             )
+            return (await _named([judged], store, json))[0]
 
         judged = _with_improvement(context, work)
         if json:
@@ -225,7 +229,7 @@ def proposals_list(
         states = _states(state)
 
         async def work(store: "Store") -> "list[Proposal]":
-            return await store.proposals(states, 1_000)
+            return await _named(await store.proposals(states, 1_000), store, json)
 
         found = _with_store(context, work)
         if json:
@@ -258,6 +262,7 @@ def proposals_show(
             if found is None:
                 raise UnknownName(f"There is no proposal {proposal}. See `proposals list`.")
             trials = await store.trials_of(found.proposal_id)
+            [found] = await _named([found], store, json)
             return {
                 **proposal_json(found),
                 "changes": await changes_json(store, found),
@@ -349,13 +354,14 @@ def _decided(
     json: bool,
 ) -> None:
     with reported(json):
+        from orchestrator.kind_names import plainly
         from orchestrator.learning_admin import proposal_json
 
         moved = _with_improvement(context, work)
         if json:
             print_json(proposal_json(moved))
         else:
-            say(f"{moved.title}: {moved.state.replace('_', ' ')}.")
+            say(f"{plainly(moved.title)}: {moved.state.replace('_', ' ')}.")
 
 
 def _with_improvement(
@@ -436,6 +442,13 @@ def _effect(figures: Any) -> str:
         return ""
     bounds = f" ({low:+.0%} to {high:+.0%})" if low is not None and high is not None else ""
     return f"{effect:+.0%}{bounds}"
+
+
+async def _named(records: "list[Learned]", store: "Store", json: bool) -> "list[Learned]":
+    """The same for people, who know no numbers of kinds of requests; as they are in JSON."""
+    from orchestrator.kind_names import named
+
+    return records if json else await named(records, store)
 
 
 def _when(moment: float) -> str:

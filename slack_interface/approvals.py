@@ -17,6 +17,7 @@ from cachetools import TTLCache
 from database.errors import VirtuousError
 from database.learning import Finding, Proposal, ProposalState, Trial
 from database.records import Reader
+from orchestrator.kind_names import named
 from slack_interface.gate import Gate
 from slack_interface.incoming import Card
 from slack_interface.learning_cards import (
@@ -152,6 +153,7 @@ class Approvals:
         example = await self._example(proposal, audiences) if proposal.task_type else ""
         check = await self._check(proposal)
         approvers = self.gate.approvers_in_words()
+        [proposal] = await named([proposal], self.record, audiences)
         return Suggestion(proposal, trial, before, approvers, example, check)
 
     async def _check(self, proposal: Proposal) -> Trial | None:
@@ -196,7 +198,7 @@ class Approvals:
         if kept and proposal.state in RESULTS:
             # First: a crash between the two leaves the card as it was, to be looked at again.
             check = await self.improvement.verification_of(proposal.proposal_id)
-            text = result_text(proposal, check, proposal.audience in where.audiences)
+            text = result_text(suggestion.proposal, check, proposal.audience in where.audiences)
             result = Post(f"result:{version}", where.channel_id, text, under=card_id)
             await self.proactive.outgoing.post(result)
         card = proposal_card(suggestion, where.audiences, self.clock())
@@ -220,7 +222,8 @@ class Approvals:
         stands = kept is not None or card_id in self._queued
         if (kept and _shows(kept, version)) or not (stands or _worth_a_card(finding)):
             return
-        card = finding_card(finding, where.audiences)
+        [shown] = await named([finding], self.record, where.audiences)
+        card = finding_card(shown, where.audiences)
         await self._put(card_id, version, where, card, known=stands, most=0.5)
 
     async def _put(

@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from database.errors import InputError, NotAllowed, UnknownName
 from database.learning import Change, Finding, Proposal
 from database.records import PUBLIC
+from orchestrator.kind_names import named
 from orchestrator.policy import Mode
 from slack_interface.approvals import Approvals
 from slack_interface.blocks import section
@@ -207,6 +208,7 @@ class Learning:
     async def _show_why(self, item: Incoming, record: Finding | Proposal, *, openly: bool) -> None:
         audiences = await self._audiences(item, openly)
         trial = None
+        [record] = await named([record], self.record, audiences)
         if isinstance(record, Proposal):
             trial = await self.improvement.trial_of(record.proposal_id)
         evidence = await evidence_of(record, trial, self.record, audiences)
@@ -223,8 +225,8 @@ class Learning:
 
     async def tell(self, item: Incoming, asked: Question) -> None:
         """Answer it from the records, with what everybody who reads it may see."""
-        records = await self._records(asked.since, asked.until)
         audiences = await self._audiences(item, openly=True)
+        records = await self._records(asked.since, asked.until, audiences)
         text, blocks = answer(asked, records, audiences)
         await self.voice.tell(item, text, blocks, openly=True)
 
@@ -243,13 +245,13 @@ class Learning:
 
     async def page(self, user_id: str) -> LearningPage:
         """What the learning page shows to somebody. Raises StoreError."""
-        now = self.clock()
+        now, audiences = self.clock(), await self.audiences_of(user_id)
         return LearningPage(
             status=await self.improvement.status(),
-            audiences=await self.audiences_of(user_id),
+            audiences=audiences,
             now=now,
             approver=await self.approvals.gate.is_approver(user_id),
-            proposals=await self.improvement.proposals(limit=LOOKED_AT),
+            proposals=await self._proposals(audiences),
             trials=await self.improvement.trials(),
             figures=await self.improvement.figures(now - MONTH_S, now),
         )
@@ -277,23 +279,28 @@ class Learning:
 
     async def summarise(self, now: float, name: str) -> None:
         """The summary, where improvements are shown; nothing where nothing happened."""
-        day = Day(await self._records(now - DAY_S, now), now - DAY_S, now)
         for where in await self.approvals.wheres():
-            if card := summary(day, where.audiences):
+            records = await self._records(now - DAY_S, now, where.audiences)
+            if card := summary(Day(records, now - DAY_S, now), where.audiences):
                 post = Post(f"summary:{name}{where.suffix}", where.channel_id, *card)
                 await self.approvals.proactive.post_improvement(post)
 
     # Shared
 
-    async def _records(self, since: float, until: float) -> Records:
+    async def _records(self, since: float, until: float, audiences: Collection[str]) -> Records:
         """What a period's answers are made from; what is open comes from before it, too."""
+        findings = await self.improvement.findings(since=min(since, until - MONTH_S))
         return Records(
-            findings=await self.improvement.findings(since=min(since, until - MONTH_S)),
-            proposals=await self.improvement.proposals(limit=LOOKED_AT),
+            findings=await named(findings, self.record, audiences),
+            proposals=await self._proposals(audiences),
             trials=await self.improvement.trials(),
             figures=await self.improvement.figures(since, until),
             status=await self.improvement.status(),
         )
+
+    async def _proposals(self, audiences: Collection[str]) -> Sequence[Proposal]:
+        proposals = await self.improvement.proposals(limit=LOOKED_AT)
+        return await named(proposals, self.record, audiences)
 
     async def _audiences(self, item: Incoming, openly: bool) -> Collection[str]:
         """What everybody who sees the answer may read: the person, or all who read the place."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from database.learning import Finding, Proposal, Trial
+from orchestrator.kind_names import plainly
 from slack_interface.blocks import (
     actions,
     button,
@@ -30,7 +31,6 @@ from slack_interface.learning_words import (
     id_of,
     known,
     part,
-    plainly,
     points,
     requests_of,
     risk,

@@ -108,11 +108,16 @@ def _guardrails(trial: Trial) -> list[str]:
 def figures_block(figures: Mapping[str, Any]) -> list[Json]:
     """A learner's figures by name, those that are numbers or words."""
     shown = [
-        f"*{said(str(name), 60)}*\n{said(shown_value(value), 200)}"
+        f"*{said(_begun(str(name)), 60)}*\n{said(shown_value(value), 200)}"
         for name, value in list(figures.items())[:10]
         if not isinstance(value, Mapping | list | tuple)
     ]
     return [fields(shown)] if shown else []
+
+
+def _begun(name: str) -> str:
+    """As a heading begins."""
+    return name[:1].upper() + name[1:]
 
 
 def _examples(data: Mapping[str, Any]) -> list[Json]:

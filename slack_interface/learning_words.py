@@ -1,18 +1,15 @@
 """Numbers and names of learning in words: effects, shares, costs, what a change touches."""
 
-import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from agents.variants import variant_of
 from database.learning import Change, Finding, Proposal, Trial
+from orchestrator.kind_names import plainly
 from slack_interface.blocks import escaped, shortened
 from slack_interface.model_words import ModelWords
 
-_KIND = re.compile(r"\bkind-\d+\b")
-_KIND_OF = re.compile(r"\b(requests?) of kind-\d+\b")
-_EXAMPLE = 60
 ID_CHARS = 8
 """So much of an id is shown; the command line takes it as well."""
 
@@ -38,15 +35,6 @@ def said(text: str, most: int = 1500) -> str:
     carry nothing. Kinds of requests are not called by their number.
     """
     return ModelWords().whole(escaped(shortened(plainly(text).strip(), most)))
-
-
-def plainly(text: str, example: str = "") -> str:
-    """A text that calls no kind of requests by its number: by an `example`, where one is known."""
-    if example:
-        such = f"such as “{shortened(' '.join(example.split()), _EXAMPLE)}”"
-        named = _KIND_OF.sub(lambda found: f"{found[1]} {such}", text)
-        return _KIND.sub(f"requests {such}", named)
-    return _KIND.sub("one kind of request", _KIND_OF.sub(r"\1 of one kind", text))
 
 
 def known(value: object) -> float | None:
@@ -191,7 +179,7 @@ def risk(proposal: Proposal, told: bool = True) -> str:
 def _risk_reason(reason: str, told: bool) -> str:
     """Without its own risk in front, which stands before all of them."""
     level, _, why = reason.partition(": ")
-    words = why if level in RISKS and why else reason
+    words = plainly(why if level in RISKS and why else reason)
     return escaped(words if told else words.partition(" (")[0])
 
 

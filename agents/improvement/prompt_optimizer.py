@@ -304,18 +304,21 @@ def _proposal(group: Group, found: Found, window: Window) -> Proposal:
             "runs": [one.question.run_id for one in group.known],
             "figures": {
                 "questions": found.n,
-                "right before": round(found.before, 3),
-                "right after": round(found.after, 3),
+                "right before, %": round(100 * found.before, 1),
+                "right after, %": round(100 * found.after, 1),
                 "answers asked for": found.asked,
                 "variants tried": len(found.tried),
             },
             "chart": {
-                "title": "Right answers by variant",
-                "labels": ["as it is", *(made for made, _ in found.tried)][:20],
+                "title": "Right answers by variant, %",
+                "labels": ["As it is", *(made for made, _ in found.tried)][:20],
                 "series": [
                     {
-                        "name": "right",
-                        "values": [round(found.before, 3), *(share for _, share in found.tried)],
+                        "name": "Right, %",
+                        "values": [
+                            round(100 * share, 1)
+                            for share in (found.before, *(share for _, share in found.tried))
+                        ],
                     }
                 ],
             },

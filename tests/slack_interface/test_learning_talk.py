@@ -5,7 +5,7 @@ import json
 import pytest
 
 from database.learning import Finding
-from database.records import private_channel
+from database.records import Run, one_person, private_channel
 from orchestrator.policy import Policy
 from slack_interface.learning_home import LearningPage
 from tests.people import ADA, ALAN, BOT, GRACE, Json, eventually, find
@@ -102,6 +102,30 @@ async def test_why_and_an_id_gives_the_evidence(world: World) -> None:
     assert "know nothing with that id" in answer["text"]
     await world.replies(await world.say("@Virtuous6 why `secret00`", ALAN, "general"), "C0GENERAL")
     assert len(world.orchestrator.requests) == 1  # no id: a question for the models
+
+
+@pytest.mark.parametrize(
+    "asked",
+    ["How can you improve yourself today?", "What did you learn from recent interactions?",
+     f"why {samples.proposal().proposal_id[:8]}"],
+)  # fmt: skip
+async def test_kinds_of_requests_are_called_by_an_example_that_the_reader_may_read(
+    world: World, improvement: LearningInMemory, asked: str
+) -> None:
+    request = "Which team handles it: billing or garden?"
+    world.store.append(Run("r1", request, "coder", audience=one_person(ADA)))
+    shown = samples.proposal(
+        title="Let coder answer for requests of kind-7 with examples",
+        risk_reasons=("low: changes the instructions (agent coder--kind-7)",),
+        state="live" if "learn" in asked else "awaiting", moved_at=NOW - 600,
+    )  # fmt: skip
+    improvement.all_proposals = {shown.proposal_id: shown}
+    [answer] = await world.replies(await world.say(asked))
+    assert f"for requests such as “{request}” with" in answer["text"]
+    [answer] = await world.replies(await world.say(asked, GRACE), "D0GRACE")
+    assert "for requests of one kind with" in answer["text"]
+    assert "kind-7" not in json.dumps([answer, await page(world), await page(world, GRACE)])
+    assert request not in json.dumps(await page(world, GRACE))
 
 
 async def _said(world: World, user: str, words: str) -> bool:

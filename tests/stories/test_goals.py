@@ -86,8 +86,7 @@ def button(message: Json, words: str) -> Json:
 
 
 async def goal_in(story: Story, ts: str) -> Goal:
-    goal = await story.house.goals.in_thread("D0ADA", ts)
-    assert goal is not None
+    [goal] = await story.house.goals.in_thread("D0ADA", ts)
     return goal
 
 

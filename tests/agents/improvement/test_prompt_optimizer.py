@@ -155,8 +155,8 @@ async def test_an_agent_that_is_often_wrong_gets_a_prompt_that_does_better() -> 
     assert proposal.expected is not None
     assert proposal.expected["effect"] > 0.3
     assert proposal.expected["low"] > 0
-    before, after = (proposal.evidence["figures"][k] for k in ("right before", "right after"))
-    assert after - before == pytest.approx(proposal.expected["effect"], abs=0.002)
+    before, after = (proposal.evidence["figures"][f"right {k}, %"] for k in ("before", "after"))
+    assert after - before == pytest.approx(100 * proposal.expected["effect"], abs=0.2)
 
 
 def shown_by(definition: AgentDefinition) -> str:

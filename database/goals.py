@@ -48,6 +48,9 @@ class Spent:
     def __add__(self, other: "Spent") -> "Spent":
         return Spent(self.seconds + other.seconds, self.tokens + other.tokens, self.usd + other.usd)
 
+    def __sub__(self, other: "Spent") -> "Spent":
+        return Spent(self.seconds - other.seconds, self.tokens - other.tokens, self.usd - other.usd)
+
 
 NOTHING = Spent()
 
@@ -141,7 +144,8 @@ class Goal:
     `run_id` is the Run of the request, the parent of its tasks' runs; `message_ts` is the message
     it came with, '' from the command line. `title` is the strategic goal in a line. `notes` are
     sentences for the thread: what was repaired in the plan, what was changed, what is blocked and
-    why. `asks` is a question of the goal itself, such as whether it may go on beyond its budget.
+    why. `asks` is a question of the goal itself, such as whether it may go on beyond its budget,
+    which `asks_for_more` says that it is.
     `replans` counts how often a failure was planned around. `revision` counts moves.
     `reader_channels` and `reader_public` are what might be read when it was asked for; of that
     `lost_channels` and, with `lost_public`, what is public may not be read any more.
@@ -168,6 +172,7 @@ class Goal:
     planning: Spent = NOTHING
     notes: tuple[str, ...] = ()
     asks: str | None = None
+    asks_for_more: bool = False
     runbook: str | None = None
     replans: int = 0
     spawns: int = 0

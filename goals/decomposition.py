@@ -6,7 +6,9 @@ steps and their order; it can name no tool, audience or budget, and nobody who i
 
 import re
 from collections.abc import Callable, Sequence
+from copy import copy
 from dataclasses import dataclass, replace
+from typing import Self
 
 from database.errors import InputError
 from database.goals import ANSWER, NOTHING, Goal, Objective, Spent, Task
@@ -23,6 +25,7 @@ from goals.drafts import (
     steps_schema,
 )
 from goals.estimates import NO_WORK, estimated
+from goals.metering import Metered
 from goals.pieces import pieces, spread
 from goals.planning_examples import (
     FAILURE_EXAMPLE,
@@ -117,15 +120,17 @@ class Decomposition:
     async def change(self, goal: Goal, words: str) -> Goal:
         """The plan as the words wish it, before it starts or while it runs.
 
-        The last note says what was changed, or why nothing was. Raises InputError where the goal
-        has ended, ModelError.
+        The last note says what was changed, or why nothing was; what asking took is counted in
+        both cases. Raises InputError where the goal has ended, ModelError.
         """
         if goal.ended:
             raise InputError("This is over: ask anew.")
+        paying, meter = self._metered()
         try:
-            return await self._wished(goal, wish_of(words))
+            changed = await paying._wished(goal, wish_of(words))
         except InputError as error:
-            return _noted(goal, _UNCHANGED.format(why=error))
+            changed = _noted(goal, _UNCHANGED.format(why=error))
+        return replace(changed, planning=goal.planning + meter.spent)
 
     async def alternative(self, goal: Goal, key: str) -> Alternative:
         """Other steps for one that has failed; none where it may not or cannot be planned around.
@@ -137,17 +142,16 @@ class Decomposition:
         failed, there, last = goal.task(key), _there(goal, key), len(goal.tasks) - 1
         schema = steps_schema(_MORE, last + _MORE)
         told = f"{asked(goal)}\n\n{plan_of(goal)}\n\n{failure_of(failed)}"
-        draft, spent = await self._planner.ask(
-            REPLANNING, told, schema, examples=[FAILURE_EXAMPLE]
-        )  # fmt: skip
+        paying, meter = self._metered()
+        draft, _ = await meter.ask(REPLANNING, told, schema, examples=[FAILURE_EXAMPLE])
         try:
             tasks = more_steps(draft, _MORE, there, last, lambda number: f"{key}r{number}")
             fresh = [task for task in tasks if not repeats(task, goal.tasks)]
-            tasks, took = await self._staffed(goal, fresh)
+            tasks, _ = await paying._staffed(goal, fresh)
             replace_failed(goal, key, tasks)
         except InputError:
-            return Alternative((), spent)
-        return Alternative(tasks, spent + took)
+            return Alternative((), meter.spent)
+        return Alternative(tasks, meter.spent)
 
     async def replan(self, goal: Goal, key: str) -> Goal:
         """The goal with other steps in the place of a failed one; unchanged where there are none.
@@ -157,6 +161,12 @@ class Decomposition:
         found = await self.alternative(goal, key)
         goal = replace(goal, planning=goal.planning + found.spent)
         return replace_failed(goal, key, found.tasks) if found.tasks else goal
+
+    def _metered(self) -> tuple[Self, Metered]:
+        """The same, with what its planner takes counted."""
+        paying = copy(self)
+        paying._planner = meter = Metered(self._planner)
+        return paying, meter
 
     async def _wished(self, goal: Goal, wish: Wish) -> Goal:
         if wish.skipped:

@@ -167,13 +167,17 @@ class GoalManager:
         Raises UnknownName, NotAllowed, ModelError, InputError for one that has ended, and past a
         day's limit BudgetExceeded where a model would have to be asked.
         """
+        lost = NOTHING
         for _ in range(_CHANGE_TRIES):
             goal = await self._as_now(await self._allowed(goal_id, person, approver))
             if asks_a_model(words):
                 await self._within_the_day(goal.user_id)
             changed = await self._planning.change(goal, words)
+            changed = replace(changed, planning=changed.planning + lost)
             with suppress(StaleRevision):
                 return await self._follow(await self.rows.move(self._advanced(changed)), goal)
+            lost = changed.planning - goal.planning
+        await self._moved(goal_id, lambda goal: replace(goal, planning=goal.planning + lost))
         raise InputError("The plan moves too fast to be changed just now: say it again.")
 
     async def use_model(

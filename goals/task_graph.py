@@ -151,7 +151,9 @@ def hold(goal: Goal, key: str, question: str = "") -> Goal:
     if task.state != "queued":
         raise StaleTask(f"Step {task.number} is not queued: it is {task.state}.")
     asks = goal.asks or question or f"{shortfall(goal)} May I go on? Yes or no."
-    return _moved(goal, replace(task, state="pending", held=task.held + 1), asks=asks)
+    more = goal.asks_for_more if goal.asks else not question
+    held = replace(task, state="pending", held=task.held + 1)
+    return _moved(goal, held, asks=asks, asks_for_more=more)
 
 
 def settle(
@@ -181,7 +183,8 @@ def answer(goal: Goal, key: str | None, text: str, now: float) -> Goal:
     """What a person said to a step's question or, without a key, to the goal's own or the only one.
 
     The question stays with the step until an attempt has made use of the answer.
-    The goal's own is answered by yes (its budget grows to what is left to do) or no (it ends).
+    The goal's own is answered by yes (its budget grows to what is left to do, where it was asked
+    about that) or no (it ends).
     Raises InputError where nothing was asked, or it is not clear what is answered.
     """
     if goal.ended:
@@ -411,7 +414,8 @@ def _decided(goal: Goal, text: str, now: float) -> Goal:
         return cancel(goal, f"You said no to: {goal.asks}", now)
     if said not in _YES:
         raise InputError(f"Please answer yes or no: {goal.asks}")
-    return _moved(goal, asks=None, budget=enough(goal))
+    budget = enough(goal) if goal.asks_for_more else goal.budget
+    return _moved(goal, asks=None, asks_for_more=False, budget=budget)
 
 
 def _current(goal: Goal, key: str, attempt: int | None) -> Task:

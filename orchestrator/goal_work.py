@@ -173,7 +173,7 @@ class GoalWork:
         if kept is None:
             name = GENERALIST
             if goal.spawns < goal.budget.spawns:
-                name = await self._spawned(goal, task.specialty or task.title)
+                name = await self._spawned(goal, task.specialty or task.title, journal)
             kept = {"agent": name}
             await journal.keep("spawned", "spawned", kept)
             await pool.refresh()
@@ -182,9 +182,17 @@ class GoalWork:
             return GENERALIST, False
         return name, name != GENERALIST
 
-    async def _spawned(self, goal: Goal, specialty: str) -> str:
+    async def _spawned(self, goal: Goal, specialty: str, journal: Journal) -> str:
+        """The name of a new agent, or of the one that was made before a crash."""
+        spawner, whose = self._team.spawner, (specialty, goal.user_id, goal.audience)
         try:
-            return await self._team.spawner.spawn(specialty, goal.user_id, goal.audience)
+            if begun := journal.kept("spawning"):
+                made = await spawner.made_since(float(begun["at"]), *whose)
+                if made is not None:
+                    return made
+            else:
+                await journal.keep("spawning", "spawned", {"at": self._team.clock()})
+            return await spawner.spawn(*whose)
         except VirtuousError as error:
             log.info("no_specialist_for_task", goal=goal.goal_id, reason=str(error))
             return GENERALIST

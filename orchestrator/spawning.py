@@ -66,7 +66,7 @@ class Spawner:
         Raises BudgetExceeded past the spawn budget, InputError when no agent can be made of the
         description, ModelError when the model cannot draft one.
         """
-        described = " ".join(self._redact(description).split())
+        described = self._described(description)
         if len(described) < 3:
             raise InputError(
                 "Say what the new specialist is for, such as: a reviewer of contracts."
@@ -93,6 +93,19 @@ class Spawner:
             self._drafting -= 1
         await self._pool.refresh()
         return document.name
+
+    async def made_since(
+        self, since: float, description: str, author: str, audience: str = PUBLIC
+    ) -> str | None:
+        """The agent that `spawn` made of the same since then, for whoever died before they knew."""
+        wanted = (author, self._described(description), audience)
+        for one in await self._spawned():
+            if one.created_at >= since and (one.author, one.reason, one.audience) == wanted:
+                return one.name
+        return None
+
+    def _described(self, description: str) -> str:
+        return " ".join(self._redact(description).split())
 
     async def _within_budget(self) -> None:
         spawned = await self._spawned()

@@ -418,6 +418,16 @@ async def test_a_change_that_gives_no_plan_leaves_the_old_one() -> None:
     assert len(goal.notes) == MAX_NOTES
 
 
+async def test_what_asking_took_is_counted_whatever_comes_of_it() -> None:
+    alike = [Specialist(name, "counting chairs") for name in ("ann", "bob")]
+    decomposition, planner = planning({"step_0": "ann"}, team=Team((TEAM[0], *alike)))
+    before = await running()
+    goal = await decomposition.change(before, "add a step to count chairs before step 1")
+    assert goal.notes[-1].startswith("Nothing was changed: Step 1 has begun")
+    assert len(planner.asked) == 1, "who is to do it"
+    assert goal.planning == before.planning + PLANNING
+
+
 async def test_other_words_give_a_running_plan_further_steps() -> None:
     goal = done(await running(), "s1")
     decomposition, _ = planning({"steps": [said("Ask for a quote", 1), said("Compare it", 4, 9)]})

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -124,18 +125,38 @@ async def test_past_its_budget_a_goal_asks_and_a_yes_makes_room(ledger: Ledger) 
 
 async def test_a_persons_day_is_asked_about_and_stops_new_plans(here: Here) -> None:
     here.rules.limit = DayLimit(tokens=4_550)
+    here.rules.most = Budget(usd=99.0, tokens=5_000, seconds=1e9)
     await here.manager.begin(Asked("r1"))
     asks = await here.work()
     assert asks.asks is not None
     assert "goal_tokens_per_day" in asks.asks
     assert "try again now" in asks.asks
     here.rules.limit = DayLimit(tokens=10**6)
-    await here.manager.answer(GOAL, "yes", ADA)
+    answered = await here.manager.answer(GOAL, "yes", ADA)
+    assert answered.budget == asks.budget, "nobody was asked about that"
     assert (await here.work()).state == "done"
     here.rules.limit = DayLimit(tokens=100)
     with pytest.raises(BudgetExceeded, match="have used up what they may use today"):
         await here.manager.begin(Asked("r2"))
     assert await here.manager.goal(goal_id_of("r2")) is None
+
+
+async def test_changes_that_come_too_late_are_paid_all_the_same(
+    here: Here, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here.rules.start = ""
+    await here.manager.begin(Asked("r1"))
+    used = await here.manager.rows.use_today(ADA)
+
+    async def change(goal: Goal, words: str) -> Goal:
+        await here.manager.rows.move(goal)  # somebody else is faster
+        return replace(goal, planning=goal.planning + Spent(1.0, 10, 0.25))
+
+    monkeypatch.setattr(here.plan, "change", change)
+    with pytest.raises(InputError, match="moves too fast"):
+        await here.manager.change(GOAL, "all of it twice", ADA)
+    assert (await here.goal()).planning == Spent(3.0, 30, 0.75)
+    assert (await here.manager.rows.use_today(ADA)).spent.tokens == used.spent.tokens + 30
 
 
 async def test_past_a_persons_day_no_model_changes_a_plan(here: Here) -> None:
@@ -219,8 +240,8 @@ async def test_moves_are_told_of_whoever_makes_them(here: Here, ledger: Ledger) 
             await there.changed(None)
             await here.manager.begin(Asked("r1"))
             while not (heard and other):
-                await asyncio.sleep(0.01)
-                await here.manager.begin(Asked("r1"))
+                await asyncio.sleep(0.1)
+                await here.manager.use_model(GOAL, "fast", ADA)
             await here.manager.cancel(GOAL, ADA)
             await until(all_know)
     finally:

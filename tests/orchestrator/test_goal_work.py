@@ -353,6 +353,21 @@ async def test_a_specialist_is_made_once_within_the_goals_budget(store: Store) -
     assert (none_left.agent, none_left.spawned) == ("generalist", False)
 
 
+async def test_a_specialist_is_made_once_whenever_its_worker_dies(store: Store) -> None:
+    work = await working(store, lambda turns, _: "ok")
+    other = DRAFT | {"name": "another-comparer"}
+    work.house.models.structured_answers = [DRAFT, other]
+    plan = goal(step("s1", 1, agent=None, specialty="comparing vendors"), budget=Budget(spawns=1))
+    work.rows.dies_at = 2  # it is made, and nobody has noted so
+    with pytest.raises(BrokenOff):
+        await work.do(plan, "s1")
+    again = await work.do(plan, "s1")
+    assert (again.agent, again.spawned) == ("vendor-comparer", True)
+    assert "another-comparer" not in work.house.pool.definitions
+    elsewhere = replace(plan, goal_id="g2")
+    assert (await work.do(elsewhere, "s1")).agent == "another-comparer", "of another goal"
+
+
 async def test_what_a_task_has_done_is_known_to_whoever_tries_it_again(store: Store) -> None:
     done: list[str] = []
     work = await working(store, sends("Ada"), send=sending(done))

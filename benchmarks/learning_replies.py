@@ -6,7 +6,8 @@ off), a scripted model server, and the assistant with a large history and 10,000
 they asked before; half of their questions are answered by the model at once, half after 200 ms.
 Blocks of three arms alternate, forth and back, so that what else the machine does is in all of
 them: learning off; on and up to date; on, with one cycle after the other of all learners over the
-new runs. Counted is the time from a message to its finished answer.
+new runs. Learners wait for lulls, of which there are few then: how much they looked at is told.
+Counted is the time from a message to its finished answer.
 
 Nobody's learners have that much to do all day. `normal_day` weighs the last two arms as they would
 lie in a day of 10,000 requests: by what a cycle over them takes, and by as many looks that find

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
@@ -9,8 +10,10 @@ from database.errors import VirtuousError
 
 AT_ONCE = 4
 _TRIES = 20
+CALM_SECONDS = 0.5
+"""Who just had an answer often asks the next thing, and where many ask somebody always does."""
 LULL_SECONDS = 10.0
-"""What computes waits so long for a moment without anybody waiting; there may never be one."""
+"""What computes waits so long for a calm moment; there may never be one."""
 
 Result = TypeVar("Result")
 
@@ -35,6 +38,7 @@ class Background:
         self._people = 0
         self._alone = asyncio.Event()
         self._alone.set()
+        self._left = float("-inf")
 
     def make_way(self) -> None:
         """A person waits for an answer (about a microsecond); `go_on` once they have it."""
@@ -49,6 +53,7 @@ class Background:
         self._people -= 1
         if not self._people:
             self._alone.set()
+            self._left = time.monotonic()
 
     async def quiet(self) -> None:
         """Wait until nobody waits for an answer, where that makes a difference to a model."""
@@ -56,10 +61,17 @@ class Background:
             await self._alone.wait()
 
     async def lull(self) -> None:
-        """Wait until nobody waits for an answer, LULL_SECONDS at most."""
+        """Wait until nobody has waited for an answer for CALM_SECONDS, LULL_SECONDS at most."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(LULL_SECONDS):
-                await self._alone.wait()
+                while (still := self._restless()) > 0:
+                    await asyncio.sleep(still)
+                    await self._alone.wait()
+
+    def _restless(self) -> float:
+        """Seconds until it may be calm."""
+        left = CALM_SECONDS if self._people else self._left + CALM_SECONDS - time.monotonic()
+        return max(0.0, left)
 
     async def run(self, work: Callable[[], Awaitable[Result]]) -> Result:
         """The result of `work`, which may be begun several times. Raises GaveWay."""

@@ -1,9 +1,10 @@
 import asyncio
+import time
 
 import pytest
 
 from database.errors import InputError
-from orchestrator.trials.background import Background, GaveWay
+from orchestrator.trials.background import CALM_SECONDS, Background, GaveWay
 from tests.patience import PATIENCE_S
 
 
@@ -104,7 +105,11 @@ async def test_who_stops_waiting_stops_the_work() -> None:
 
 
 @pytest.mark.parametrize("gives_way", [True, False])
-async def test_a_lull_comes_when_the_last_person_has_an_answer(gives_way: bool) -> None:
+async def test_a_lull_comes_when_the_last_person_has_an_answer(
+    gives_way: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("orchestrator.trials.background.CALM_SECONDS", 0.001)
+    monkeypatch.setattr("orchestrator.trials.background.LULL_SECONDS", 10 * PATIENCE_S)
     background = Background(gives_way=gives_way)
     await background.lull()
     background.make_way()
@@ -122,3 +127,13 @@ async def test_a_lull_is_not_waited_for_for_ever(monkeypatch: pytest.MonkeyPatch
     background = Background()
     background.make_way()
     await asyncio.wait_for(background.lull(), PATIENCE_S)
+
+
+async def test_the_moment_after_an_answer_is_no_lull(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("orchestrator.trials.background.LULL_SECONDS", 10 * PATIENCE_S)
+    background = Background()
+    background.make_way()
+    background.go_on()
+    began = time.monotonic()
+    await asyncio.wait_for(background.lull(), PATIENCE_S)
+    assert time.monotonic() - began > CALM_SECONDS / 2

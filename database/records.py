@@ -306,10 +306,11 @@ class Behind:
         """The figures in words for a person; '' where there was nothing."""
         if not self.runs:
             return ""
+        tokens = f"{self.input_tokens + self.output_tokens:,} tokens"
         unpriced = f" + {self.unpriced_runs} unpriced" if self.unpriced_runs else ""
-        cost = "unknown" if unpriced and not self.cost_usd else f"${self.cost_usd:.4f}{unpriced}"
-        tokens = self.input_tokens + self.output_tokens
-        return f"Besides, for summaries, steps of workflows and goals: {tokens:,} tokens, {cost}"
+        priced = f"{tokens}, ${self.cost_usd:.4f}{unpriced}"
+        took = f"{tokens} of unknown price" if unpriced and not self.cost_usd else priced
+        return f"Besides, for summaries, steps of workflows and goals: {took}"
 
 
 @dataclass(frozen=True, slots=True)

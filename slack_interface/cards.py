@@ -217,7 +217,7 @@ def _summary(row: MetricsRow) -> list[str]:
         f"Success: {_rate(row.success_rate)}" + (f" ({row.judged} judged)" if row.judged else ""),
         f"Speed: {_seconds(row.p50_ms)} median, {_seconds(row.p95_ms)} for the slowest 5%",
         f"Tokens: {row.input_tokens:,} read, {row.output_tokens:,} written",
-        f"Cost: {_cost(row)}",
+        f"Cost: {_cost(row)}{' (the model has no known price)' if _unpriced(row) else ''}",
         _feedback_line(row),
     ]
 
@@ -232,7 +232,7 @@ def _feedback_line(row: MetricsRow) -> str:
 def _agent_lines(rows: Sequence[MetricsRow]) -> list[str]:
     return [
         f"{row.label}: {_count(row.runs, 'answer')}, success {_rate(row.success_rate)}, "
-        f"{_seconds(row.p50_ms)}, {_cost(row)}"
+        f"{_seconds(row.p50_ms)}, {'cost ' if _unpriced(row) else ''}{_cost(row)}"
         for row in rows[:20]
     ]
 
@@ -240,7 +240,6 @@ def _agent_lines(rows: Sequence[MetricsRow]) -> list[str]:
 def _table_row(row: MetricsRow) -> list[Json]:
     tokens = row.input_tokens + row.output_tokens
     rate = row.success_rate
-    priced = row.unpriced_runs < row.runs
     return [
         raw_text(row.label),
         number(row.runs, str(row.runs)),
@@ -248,7 +247,7 @@ def _table_row(row: MetricsRow) -> list[Json]:
         number(row.p50_ms, _seconds(row.p50_ms)),
         number(row.p95_ms, _seconds(row.p95_ms)),
         number(tokens, f"{tokens:,}"),
-        number(row.cost_usd, _cost(row)) if priced else raw_text("unknown"),
+        raw_text(_cost(row)) if _unpriced(row) else number(row.cost_usd, _cost(row)),
         number(row.feedback_up, str(row.feedback_up)),
         number(row.feedback_down, str(row.feedback_down)),
     ]
@@ -287,8 +286,12 @@ def _seconds(milliseconds: float | None) -> str:
     return "–" if milliseconds is None else f"{milliseconds / 1000:.1f} s"
 
 
+def _unpriced(row: MetricsRow) -> bool:
+    return row.unpriced_runs == row.runs
+
+
 def _cost(row: MetricsRow) -> str:
-    if row.unpriced_runs == row.runs:
+    if _unpriced(row):
         return "unknown"
     known = f"${row.cost_usd:.4f}" if row.cost_usd < 1 else f"${row.cost_usd:,.2f}"
     return f"{known} + {row.unpriced_runs} unpriced" if row.unpriced_runs else known

@@ -28,6 +28,7 @@ from slack_interface.learning_words import (
     said,
     share,
     strength,
+    texts,
     usd,
 )
 
@@ -146,6 +147,7 @@ def _plans(records: Records, audiences: Collection[str]) -> list[str]:
     open_problems = [
         f for f in records.findings
         if f.state != "dismissed" and f.kind in ("problem", "gap", "bottleneck")
+        and not _is_mended(f, records.proposals)
     ]  # fmt: skip
     lines: list[str] = []
     if waiting:
@@ -164,6 +166,16 @@ def _plans(records: Records, audiences: Collection[str]) -> list[str]:
     if records.status.switch != "on":
         lines.append(f"But learning is {records.status.switch}, so nothing of this moves.")
     return lines
+
+
+def _is_mended(problem: Finding, proposals: Sequence[Proposal]) -> bool:
+    """Whether a change that rests on the same answers was shown to help since."""
+    runs = {*problem.runs}
+    return any(
+        p.state == "verified" and p.moved_at > problem.created_at
+        and runs & {*texts(p.evidence, "runs")}
+        for p in proposals
+    )  # fmt: skip
 
 
 def proposal_lines(

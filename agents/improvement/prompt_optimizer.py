@@ -261,7 +261,7 @@ def _problem(group: Group, right: Mapping[str, bool], now: float) -> Finding:
         ),
         learner=NAME,
         kind="problem",
-        title=f"{group.definition.name} is often wrong about one kind of request",
+        title=f"{group.definition.name} is often wrong about {group.task_type or 'its requests'}",
         text=(
             f"{len(wrong)} of {len(right)} answers with a known right answer were wrong "
             f"({share:.0%}), most often where right is {often}."

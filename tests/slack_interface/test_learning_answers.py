@@ -152,6 +152,17 @@ SPENT = samples.figures(
 )  # fmt: skip
 
 
+def test_what_was_mended_since_is_no_weakness_any_more() -> None:
+    problem = samples.finding(kind="problem", title="coder talks too much", created_at=NOW - 900)
+    helped = samples.proposal(state="verified", moved_at=NOW - 600)
+    assert "coder talks too much" in told("improve", Records([problem], [samples.proposal()]))
+    assert "coder talks too much" not in told("improve", Records([problem], [helped]))
+    later = replace(problem, created_at=NOW - 300)
+    assert "coder talks too much" in told("improve", Records([later], [helped]))
+    other = replace(problem, runs=("r9",))
+    assert "coder talks too much" in told("improve", Records([other], [helped]))
+
+
 def test_money_is_told_by_agent_workflow_and_to_each_person_their_own() -> None:
     openly = told("cost", records(figures=SPENT))
     assert (

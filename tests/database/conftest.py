@@ -7,6 +7,7 @@ from database.store import Store
 from database.supabase_client import SupabaseClient
 from tests.clock import Clock
 from tests.database.machines import machine  # noqa: F401
+from tests.everywhere import everywhere
 from tests.supabase_server.fixtures import (  # noqa: F401
     supabase,
     supabase_client,
@@ -31,10 +32,7 @@ CONFORMANCE = {
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    if "record" in metafunc.fixturenames:
-        everywhere = metafunc.module.__name__.rpartition(".")[2] in CONFORMANCE
-        where = ["sqlite", "lite"] if everywhere else ["sqlite"]
-        metafunc.parametrize("record", where, indirect=True)
+    everywhere(metafunc, "record", CONFORMANCE, "lite")
 
 
 @pytest.fixture

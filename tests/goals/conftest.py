@@ -3,10 +3,14 @@ from pathlib import Path
 
 import pytest
 
-from goals.ledger import Ledger
+from goals.ledger import Goals, Ledger
+from tests.everywhere import everywhere
 from tests.postgres import Postgres
 
-EVERYWHERE = {"test_ledger", "test_budgets", "test_execution", "test_workers", "test_rates"}
+EVERYWHERE = {
+    "test_ledger", "test_leaving", "test_engine_database", "test_budgets", "test_execution",
+    "test_workers", "test_rates",
+}  # fmt: skip
 """What the engine database promises, it promises in a file and on Postgres."""
 
 
@@ -17,10 +21,7 @@ def postgres() -> Iterator[Postgres]:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    if "engine_url" in metafunc.fixturenames:
-        everywhere = metafunc.module.__name__.rpartition(".")[2] in EVERYWHERE
-        where = ["sqlite", "postgres"] if everywhere else ["sqlite"]
-        metafunc.parametrize("engine_url", where, indirect=True)
+    everywhere(metafunc, "engine_url", EVERYWHERE, "postgres")
 
 
 @pytest.fixture
@@ -37,3 +38,8 @@ async def ledger(tmp_path: Path, engine_url: str | None) -> AsyncIterator[Ledger
     opened = Ledger.open(tmp_path, engine_url)
     yield opened
     await opened.close()
+
+
+@pytest.fixture
+def goals(ledger: Ledger) -> Goals:
+    return ledger.of("T1")

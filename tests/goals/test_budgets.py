@@ -18,11 +18,6 @@ from tests.goals.reserving import EACH, LIMIT, PERSON, asked, reserve
 ROOT = Path(__file__).resolve().parents[2]
 
 
-@pytest.fixture
-def goals(ledger: Ledger) -> Goals:
-    return ledger.of("T1")
-
-
 async def settle(goals: Goals, name: str, spent: Spent) -> Goal:
     goal = await goals.goal(name)
     assert goal is not None

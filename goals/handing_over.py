@@ -5,7 +5,9 @@ asked is better served by the results themselves, each below its step.
 """
 
 from database.goals import ANSWER, NOTHING, Goal, Spent, Task
+from goals.drafts import AIM
 from goals.ports import TaskOutcome, Workforce
+from goals.repairs import clipped
 
 
 class HandingOver:
@@ -36,15 +38,16 @@ def handed_over(goal: Goal) -> str:
     given = [task for task in found if task.key not in used or _asked_for(goal, task)]
     if len(given) == 1:
         return (given[0].result or "").strip()
-    return "\n\n".join(f"**{one.number}. {one.title}**\n\n{one.result}" for one in given)
+    return "\n\n".join(f"**{one.number}. {_heading(goal, one)}**\n\n{one.result}" for one in given)
+
+
+def _heading(goal: Goal, task: Task) -> str:
+    """The person's own words, which a title may have cut; else the title."""
+    words = task.instruction if _asked_for(goal, task) else task.title
+    return words[:1].upper() + words[1:]
 
 
 def _asked_for(goal: Goal, task: Task) -> bool:
     """Whether a step is a part of the request in the request's own words."""
-    return _bare(task.title) in _bare(goal.request) or _bare(task.instruction) in _bare(
-        goal.request
-    )
-
-
-def _bare(text: str) -> str:
-    return "".join(ch for ch in text.casefold() if ch.isalnum())
+    parts = {one.title for one in goal.objectives if one.level == "tactical"}
+    return clipped(task.instruction, AIM) in parts

@@ -1,6 +1,7 @@
 """Plans and answers of a small model: the request's own parts are the steps; nothing is lost."""
 
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
@@ -11,8 +12,17 @@ from database.goals import ANSWER, NOTHING, Goal, Spent, Task
 from goals.decomposition import Decomposition
 from goals.handing_over import HandingOver, handed_over
 from goals.pieces import spread
-from goals.ports import TaskOutcome
-from tests.goals.planners import PLANNING, ScriptedPlanner, Team, wish
+from goals.ports import Specialist, TaskOutcome
+from tests.goals.planners import (
+    PLANNING,
+    TEAM,
+    ScriptedPlanner,
+    Team,
+    drafted,
+    planning,
+    said,
+    wish,
+)
 from tests.goals.plans import NOW
 
 VENDORS = (
@@ -178,3 +188,44 @@ async def test_only_the_answer_is_handed_over_and_only_if_there_is_one() -> None
     assert (await work.work(goal, goal.task(ANSWER))).result == "a model's answer"
     goal = with_results(goal, s1="Green, Blue.")
     assert (await work.work(goal, goal.task(ANSWER))).result == "Green, Blue."
+
+
+async def test_parts_that_others_used_are_handed_over_and_no_heading_is_cut() -> None:
+    long = "a letter to all the people who have worked with us in the last five years in Lisbon"
+    goal = await planned(
+        f"Plan: write {long}, a list of guests, and two questions.", brings(), brings(1), brings(2)
+    )
+    answer = handed_over(with_results(goal, s1="Dear all", s2="Ann", s3="Who?"))
+    assert f"**1. Write {long}**\n\nDear all" in answer
+    assert "**2. Write a list of guests**\n\nAnn" in answer
+
+
+NEW = tuple(Specialist(one.name, one.specialty) for one in TEAM)
+"""The team before there is any record of it."""
+
+
+@dataclass
+class Alike(Team):
+    """Every step is like the analyst and like the coder by so much."""
+
+    analyst: float = 0.0
+    coder: float = 0.0
+
+    def likeness(self, one: str, others: Sequence[str]) -> Sequence[float]:
+        own = {"calculating": self.analyst, "writing": self.coder}
+        return [own[other.split()[0]] for other in others]
+
+
+@pytest.mark.parametrize(
+    ("analyst", "coder", "agent"), [(0.27, 0.15, "analyst"), (0.27, 0.2, "generalist")]
+)
+async def test_words_that_are_like_one_specialist_alone_go_to_it(
+    analyst: float, coder: float, agent: str
+) -> None:
+    steps = [said("Count"), said("Pay", 1)]
+    decomposition, planner = planning(
+        drafted(*steps), team=Alike(NEW, analyst=analyst, coder=coder)
+    )
+    goal = await decomposition.plan(wish())
+    assert goal.tasks[0].agent == agent
+    assert len(planner.asked) == 1

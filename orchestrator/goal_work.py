@@ -39,12 +39,13 @@ from orchestrator.workflows import NoFiles, Workflows
 RESULTS_CHARACTERS = 24_000
 """Of all results that a task is given: about 6,000 tokens, which every model of today can hold."""
 
-STEP_TOKENS = 700
-"""A step may write at least so many, about a page: some specialists answer chats in a line."""
+STEP_TOKENS, STEP_SECONDS = 700, 600.0
+"""A step may write and take at least so much: some specialists answer chats in a line, and nobody
+sits and waits for a step."""
 
 _TEAM = (
     "You do one step of a plan that a team carries out for a person. Do only your own step, with "
-    "what you are given. Say plainly what you could not find out."
+    "what you are given, and write nothing around it. Say plainly what you could not find out."
 )
 _AWAY = (ModelUnavailable, ModelRateLimited)
 PAUSES = (5.0, 20.0, 60.0, 180.0)
@@ -393,10 +394,14 @@ def _spent(attempt: _Attempt | None) -> Spent:
 
 def _roomy(definition: AgentDefinition, task: Task) -> AgentDefinition:
     """With the model that a person wished, and room for more than an answer in a chat."""
-    own = definition.max_tokens
-    most = own if own is None else max(STEP_TOKENS, own)
+    own, budget = definition.max_tokens, definition.budget
+    seconds = max(STEP_SECONDS, budget.max_seconds)
     return definition.model_copy(
-        update={"model": task.model or definition.model, "max_tokens": most}
+        update={
+            "model": task.model or definition.model,
+            "max_tokens": own if own is None else max(STEP_TOKENS, own),
+            "budget": budget.model_copy(update={"max_seconds": seconds}),
+        }
     )
 
 

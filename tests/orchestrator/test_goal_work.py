@@ -192,6 +192,15 @@ async def test_a_step_has_room_for_more_than_a_chats_answer(
     assert models.room == room
 
 
+async def test_a_step_may_take_longer_than_a_chats_answer(store: Store) -> None:
+    models = ScriptedModels(lambda turns, _: "ok and more")
+    models.hold = asyncio.Event()
+    asyncio.get_running_loop().call_later(0.05, models.hold.set)
+    house = House(store, models)
+    await house.start(agent("writer", budget={"max_seconds": 0.001}))
+    assert (await Work(house).do(goal(step("s1", 1)), "s1")).result == "ok and more"
+
+
 async def test_in_a_thread_a_task_reads_only_what_all_there_may_read(store: Store) -> None:
     heard: list[Reader] = []
 

@@ -182,6 +182,7 @@ async def test_what_is_stopped_while_it_runs_holds_nothing(here: Here) -> None:
         await running
     stopped = (await here.goal()).task(key)
     assert (stopped.reserved, stopped.spent) == (Spent(), Spent(1.0, 50, 0.25))
+    assert here.hands.stops == [f"{key}: stopped"]
     assert [goal.state for goal in here.chronicle.told] == ["cancelled"]
 
 
@@ -196,9 +197,28 @@ async def test_what_was_stopped_holds_nothing_where_its_worker_died(here: Here) 
         await running
     await here.manager.cancel(GOAL, ADA)
     assert (await here.goal()).task(key).reserved.tokens > 0
-    await here.manager.work(GOAL, key, attempt)  # by who takes it over
-    assert (await here.goal()).task(key).reserved == Spent()
+    here.hands.noted = Spent(2.0, 70, 0.5)
+    for _ in range(2):
+        await here.manager.work(GOAL, key, attempt)  # by who takes it over
+    stopped = (await here.goal()).task(key)
+    assert (stopped.reserved, stopped.spent) == (Spent(), here.hands.noted), "what it has noted"
+    assert here.hands.stops == [f"{key}: stopped"]
     assert await here.manager.rows.ledger.waiting_enqueue(-1.0) == []
+
+
+async def test_what_kills_its_workers_has_cost_what_it_took(here: Here) -> None:
+    await here.manager.begin(Asked("r1"))
+    here.hands.hold = asyncio.Event()
+    key, attempt = here.queue.queued[0]
+    running = asyncio.create_task(here.manager.work(GOAL, key, attempt))
+    await until(lambda: here.runs(key))
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    here.hands.noted = Spent(2.0, 70, 0.5)
+    await here.manager.give_up(GOAL, key, attempt, "Nobody survives it.")
+    given_up = (await here.goal()).task(key)
+    assert (given_up.state, given_up.spent) == ("failed", here.hands.noted)
 
 
 async def test_at_shutdown_what_runs_is_left_as_it_is(here: Here) -> None:

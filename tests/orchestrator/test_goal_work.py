@@ -320,6 +320,26 @@ async def test_a_model_that_is_away_is_waited_for(store: Store) -> None:
     assert work.slept == [5.0, 20.0]
 
 
+async def test_what_was_read_before_the_model_was_away_is_not_read_again(store: Store) -> None:
+    looked: list[str] = []
+
+    async def look(_: Any, __: Any) -> str:
+        looked.append("there")
+        return "seen"
+
+    calls = 0
+
+    def script(turns: Sequence[Turn], model: str) -> Any:
+        nonlocal calls
+        calls += 1
+        return ModelUnavailable("It is away.") if calls == 2 else sends("Ada")(turns, model)
+
+    tool = Tool("send", "Looks.", {"type": "object"}, "read", "Looking", look)
+    work = await working(store, script, send=tool)
+    assert (await work.do(goal(step("s1", 1, agent="sender")), "s1")).result == "All sent."
+    assert looked == ["there"]
+
+
 async def test_a_model_that_stays_away_is_tried_by_another_attempt(store: Store) -> None:
     work = await working(store, lambda turns, _: ModelUnavailable("It is away. Try later."))
     outcome = await work.do(goal(step("s1", 1)), "s1")

@@ -6,7 +6,7 @@ asked again and again with one good answer are told.
 """
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +19,7 @@ from agents.improvement.reuse import Asked, Repeated
 from agents.improvement.spending import Spending, Spent, week_of
 from agents.improvement.tallies import Tallies, Tally
 from database.learning import Change, Finding, Proposal, learning_id, proposal_id_of
-from database.records import PUBLIC, Document, Run
+from database.records import PUBLIC, Document
 
 NAME = "cost-optimizer"
 
@@ -63,7 +63,7 @@ class CostOptimizer:
             repeated.judge(run, words)
         week, said = week_of(window.now), list(state.get("said", ()))
         findings = [] if state.get("week") == week else _week_told(spending, tallies, window)
-        findings += [_reuse(*one, runs, window.now) for one in repeated.worth_telling()]
+        findings += [_reuse(*one, window) for one in repeated.worth_telling()]
         findings += [one for one in _dearer_versions(tallies, window) if one.finding_id not in said]
         proposals = [
             _proposal(document, definition, why, self._names, window)
@@ -211,19 +211,21 @@ def _money(spent: Spent) -> str:
     return f"{cost}{spent.tokens:,} tokens{unpriced}"
 
 
-def _reuse(key: str, asked: Asked, runs: Sequence[Run], now: float) -> Finding:
-    known = {run.run_id: run for run in runs}
-    latest = next(known[run_id] for run_id in reversed(asked.runs) if run_id in known)
+def _reuse(key: str, asked: Asked, window: Window) -> Finding:
+    """In the words of an answer that is in sight; what is remembered are digests only."""
+    known = {run.run_id: run for run in (*window.older, *window.runs)}
+    latest = next((known[run_id] for run_id in reversed(asked.runs) if run_id in known), None)
     usd = f", ${asked.usd:.4f}" if asked.usd else ""
-    words = " ".join(latest.request.split())
+    words = " ".join(latest.request.split()) if latest else ""
     shown = words if len(words) <= 200 else words[:199] + "…"
+    what = f"“{shown}”" if shown else f"One question to {asked.agent}"
     return Finding(
         finding_id=learning_id("finding", NAME, "reuse", key),
         learner=NAME,
         kind="pattern",
         title="The same question gets the same good answer again and again",
         text=(
-            f"“{shown}” was asked {asked.n} times; {max(asked.answers.values())} answers were the "
+            f"{what} was asked {asked.n} times; {max(asked.answers.values())} answers were the "
             f"same, {asked.good} were found good and none bad. All together took "
             f"{asked.seconds:.0f} seconds{usd}; one answer, given again, would do."
         ),
@@ -231,7 +233,7 @@ def _reuse(key: str, asked: Asked, runs: Sequence[Run], now: float) -> Finding:
         runs=tuple(asked.runs),
         strength="moderate" if asked.n < 20 else "strong",
         audience=asked.audience,
-        created_at=now,
+        created_at=window.now,
     )
 
 

@@ -174,3 +174,15 @@ async def test_what_is_remembered_stays_bounded() -> None:
         runs = [run(start + n, f"Question {start + n}", user_id=f"U{n}") for n in range(1500)]
         state = (await learned(runs, state=state)).state
     assert len(json.dumps(state)) < 1_500_000
+
+
+async def test_what_could_be_reused_is_told_though_no_run_of_it_is_in_sight() -> None:
+    """A thumb on an old answer can come long after the latest of the runs that are remembered."""
+    runs = [run(n, good=None) for n in range(6)]
+    first = await learned(runs)
+    up = {"run-0": [Feedback("f", "run-0", "rating", 1.0)]}
+    [found] = (await learned([], state=first.state, feedback=up, older=runs[:1])).findings
+    assert found.text.startswith("One question to coder was asked 6 times;")
+    near = {"run-5": [Feedback("f", "run-5", "rating", 1.0)]}
+    [found] = (await learned([], state=first.state, feedback=near, older=runs[5:])).findings
+    assert found.text.startswith("“What is the capital of France?” was asked 6 times;")

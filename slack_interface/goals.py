@@ -199,7 +199,7 @@ class Goals:
                 await self._act(item, goal, GoalWord(item.command))
             case "yes" | "no":
                 await self._act(item, goal, GoalWord("answer", words=item.command))
-            case "skip":
+            case "skip" if numbers:
                 await self._act(item, goal, GoalWord("skip", numbers))
             case "answer":
                 await self._act(item, goal, GoalWord("answer", numbers, item.text))

@@ -16,6 +16,7 @@ from tests.people import ALAN, TEAM
 from tests.slack_interface.goal_samples import ScriptedGoals
 from tests.slack_interface.many import House, Slack, house
 from tests.slack_interface.refusals import Refusals
+from tests.slack_interface.sender import Sender
 from tests.slack_interface.world import (
     MANIFEST,
     Rows,
@@ -113,3 +114,10 @@ async def goals(quiet_world: World) -> ScriptedGoals:
     quiet_world.goals = made = ScriptedGoals()
     await Policy(quiet_world.store.policy).set("approvers", ALAN, ALAN)
     return made
+
+
+@pytest.fixture
+async def sender(world: World) -> AsyncIterator[Sender]:
+    """Slack, as far as it sends by HTTP: for tests whose `transport` that is."""
+    async with httpx.AsyncClient(trust_env=False) as client:
+        yield Sender(world, client)

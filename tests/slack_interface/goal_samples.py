@@ -52,6 +52,16 @@ def sample_goal(request: Request, **changes: object) -> Goal:
     return replace(goal, **changes)  # type: ignore[arg-type]
 
 
+def asking_goal(goal_id: str, channel_id: str, revision: int = 1) -> Goal:
+    """Ada's plan that runs, whose first step asks her something."""
+    asking = replace(STEPS[0], state="waiting", question="Which region?")
+    return Goal(
+        goal_id, "U0ADA", "Compare error trackers", f"run of {goal_id}", "Choose an error tracker",
+        channel_id, "1699999999.000100", "1699999999.000100", state="waiting",
+        objectives=OBJECTIVES, tasks=(asking, *STEPS[1:]), started_at=1.0, revision=revision,
+    )  # fmt: skip
+
+
 @dataclass(slots=True)
 class ScriptedGoals:
     """The port. `plan` makes the goal of a request; `problem` is raised instead; while `gate` is

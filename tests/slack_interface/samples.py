@@ -136,6 +136,10 @@ _ON_MESSAGE = {"type": "message", "channel": GENERAL, "ts": "1699999999.000100"}
 _IN_GENERAL: Json = {"channel": GENERAL, "channel_type": "channel"}
 PROPOSAL = proposal().proposal_id
 _PROPOSED: Json = {"subject": PROPOSAL, "channel": GENERAL, "thread_ts": "1699999999.000100"}
+PLAN = "0d6f3f0e-0000-5000-8000-000000000000"
+_PLANNED: Json = {
+    "subject": PLAN, "number": "1", "channel": GENERAL, "thread_ts": "1699999999.000100"
+}  # fmt: skip
 _VALUES: Json = {
     "words": {"text": {"type": "plain_text_input", "value": "shorter"}},
     "value:0:system_prompt": {"text": {"type": "plain_text_input", "value": "Only code."}},
@@ -218,6 +222,16 @@ SAMPLES: dict[str, Json] = {
         f"{name} of learning": _view("view_submission", name, _PROPOSED, _VALUES)
         for name in ("learn_reject", "learn_back", "learn_conclude")
     },
+    **{
+        f"{verb} of a plan": _click(type="button", action_id=f"goal:{verb}", value=f"{PLAN}:1")
+        for verb in (
+            "start", "cancel", "yes", "no", "skip", "plainly", "change", "reply", "results"
+        )
+    },
+    **{
+        f"{name} of a plan": _view("view_submission", name, _PLANNED, _typed("Europe"))
+        for name in ("goal_change", "goal_answer")
+    },
     "forget": _view("view_submission", "forget_me", {}, _typed("forget me")),
     "setting": _home_click("settings:answer_length", "short"),
     "policy": _home_click("policy:speak", "mentions"),
@@ -264,6 +278,24 @@ def as_sent(payload: Json) -> Json:
         key: value if isinstance(value, str) else json.dumps(value)
         for key, value in payload.items()
     }
+
+
+def click(user: str, channel: str, **action: Any) -> Json:
+    """A button pressed at a message in `channel`."""
+    payload = as_sent(SAMPLES["thumb up"])
+    payload["user"]["id"] = user
+    payload["channel"] = {"id": channel, "name": "x"}
+    payload["container"]["channel_id"] = channel
+    payload["actions"][0] |= action
+    return payload
+
+
+def form(name: str, user: str, about: Json) -> Json:
+    """A modal that `user` submits, as if it had been opened with `about`."""
+    payload = as_sent(SAMPLES[name])
+    payload["user"]["id"] = user
+    payload["view"]["private_metadata"] = json.dumps(about)
+    return payload
 
 
 _JUNK: Sequence[Any] = (

@@ -5,10 +5,7 @@ Slack signs what it sends, so nobody can make these; what they claim is not beli
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
-from typing import Any
 
-import httpx
 import pytest
 
 from database.records import Run, RunQuery, private_channel
@@ -18,7 +15,7 @@ from slack_interface.slack_bot import Mode
 from tests.people import ADA, ALAN, BOT, GRACE, Json, eventually
 from tests.slack_interface.goal_samples import ScriptedGoals
 from tests.slack_interface.learning_samples import LearningInMemory, finding, proposal
-from tests.slack_interface.samples import SAMPLES, as_sent
+from tests.slack_interface.samples import SAMPLES, as_sent, click, form
 from tests.slack_interface.sender import Sender
 from tests.slack_interface.world import World
 
@@ -40,39 +37,6 @@ async def learning(quiet_world: World) -> LearningInMemory:
     quiet_world.improvement = made
     await Policy(quiet_world.store.policy).set("approvers", ADA, ADA)
     return made
-
-
-@pytest.fixture
-async def goals(quiet_world: World) -> ScriptedGoals:
-    """To be asked for before `world`."""
-    quiet_world.goals = made = ScriptedGoals()
-    quiet_world.pace.update_s = 0.02
-    await Policy(quiet_world.store.policy).set("approvers", ALAN, ALAN)
-    return made
-
-
-@pytest.fixture
-async def sender(world: World) -> AsyncIterator[Sender]:
-    async with httpx.AsyncClient(trust_env=False) as client:
-        yield Sender(world, client)
-
-
-def click(user: str, channel: str, **action: Any) -> Json:
-    """A button pressed at a message in `channel`."""
-    payload = as_sent(SAMPLES["thumb up"])
-    payload["user"]["id"] = user
-    payload["channel"] = {"id": channel, "name": "x"}
-    payload["container"]["channel_id"] = channel
-    payload["actions"][0] |= action
-    return payload
-
-
-def form(name: str, user: str, about: Json) -> Json:
-    """A modal that `user` submits, as if it had been opened with `about`."""
-    payload = as_sent(SAMPLES[name])
-    payload["user"]["id"] = user
-    payload["view"]["private_metadata"] = json.dumps(about)
-    return payload
 
 
 async def said(world: World, text: str, user: str, channel: str) -> Json:

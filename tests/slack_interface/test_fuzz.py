@@ -1,12 +1,12 @@
 """Whatever comes in, however spoiled: refused or acknowledged, and answered nowhere else."""
 
 import contextlib
+import itertools
 import json
 import logging
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from typing import Any
 
-import httpx
 import pytest
 import structlog
 from hypothesis import HealthCheck, Phase, given, settings
@@ -14,13 +14,15 @@ from hypothesis import HealthCheck, Phase, given, settings
 from slack_interface.payloads import UnreadableError, bolt_request, checked
 from slack_interface.slack_bot import Mode
 from tests.people import ADA, BOT, GRACE, TEAM, Json, eventually
+from tests.slack_interface.goal_samples import ScriptedGoals, asking_goal
 from tests.slack_interface.learning_samples import LearningInMemory, proposal
 from tests.slack_interface.refusals import Refusals
-from tests.slack_interface.samples import PROPOSAL, SAMPLES, Path, as_sent, paths, spoiled
+from tests.slack_interface.samples import PLAN, PROPOSAL, SAMPLES, Path, as_sent, paths, spoiled
 from tests.slack_interface.sender import Sender
 from tests.slack_interface.test_socket_mode import Gateway, envelope
 from tests.slack_interface.world import World
 
+_revisions = itertools.count(1_000)
 DIRECT_OF = {ADA: "D0ADA", GRACE: "D0GRACE", "U0ALAN": "D0ALAN"}
 
 quickly = settings(
@@ -55,16 +57,12 @@ def complaints(caplog: pytest.LogCaptureFixture) -> Iterator[list[str]]:
 
 @pytest.fixture
 async def quiet_world(quiet_world: World) -> World:
-    """With learning behind its desk, and a proposal that waits."""
+    """With learning and plans behind its desk: a proposal waits, and a step of a plan asks."""
     waiting = {PROPOSAL: proposal()}
     quiet_world.improvement = LearningInMemory(waiting)
+    quiet_world.goals = ScriptedGoals(goals={PLAN: asking_goal(PLAN, "C0GENERAL")})
+    quiet_world.pace.update_s = 0.0
     return quiet_world
-
-
-@pytest.fixture
-async def sender(world: World) -> AsyncIterator[Sender]:
-    async with httpx.AsyncClient(trust_env=False) as client:
-        yield Sender(world, client)
 
 
 def named(payload: Json) -> set[str]:
@@ -155,11 +153,14 @@ def test_what_was_once_an_error_is_refused(number: int) -> None:
 
 async def test_every_sample_is_answered_where_it_came_from(world: World, sender: Sender) -> None:
     for name, sample in SAMPLES.items():
+        plans_of(world).goals[PLAN] = asking_goal(PLAN, "C0GENERAL", next(_revisions))
         payload = as_sent(sample)
         assert await sender.send(payload) == (404 if name in UNHEARD else 200), name
         for row in await sender.said_since():
             assert addressed(row) <= named(payload), (name, row)
     assert len(world.orchestrator.requests) > 5
+    done = {act[0] for act in plans_of(world).acts}
+    assert done >= {"cancel", "answer", "skip", "change"}
     assert [await sender.send(broken) for broken in BROKEN] == [400] * len(BROKEN)
     assert await sender.said_since() == []
 
@@ -185,6 +186,11 @@ async def test_a_socket_survives_them_all(quiet_world: World) -> None:
         await bot.stop()
 
 
+def plans_of(world: World) -> ScriptedGoals:
+    assert isinstance(world.goals, ScriptedGoals)
+    return world.goals
+
+
 @pytest.mark.timeout(180)
 @quickly
 @given(spoiled())
@@ -192,6 +198,7 @@ async def test_nothing_that_is_spoiled_does_harm(
     world: World, sender: Sender, sample: tuple[str, Json]
 ) -> None:
     payload = as_sent(sample[1])
+    plans_of(world).goals[PLAN] = asking_goal(PLAN, "C0GENERAL", next(_revisions))
     await sender.send(payload)
     for row in await sender.said_since():
         assert addressed(row) <= named(payload), (sample[0], row)

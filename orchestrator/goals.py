@@ -58,6 +58,8 @@ class AssistantGoals(GoalManager):
     """The goals of one workspace, as an assistant has them: who asks waits for the plan."""
 
     limits: Limits | None = None
+    alone: Callable[[], bool] = staticmethod(lambda: False)
+    """Whether no other process works on goals."""
 
     async def begin(self, request: Wish) -> Goal:
         """Plan a request, as `GoalManager.begin`: before background work, without "plan:".
@@ -85,7 +87,8 @@ class AssistantGoals(GoalManager):
     def ask_readers_of(self, ask: AskReader) -> None:
         """Have it asked what whoever wants a goal may read by now, also for workers elsewhere.
 
-        It is asked before each attempt and each act here, and each minute of all that runs.
+        It is asked before each attempt and each act here and, where workers are elsewhere, each
+        minute of all that runs.
         """
 
         async def rights(goal: Goal) -> Reader:
@@ -111,7 +114,8 @@ class AssistantGoals(GoalManager):
         while True:
             await asyncio.sleep(_RIGHTS_EACH_S)
             try:
-                await self.look_at_rights()
+                if not self.alone():
+                    await self.look_at_rights()
             except Exception as error:  # noqa: BLE001 (the outermost boundary: it must look on)
                 log.warning("rights_not_looked_at", reason=str(error))
 
@@ -207,6 +211,7 @@ class GoalWorks:
             clock=team.clock,
         )
         manager.limits = team.limits
+        manager.alone = lambda: self._execution.live_workers == 1
         self._managers[workspace] = manager
         await self._execution.wake()
         self._watching[workspace] = asyncio.create_task(manager.watch())

@@ -22,7 +22,7 @@ import time
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -43,6 +43,7 @@ from benchmarks.message_overhead import (
     watching,
 )
 from orchestrator.improving import learners
+from orchestrator.settling import settle
 from slack_interface.local_workspace import LocalWorkspace
 from slack_interface.local_workspace.config import TEAM_ID
 from tests.model_server.server import ScriptedModel, answer
@@ -62,7 +63,8 @@ TOP = (
     "added_p99_low", "added_p99_high", "reply_p99_ms_normal_day",
 )  # fmt: skip
 """The figures that matter most, with a model that takes its time."""
-_CALM_S = 0.5
+_WARM_UP_S = 2.0
+"""Agents are taken over anew when learning is switched; nobody does that all day."""
 _LOOKS_BY_CLOCK = 24
 """Times a day that the clock starts a learner, at most."""
 
@@ -141,6 +143,7 @@ async def measured(load: Load) -> dict[str, Any]:
     ]
     replies: list[Reply] = []
     worked: list[dict[str, float]] = []
+    settle()
     async with AsyncExitStack() as stack:
         workspace = await stack.enter_async_context(unpaced_workspace())
         model = await stack.enter_async_context(ScriptedModel(fixtures, chunk_size=4))
@@ -153,13 +156,13 @@ async def measured(load: Load) -> dict[str, Any]:
             await stack.enter_async_context(watching(Reader(workspace, who))) for who in PEOPLE
         ]
         cycles = await program.said()
-        await _asked(client, readers, "off", load)
+        warm_up = replace(load, block_s=_WARM_UP_S)
         for number, arm in enumerate(ORDER * load.rounds):
             worked.append(await program.turn(arm))
-            await asyncio.sleep(_CALM_S)
+            await _asked(client, readers, arm, warm_up)
             found = await _asked(client, readers, arm, load)
             replies += [one._replace(piece=one.piece + 1_000 * number) for one in found]
-            sys.stderr.write(f"{arm}: p99 {_p99([r.took_ms for r in replies if r.arm == arm])}\n")
+            sys.stderr.write(f"{arm}: p99 {_p99([one.took_ms for one in found]):.0f} ms\n")
         worked.append(await program.turn("off"))
     return figures(replies, cycles, worked, load)
 

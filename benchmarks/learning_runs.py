@@ -14,8 +14,8 @@ from database.store import RECORD
 
 NEW, SAID = 10_000, 1_000
 DAY = 86_400
-_EVERY_S = 7.776
-"""A million runs in ninety days."""
+_EVERY_S = 7.6
+"""A million runs in 88 days: texts are kept for ninety."""
 TOOLS = ("search_messages", "read_file", "calculator", "date_time")
 _ASKED = ("summarise the thread about {}", "what did we decide on {}", "convert {} euros",
           "write a note on {}", "when is the review of {}")  # fmt: skip
@@ -31,7 +31,7 @@ _OLD = """
 
 
 def fill(home: Path, workspace: str, history: int) -> None:
-    """Runs of the last ninety days, made by the database itself."""
+    """Runs of the last weeks, made by the database itself."""
     SqliteFile(home / RECORD, "record").close()
     values = {"workspace": workspace, "last": history - 1, "now": time.time() - DAY,
               "every": _EVERY_S}  # fmt: skip

@@ -212,7 +212,8 @@ def _under_way(goal: Goal, now: float) -> list[str]:
             title = said(flat(task.title, 120))
             lines.append(f"{SIGNS['running']} Step {task.number}, {title}: {who(task)}{since}")
         elif task.state in ("waiting", "failed", "blocked"):
-            lines.append(f"{SIGNS[task.state]} Step {task.number}: {said(came_to(task, 200))}")
+            came = said(came_to(task, 200))
+            lines.append(f"{SIGNS[task.state]} Step {task.number} {came[:1].lower()}{came[1:]}")
     if goal.asks:
         lines.append(f"{SIGNS['waiting']} {said(goal.asks, 500)}")
     return lines

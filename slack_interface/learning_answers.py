@@ -230,9 +230,9 @@ def _learned(question: Question, records: Records, audiences: Collection[str]) -
     within = [f for f in records.findings if question.since <= f.created_at < question.until]
     lines = [_learned_in_numbers(question, records.figures)]
     if better:
-        lines += ["What I do differently now:", *_moved_lines(better, audiences)]
+        lines += ["What I do differently now:", *moved_lines(better, audiences)]
     if back:
-        lines += ["What did not help, and is taken back:", *_moved_lines(back, audiences)]
+        lines += ["What did not help, and is taken back:", *moved_lines(back, audiences)]
     lessons = [f for f in within if f.kind in ("lesson", "pattern")]
     if lessons:
         lines += ["What I noticed:", *finding_lines(lessons, audiences)]
@@ -253,10 +253,13 @@ def _learned_in_numbers(question: Question, figures: LearningFigures) -> str:
     return f"{looked}: {shown}." if shown else f"{looked} I learned nothing new yet."
 
 
-def _moved_lines(proposals: Sequence[Proposal], audiences: Collection[str]) -> list[str]:
+def moved_lines(
+    proposals: Sequence[Proposal], audiences: Collection[str], most: int = LISTED
+) -> list[str]:
+    """A line for each that was decided and may be named, with what came of it."""
     named = [proposal for proposal in proposals if proposal.audience in audiences]
-    lines = [f"• *{said(p.title, 160)}*: {_how_moved(p)} {id_of(p)}" for p in named[:LISTED]]
-    if hidden := len(proposals) - len(named[:LISTED]):
+    lines = [f"• *{said(p.title, 160)}*: {_how_moved(p)} {id_of(p)}" for p in named[:most]]
+    if hidden := len(proposals) - len(named[:most]):
         lines.append(f"• and {hidden} more")
     return lines
 

@@ -192,7 +192,8 @@ def _learner(one: LearnerStatus) -> str:
     else:
         when = "once there are enough"
     last = f" · looked last {date(one.last_run)}" if one.last_run else ""
-    return f"*{said(one.name, 60)}*: {said(one.about, 200)}\n{signals} · {when}{last}"
+    trouble = f" · :warning: {said(one.problem, 120)}" if one.problem else ""
+    return f"*{said(one.name, 60)}*: {said(one.about, 200)}\n{signals} · {when}{last}{trouble}"
 
 
 def _decided(page: LearningPage) -> list[Json]:

@@ -9,6 +9,7 @@ from slack_interface.incoming import Card
 from slack_interface.learning_answers import (
     Records,
     finding_lines,
+    moved_lines,
     proposal_lines,
 )
 from slack_interface.learning_words import count, said, usd, waiting
@@ -69,7 +70,7 @@ def _waiting(day: Day, audiences: Collection[str]) -> list[str]:
 
 
 def _listed(name: str, proposals: list[Proposal], audiences: Collection[str]) -> list[str]:
-    return [f"*{name}:*", *proposal_lines(proposals, audiences, 3)] if proposals else []
+    return [f"*{name}:*", *moved_lines(proposals, audiences, 3)] if proposals else []
 
 
 def _found(day: Day, audiences: Collection[str]) -> list[str]:

@@ -122,7 +122,7 @@ def test_status_while_it_runs() -> None:
     text = status(goal_of(running, asks, state="running", started_at=NOW - 70.0), NOW)
     assert "0 of 2 steps done" in text
     assert "Step 1, Compare three error trackers: researcher, for 1 min 5 s" in text
-    assert "Waits for an answer: Which plan?" in text
+    assert "Step 2 waits for an answer: Which plan?" in text
 
 
 def test_forms_and_questions_are_taken() -> None:

@@ -231,6 +231,20 @@ def test_the_summary_is_short_and_nothing_where_nothing_happened() -> None:
     fits(blocks)
 
 
+def test_the_summary_says_what_came_of_what_was_decided() -> None:
+    moved = [
+        samples.proposal(title="Name the language", state="verified", reason="It holds."),
+        samples.proposal(title="Shorter answers", state="rolled_back", reason="Right less often."),
+        samples.proposal(title="Fewer words", state="live", decided_by="U0ADA"),
+    ]
+    made = summary(Day(records(findings=[], proposals=moved), NOW - 86_400, NOW), EVERYBODY)
+    assert made
+    assert "*Name the language*: it helped. It holds. " in made[0]
+    assert "*Shorter answers*: Right less often. " in made[0]
+    assert "*Fewer words*: live, approved by <@U0ADA>" in made[0]
+    assert "expected" not in made[0], "what was hoped for says nothing of it any more"
+
+
 def test_the_summary_offers_what_a_record_has_earned() -> None:
     helped = records(proposals=[samples.proposal(state="verified")])
     card = summary(Day(helped, NOW - 86_400, NOW), EVERYBODY)

@@ -16,6 +16,7 @@ from database.goals import ANSWER, ENDED_TASK, NOTHING, Goal, Spent, Task
 from database.records import Reader
 from goals.checking import checked_plan
 from goals.estimates import check_room, counts, enough, shortfall
+from goals.plain_words import agrees
 from goals.ports import TaskOutcome
 
 MAX_ATTEMPTS = 3
@@ -24,8 +25,6 @@ MAX_ATTEMPTS = 3
 MAX_REPLANS = 2
 MAX_NOTES = 40
 _MAX_REASON = 300
-_YES = frozenset({"yes", "y", "yes please", "ok", "okay", "sure", "go on", "continue", "go ahead"})
-_NO = frozenset({"no", "n", "no thanks", "no thank you", "stop", "cancel", "don't", "do not"})
 
 
 class StaleTask(InputError):
@@ -409,10 +408,10 @@ def _outcome_of(task: Task, outcome: TaskOutcome, now: float) -> Task:
 
 
 def _decided(goal: Goal, text: str, now: float) -> Goal:
-    said = " ".join(text.casefold().strip(" .!,").split())
-    if said in _NO:
+    agreed = agrees(text)
+    if agreed is False:
         return cancel(goal, f"You said no to: {goal.asks}", now)
-    if said not in _YES:
+    if agreed is None:
         raise InputError(f"Please answer yes or no: {goal.asks}")
     budget = enough(goal) if goal.asks_for_more else goal.budget
     return _moved(goal, asks=None, asks_for_more=False, budget=budget)

@@ -8,7 +8,6 @@ changed in the world is not changed a second time.
 
 import hashlib
 import json
-import re
 from collections import Counter
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
@@ -29,6 +28,7 @@ from agents.universal_agent import ModelPort
 from database.errors import VirtuousError
 from database.goals import Goal, Spent, Task
 from database.records import Step
+from goals.plain_words import agrees, was_done
 from goals.ports import JournalEntry, JournalRows
 from orchestrator.model_steps import step_of
 
@@ -40,16 +40,6 @@ _WAITED = frozenset({_ASKED, _UNCERTAIN, _BEFOREHAND})
 """An attempt with one of these has ended with a question to a person."""
 
 _ARGUMENTS_SHOWN = 300
-_YES = re.compile(r"^\W*(yes|yep|yeah|y|ok|okay|sure|do it|go on|go ahead|please do|it was|done)\b")
-_NO = re.compile(r"^\W*(no|nope|n|don'?t|do not|it was not|it wasn'?t|not done)\b")
-
-
-def yes_or_no(text: str) -> bool | None:
-    """What an answer says, by how it begins; None where that is neither."""
-    said = text.strip().lower()
-    if _NO.match(said):
-        return False
-    return True if _YES.match(said) else None
 
 
 class Journal:
@@ -150,8 +140,8 @@ class Journal:
         return said
 
     def agreed(self, words: str) -> bool:
-        """Whether these words are a yes."""
-        return yes_or_no(words) is True
+        """Whether these words are a plain yes, which nothing limits."""
+        return agrees(words) is True
 
     def begin(self) -> None:
         """An agent begins, perhaps again, and is told what it was told before."""
@@ -235,7 +225,7 @@ class Journal:
         if body["tool"] in self._repeatable:
             return None
         answer = self._answers.get(kept.attempt) if kept.kind == _UNCERTAIN else None
-        verdict = yes_or_no(answer) if answer is not None else None
+        verdict = was_done(answer) if answer is not None else None
         if verdict is False:
             return None
         if verdict is True:

@@ -10,7 +10,7 @@ from agents.tools.base import ArgumentsRefused, EndUnseen, PersonNeeded, ToolFai
 from agents.turns import ModelEvent, TextDelta, ToolCall, ToolCallsRequested, Turn
 from database.goals import Goal, Task
 from goals.ports import JournalEntry
-from orchestrator.journal import Journal, JournalledModels, yes_or_no
+from orchestrator.journal import Journal, JournalledModels
 from tests.orchestrator.fakes import ScriptedModels
 
 GOAL = Goal("g", "U1", "do it", "r")
@@ -225,10 +225,20 @@ async def test_what_was_paid_before_a_question_is_not_paid_again() -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "means"),
-    [("Yes, do it", True), ("ok", True), ("  done already", True), ("No.", False),
-     ("don't", False), ("not done", False), ("yesterday", None), ("notably", None), ("", None),
-     ("only the first one", None)],
-)  # fmt: skip
-def test_yes_and_no(words: str, means: bool | None) -> None:
-    assert yes_or_no(words) is means
+    "words", ["No, it was done already", "no need, it is there", "ok, it was not", "do it", "don't"]
+)
+async def test_what_is_no_plain_answer_is_asked_again(words: str) -> None:
+    rows, world = Rows(), World(dies=True)
+    with pytest.raises(Died):
+        await world.by(rows.of(1))
+    world.dies = False
+    with pytest.raises(PersonNeeded):
+        await world.by(rows.of(1))
+    with pytest.raises(PersonNeeded, match="Was it"):
+        await world.by(rows.of(2, words))
+    assert world.done == ["sent"]
+
+
+@pytest.mark.parametrize("words", ["Yes, but only to Anna", "okay no, don't", "ok wait"])
+def test_a_yes_with_more_is_no_consent(words: str) -> None:
+    assert not Rows().of(1).agreed(words)

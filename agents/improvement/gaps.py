@@ -283,9 +283,7 @@ def _template(
 
 def _finding(name: str, kind: Kind, runs: Sequence[Run], now: float) -> Finding:
     nobody = kind.gap == "nobody"
-    title = (
-        "Nobody is there for one kind of request" if nobody else "One kind of request goes badly"
-    )
+    title = f"Nobody is there for requests of {name}" if nobody else f"Requests of {name} go badly"
     low, high = wilson(kind.good, kind.judged)
     went = (
         f"{kind.good} of {kind.judged} judged answers were good (95%: {low:.0%} to {high:.0%})."
@@ -300,7 +298,7 @@ def _finding(name: str, kind: Kind, runs: Sequence[Run], now: float) -> Finding:
         kind="gap",
         title=title,
         text=(
-            f"{kind.n} requests of {name} were answered, mostly by {who}. {went}"
+            f"{kind.n} of them were answered, mostly by {who}. {went}"
             + (f" Such as: {such}" if such else "")
         ),
         data={

@@ -100,8 +100,8 @@ async def test_what_only_the_generalist_answers_gets_a_drafted_specialist() -> N
     models = Models(DRAFT)
     found = await learned([asked(n) for n in range(24)], models)
     [gap] = gaps(found)
-    assert gap.title == "Nobody is there for one kind of request"
-    assert "24 requests of kind-7 were answered, mostly by the generalist." in gap.text
+    assert gap.title == "Nobody is there for requests of kind-7"
+    assert "24 of them were answered, mostly by the generalist." in gap.text
     [proposal] = found.proposals
     [change] = proposal.changes
     assert change.body
@@ -206,7 +206,7 @@ async def test_what_a_specialist_does_badly_is_a_gap_and_later_words_count() -> 
     more = [asked(n, by="expert") for n in range(24, 30)]
     second = await learned(more, state=first.state, feedback=down, older=runs)
     [gap] = gaps(second)
-    assert gap.title == "One kind of request goes badly"
+    assert gap.title == "Requests of kind-7 go badly"
     assert "0 of 24 judged answers were good" in gap.text
     up = {one.run_id: [Feedback("g", one.run_id, "rating", 1.0)] for one in runs}
     third = await learned([asked(n, by="expert") for n in range(30, 60)], state=second.state,

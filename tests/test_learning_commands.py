@@ -139,3 +139,22 @@ def test_people_say_which_patterns_are_real(invoke: Invoke, home: Path) -> None:
     invoke("patterns", "verify", "f-0001", "--dismiss")
     assert json_of(invoke("patterns", "list", "--json"))["patterns"][0]["state"] == "dismissed"
     assert "no finding" in invoke("patterns", "verify", "f-9", status=1).stderr
+
+
+def test_kinds_of_requests_are_called_by_an_example(invoke: Invoke, home: Path) -> None:
+    async def find(pipeline: Pipeline) -> None:
+        found = Finding(
+            "f-0001", "workflow-analyst", "pattern", "Requests of kind-7 go badly", "...",
+            runs=("r1",),
+        )  # fmt: skip
+        pipeline.learner.says = type(pipeline.learner.says)((found,))
+        pipeline.run("r1")
+        await pipeline.improvement.cycle(pipeline.learner.name)
+
+    kept(home, find)
+    shown = " ".join(invoke("patterns", "list").stdout.split())
+    assert "Requests such as “" in shown
+    assert "kind-7" not in shown
+    assert "“" in invoke("--as", ADA, "patterns", "verify", "f-0001").stdout
+    [pattern] = json_of(invoke("patterns", "list", "--json"))["patterns"]
+    assert pattern["title"] == "Requests of kind-7 go badly", "programs get the name"

@@ -1,7 +1,12 @@
-"""A goal as bytes and back."""
+"""A goal as bytes and back.
+
+What is as it is from the beginning is not written, so that a field that newer code adds stops older
+code only where it is used: two versions may work side by side during an upgrade. The default of a
+field is therefore part of the format.
+"""
 
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import MISSING, fields, is_dataclass
 from typing import Any, TypeVar
 
 import orjson
@@ -19,9 +24,16 @@ _TASK_PARTS = {"estimate": Estimate, "reserved": Spent, "spent": Spent}
 _GOAL_PARTS = {"budget": Budget, "estimate": Estimate, "planning": Spent}
 
 
+_TRY_AGAIN = "try again"
+"""Stands in what goals asked that were not about their budgets, when nothing else said so."""
+
+
 def written(goal: Goal) -> bytes:
     """JSON."""
-    return orjson.dumps(goal, default=sorted)
+    told = _told(goal)
+    if goal.asks:
+        told["asks_for_more"] = goal.asks_for_more
+    return orjson.dumps(told, default=sorted)
 
 
 def read(body: bytes, revision: int) -> Goal:
@@ -32,8 +44,28 @@ def read(body: bytes, revision: int) -> Goal:
     for name in ("reader_channels", "lost_channels"):
         found[name] = frozenset(found.get(name, ()))
     found["notes"] = tuple(found.get("notes", ()))
+    if "asks_for_more" not in found:
+        asks = found.get("asks")
+        found["asks_for_more"] = bool(asks) and _TRY_AGAIN not in asks
     found["revision"] = revision
     return _made(Goal, _with_parts(found, _GOAL_PARTS))
+
+
+def _told(record: Any) -> dict[str, Any]:
+    """A record's fields, without those at their default."""
+    told = {}
+    for field in fields(record):
+        value = getattr(record, field.name)
+        usual = field.default if field.default_factory is MISSING else field.default_factory()
+        if value != usual:
+            told[field.name] = _plain(value)
+    return told
+
+
+def _plain(value: Any) -> Any:
+    if is_dataclass(value):
+        return _told(value)
+    return [_plain(one) for one in value] if isinstance(value, tuple) else value
 
 
 def _task(found: dict[str, Any]) -> Task:

@@ -153,11 +153,23 @@ class Ledger:
     async def take(
         self, workspace: str, goal_id: str, key: str, attempt: int, worker: str
     ) -> Hold | None:
-        """Have an attempt for oneself, whoever had it before; None when it is over."""
+        """Have an attempt for oneself, whoever had it before; None when it is over.
+
+        Raises MigrationError where its goal was written by newer code, which leaves it to that.
+        """
         sql = f"""UPDATE attempts SET fence = fence + 1, worker = :worker WHERE {_ATTEMPT}
             RETURNING fence"""
         values = {"workspace": workspace, "goal_id": goal_id, "key": key, "attempt": attempt}
-        row = await self.sql.do(lambda t: t.row(sql, **values, worker=worker))
+        whose = {"workspace": workspace, "goal_id": goal_id}
+
+        def have(transaction: Transaction) -> "AnyRow | None":
+            taken = transaction.row(sql, **values, worker=worker)
+            goal = transaction.row(_ONE, **whose) if taken is not None else None
+            if goal is not None:
+                goal_rows.read(self.unseal(goal.body), goal.revision)
+            return taken
+
+        row = await self.sql.do(have)
         return None if row is None else Hold(workspace, goal_id, key, attempt, row[0])
 
     async def lost(self, holds: Collection[Hold]) -> Sequence[Hold]:
@@ -447,6 +459,7 @@ def _same_key(transaction: Transaction, fernet: Fernet) -> None:
 _GOAL = "workspace = :workspace AND goal_id = :goal_id"
 _ATTEMPT = f"{_GOAL} AND key = :key AND attempt = :attempt"
 _SELECT = "SELECT revision, body FROM goals WHERE workspace = :workspace"
+_ONE = f"SELECT revision, body FROM goals WHERE {_GOAL}"
 _REVISION = f"SELECT revision, spent_usd, spent_tokens FROM goals WHERE {_GOAL}"
 _INSERT = """INSERT INTO goals (workspace, goal_id, revision, state, person, place, created_at,
         ended_at, moved, spent_usd, spent_tokens, body)

@@ -6,11 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from database.errors import (
-    StaleRevision,
-    UnknownName,
-)
+from database.errors import MigrationError, StaleRevision, UnknownName
 from database.goals import NOTHING, GoalState, Spent
+from goals import goal_rows
 from goals.ledger import HOLD, Goals, Hold, Ledger
 from tests.goals.kept import HER_THREAD, entry, goal, task
 
@@ -210,3 +208,20 @@ async def test_attempts_follow_the_goal(ledger: Ledger, goals: Goals) -> None:
     await ledger.take("T1", "g1", "t2", 1, "w2")
     assert await ledger.lost([second]) == [second], "another has it"
     assert again.revision == 3
+
+
+async def test_what_newer_code_wrote_is_left_to_it_and_no_take_of_it_counts(
+    ledger: Ledger, goals: Goals, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = goal(tasks=[task(1, "queued", 1)])
+    await goals.create(first)
+    with monkeypatch.context() as newer:
+        newer.setattr(goal_rows, "written", lambda _: b'{"goal_id": "g1", "mood": "good"}')
+        moved = await goals.move(first)
+    for _ in range(12):
+        with pytest.raises(MigrationError, match="mood"):
+            await ledger.take("T1", "g1", "t1", 1, "w1")
+    await goals.move(moved)
+    hold = await ledger.take("T1", "g1", "t1", 1, "w2")
+    assert hold is not None
+    assert hold.fence == 1

@@ -1,5 +1,6 @@
 """Drafts of specialists that a model writes, made into definitions that can be checked."""
 
+import re
 import secrets
 from collections.abc import Collection, Sequence
 from typing import Annotated, Protocol, TypeVar
@@ -10,6 +11,7 @@ from agents.definition import AgentDefinition, parse_definition
 from agents.turns import ModelFinished, Turn
 
 _MAX_NAME = 40
+_ELSEWHERE = re.compile(r"https?:|www\.|[\w.]+@\w|<[@#!]|```", re.IGNORECASE)
 _LONGEST_QUOTE = 30
 
 DRAFTING = (
@@ -79,6 +81,11 @@ def free_name(wanted: str, taken: Collection[str]) -> str:
 def one_line(text: str) -> str:
     """The text without line ends and repeated spaces."""
     return " ".join(text.split())
+
+
+def leads(text: str) -> frozenset[str]:
+    """What in a text points outside of it: addresses, mentions, the fences of a block."""
+    return frozenset(found.casefold() for found in _ELSEWHERE.findall(text))
 
 
 def repeats(said: str, text: str) -> bool:

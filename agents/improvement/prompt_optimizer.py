@@ -92,7 +92,7 @@ class PromptOptimizer:
         models: ModelPort,
         asks: Asks | None = None,
         *,
-        calls: int = 280,
+        calls: int = 340,
         reflecting: bool = True,
     ) -> None:
         self._models = models

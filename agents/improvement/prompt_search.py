@@ -3,8 +3,9 @@
 Few right answers are known, and none may be spent twice: they are dealt into folds. A candidate is
 asked the questions of a fold as it is made without them, and what is proposed of the best is made
 of all (cross-validation; Stone 1974). So every known answer chooses, and every one is shown. The
-worst candidate gives up after each round (successive rejects; Audibert, Bubeck and Munos 2010). The
-trial that follows asks other questions.
+worst candidate gives up after each round (successive rejects; Audibert, Bubeck and Munos 2010). Of
+those that are left the surest gain counts, and only one that chance hardly makes. The trial that
+follows asks other questions.
 """
 
 import asyncio
@@ -14,12 +15,14 @@ import threading
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
+from statistics import NormalDist
 from typing import Any, Protocol, TypeVar
 
 import structlog
 
 from agents.checks import judge
 from agents.definition import MAX_PROMPT_CHARACTERS, AgentDefinition
+from agents.drafting import leads, repeats
 from agents.improvement.examples import (
     MAX_DEMONSTRATIONS,
     Known,
@@ -37,16 +40,21 @@ ROUND = 16
 
 FOLDS = 3
 _READ_BY_NONE = frozenset({0})
+"""The fold whose questions choose among instructions that a model has written."""
+
+_Z = NormalDist().inv_cdf(0.975)
 _LEAST_LEFT = 2
 _FEW = 2
 """Right answers that are shown as turns beside those gathered: they show the form."""
 
-_MOST_ASKED = 96
-"""Questions, the first of each fold: more decide nothing that the trial does not decide better."""
+_MOST_OF_A_FOLD = 32
+"""Questions asked of each fold: more decide nothing that the trial does not decide better."""
+
+_CHANCE = 0.05
+"""A gain that chance makes so often, without any effect, is no find (one-sided)."""
 
 _HEADING = "Right answers given before, by answer:"
 _PROMPT_ROOM = 200
-_REFLECTED = 6
 _REFLECTING_S = 180.0
 """A model that writes and tries instructions for longer than this, such as one that shares the
 machine with everything else, is not waited for."""
@@ -80,10 +88,10 @@ class Candidate:
 
 @dataclass(slots=True)
 class Scores:
-    """What a candidate answered, by the question's id, and whether it was right."""
+    """What a candidate answered, by the question's id; `right` holds what it is judged by."""
 
+    told: dict[str, tuple[str, bool]] = field(default_factory=dict)
     right: dict[str, bool] = field(default_factory=dict)
-    answers: dict[str, str] = field(default_factory=dict)
 
     def share(self) -> float:
         """Share of right answers, 0 where nothing was asked."""
@@ -95,7 +103,7 @@ class Found:
     """The best candidate, on `n` questions that both answered; effects are differences of shares.
 
     `before` and `after` are the shares of right answers; `low` and `high` a 95% interval of the
-    difference, which knows nothing of the choice among several.
+    difference, as wide as the choice among `tried` asks for (Šidák 1967).
     """
 
     candidate: Candidate
@@ -116,7 +124,7 @@ class PromptSearch:
         asks: Asks,
         reflect: Reflect | None = None,
         *,
-        calls: int = 240,
+        calls: int = 340,
         remarks: Mapping[str, str] | None = None,
         reflecting_s: float = _REFLECTING_S,
     ) -> None:
@@ -127,6 +135,8 @@ class PromptSearch:
         self._remarks = remarks or {}
         self.asked = 0
         self._scores: dict[str, Scores] = {}
+        self._left: list[Candidate] = []
+        self._fresh: dict[str, Candidate] = {}
 
     async def search(
         self,
@@ -141,109 +151,119 @@ class PromptSearch:
         now = Candidate(active, (active,) * FOLDS, "as it is")
         candidates = await asyncio.to_thread(static_candidates, active, known, wrong)
         try:
-            await self._rejecting(now, candidates, in_turn(known)[:_MOST_ASKED])
+            await self._rejecting(now, candidates, asked_of(known))
             if self._reflect is not None and self.asked < self._calls:
-                start = self._best(now, candidates) or now
-                candidates += await self._reflected(start, known)
+                await self._reflected(self._best(now) or now, known)
         except (BudgetExceeded, AgentStopped) as error:
             _log.info("prompt_search_cut_short", agent=active.name, reason=str(error))
-        return self._found(now, candidates)
+        return self._found(now, [*candidates, *self._fresh.values()])
 
     async def _rejecting(
         self, now: Candidate, candidates: Sequence[Candidate], questions: Sequence[Known]
     ) -> None:
         """All are asked a round; whoever is worst is asked no more, nor anybody past the calls."""
-        left = list(candidates)
+        self._left = list(candidates)
         for at in range(0, len(questions), ROUND):
             some = questions[at : at + ROUND]
-            if at and self.asked + (len(left) + 1) * len(some) > self._calls:
+            if at and self.asked + (len(self._left) + 1) * len(some) > self._calls:
                 return
-            for candidate in (now, *left):
+            for candidate in (now, *self._left):
                 await self._ask(candidate, some)
-            left.sort(key=self._share, reverse=True)
-            left = left[: max(_LEAST_LEFT, len(left) - 1)]
+            self._left.sort(key=lambda one: self._scored(one).share(), reverse=True)
+            self._left = self._left[: max(_LEAST_LEFT, len(self._left) - 1)]
 
     async def _ask(self, candidate: Candidate, questions: Sequence[Known]) -> Scores:
         """Ask those of `questions` that were not asked yet; answers are judged and kept."""
         scores = self._scores.setdefault(candidate.definition.version, Scores())
         for known in questions:
             key = known.question.question_id
-            if key in scores.right:
+            if key in scores.told:
                 continue
             self.asked += 1
-            answer = await self._asks.ask(candidate.without[fold_of(key)], known.request)
-            scores.right[key] = (await judge([known.check], answer)).passed
-            scores.answers[key] = answer
+            fold = fold_of(known)
+            answer = await self._asks.ask(candidate.without[fold], known.request)
+            passed = (await judge([known.check], answer)).passed
+            scores.told[key] = (answer, passed)
+            if fold in candidate.fair:
+                scores.right[key] = passed
         return scores
 
-    def _share(self, candidate: Candidate) -> float:
-        kept = self._scores.get(candidate.definition.version)
-        return kept.share() if kept else 0.0
+    def _scored(self, candidate: Candidate) -> Scores:
+        return self._scores.get(candidate.definition.version, Scores())
 
-    def _best(self, now: Candidate, candidates: Sequence[Candidate]) -> Candidate | None:
-        """The largest gain; among equals the one asked more, then the shorter prompt.
+    def _best(self, now: Candidate) -> Candidate | None:
+        """Of those that did not give up the one whose gain is surest, then the shorter prompt.
 
-        A gain is over `now` on the same questions: some were asked other ones, perhaps easier.
+        The lower bound of a gain, so that luck with few questions does not count for more than a
+        gain with many.
         """
-        tried = [one for one in candidates if one.definition.version in self._scores]
-        if not tried:
-            return None
+        left = {one.definition.version: one for one in (*self._fresh.values(), *self._left)}
 
-        def merits(one: Candidate) -> tuple[bool, float, int, int]:
-            mine, theirs = self._answers(now), self._answers(one)
-            both = mine.keys() & theirs.keys()
-            gain = sum(theirs[key] - mine[key] for key in both) / max(1, len(both))
-            prompt = one.definition.system_prompt
-            return len(theirs) >= ROUND, round(gain, 9), len(theirs), -len(prompt)
+        def merits(one: Candidate) -> tuple[float, int]:
+            low, _ = _interval(*self._changed(now, one), _Z)
+            return round(low, 9), -len(one.definition.system_prompt)
 
-        return max(tried, key=merits)
+        asked = [one for one in left.values() if self._scored(one).right]
+        return max(asked, key=merits, default=None)
 
-    def _answers(self, candidate: Candidate) -> dict[str, bool]:
-        """Whether it was right, by the question's id, where that judges it."""
-        kept = self._scores.get(candidate.definition.version, Scores())
-        return {key: ok for key, ok in kept.right.items() if fold_of(key) in candidate.fair}
+    def _changed(self, now: Candidate, one: Candidate) -> tuple[int, int, int]:
+        """Answers that became right, that became wrong, and how many both gave."""
+        mine, theirs = self._scored(now).right, self._scored(one).right
+        both = mine.keys() & theirs.keys()
+        gained = sum(theirs[key] and not mine[key] for key in both)
+        lost = sum(mine[key] and not theirs[key] for key in both)
+        return gained, lost, len(both)
 
     def _found(self, now: Candidate, candidates: Sequence[Candidate]) -> Found | None:
-        best = self._best(now, candidates)
+        best = self._best(now)
         if best is None:
             return None
-        mine, theirs = self._answers(now), self._answers(best)
-        both = [key for key in mine if key in theirs]
-        if not both:
+        gained, lost, n = self._changed(now, best)
+        if _by_chance(gained, lost) > _CHANCE:
             return None
-        before = [mine[key] for key in both]
-        after = [theirs[key] for key in both]
-        gained = sum(a and not b for a, b in zip(after, before, strict=True))
-        lost = sum(b and not a for a, b in zip(after, before, strict=True))
-        low, high = _interval(gained, lost, len(both))
-        tried = tuple(
-            (one.made, round(self._share(one), 3))
-            for one in candidates
-            if one.definition.version in self._scores
+        mine, theirs = self._scored(now).right, self._scored(best).right
+        both = mine.keys() & theirs.keys()
+        tried = [one for one in candidates if self._scored(one).right]
+        level = NormalDist().inv_cdf((1 + 0.95 ** (1 / len(tried))) / 2)
+        low, high = _interval(gained, lost, n, level)
+        return Found(
+            best,
+            n,
+            sum(mine[key] for key in both) / n,
+            sum(theirs[key] for key in both) / n,
+            low,
+            high,
+            self.asked,
+            tuple((one.made, round(self._scored(one).share(), 3)) for one in tried),
         )
-        if gained <= lost:
-            return None
-        n = len(both)
-        return Found(best, n, sum(before) / n, sum(after) / n, low, high, self.asked, tried)
 
-    async def _reflected(self, start: Candidate, known: Sequence[Known]) -> list[Candidate]:
+    async def _reflected(self, start: Candidate, known: Sequence[Known]) -> None:
         """What gepa makes of the instructions: a model reads its mistakes and writes them anew.
 
         It reads its mistakes at the questions that do not choose. gepa runs in a thread and asks
-        through this loop, so that everything else goes on.
+        through this loop, so that everything else goes on; whatever ends it, those that were asked
+        all that chooses are kept.
         """
         # takes 0.15 s to import, and only a search needs it
         from agents.improvement.reflection import reflect  # noqa: PLC0415
 
         assert self._reflect is not None
+        choose = [one for one in asked_of(known) if fold_of(one) in _READ_BY_NONE]
+        bare = _instructions(start.definition.system_prompt)
+        written = [*(one.own for one in known), *self._remarks.values()]
         loop = asyncio.get_running_loop()
         ended = threading.Event()
         until = time.monotonic() + self._reflecting_s
 
         async def evaluate(prompt: str, questions: Sequence[Known]) -> list[tuple[str, float]]:
-            scores = await self._ask(_rewritten(start, prompt), questions)
-            keys = [one.question.question_id for one in questions]
-            return [(scores.answers[key], float(scores.right[key])) for key in keys]
+            if prompt != bare and not may_stand(prompt, bare, written):
+                return [("", 0.0) for _ in questions]
+            candidate = _rewritten(start, prompt)
+            scores = await self._ask(candidate, questions)
+            if all(one.question.question_id in scores.told for one in choose):
+                self._fresh[candidate.definition.version] = candidate
+            told = [scores.told[one.question.question_id] for one in questions]
+            return [(answer, float(passed)) for answer, passed in told]
 
         def here(work: Coroutine[Any, Any, Answered]) -> Answered:
             if ended.is_set() or time.monotonic() > until:
@@ -251,13 +271,12 @@ class PromptSearch:
                 raise BudgetExceeded("The search was stopped.")
             return asyncio.run_coroutine_threadsafe(work, loop).result()
 
-        choose = [one for one in in_turn(known) if _may_choose(one)]
         try:
-            prompts = await asyncio.to_thread(
+            await asyncio.to_thread(
                 reflect,
-                _instructions(start.definition.system_prompt),
-                [one for one in in_turn(known) if not _may_choose(one)],
-                choose[: 2 * ROUND],
+                bare,
+                [one for one in in_turn(known) if fold_of(one) not in _READ_BY_NONE],
+                choose,
                 evaluate=lambda prompt, questions: here(evaluate(prompt, questions)),
                 ask=lambda prompt: here(self._ask_model(prompt)),
                 remarks=self._remarks,
@@ -265,27 +284,40 @@ class PromptSearch:
             )
         finally:
             ended.set()
-        return [_rewritten(start, prompt) for prompt in prompts[:_REFLECTED]]
 
     async def _ask_model(self, prompt: str) -> str:
         assert self._reflect is not None
         return await self._reflect(prompt)
 
 
-def fold_of(question_id: str) -> int:
-    """The fold of a question, 0 to FOLDS - 1, which never changes."""
-    return _drawn(question_id) % FOLDS
+def fold_of(known: Known) -> int:
+    """The fold of a question, 0 to FOLDS - 1: by its words alone, so that it never changes."""
+    return _drawn(known) % FOLDS
 
 
 def in_turn(known: Sequence[Known]) -> list[Known]:
     """In an order that is nobody's: fold after fold, and by chance within one."""
-    ids = {one.question.question_id: one for one in known}
-    return [ids[key] for key in sorted(ids, key=lambda key: (fold_of(key), _drawn(key)))]
+    return sorted(known, key=lambda one: (fold_of(one), _drawn(one)))
 
 
-def _drawn(question_id: str) -> int:
-    digest = hashlib.blake2b(question_id.encode(), digest_size=8, person=b"apart").digest()
+def asked_of(known: Sequence[Known]) -> list[Known]:
+    """The questions that candidates are asked: of each fold as many."""
+    ordered = in_turn(known)
+    folds = ([one for one in ordered if fold_of(one) == fold] for fold in range(FOLDS))
+    return [one for fold in folds for one in fold[:_MOST_OF_A_FOLD]]
+
+
+def _drawn(known: Known) -> int:
+    words = "".join(ch for ch in known.request.casefold() if ch.isalnum())
+    digest = hashlib.blake2b(words.encode(), digest_size=8, person=b"apart").digest()
     return int.from_bytes(digest, "big")
+
+
+def may_stand(prompt: str, before: str, people: Sequence[str]) -> bool:
+    """Whether instructions lead nowhere new and repeat nothing that people wrote."""
+    return leads(prompt) <= leads(before) and not any(
+        repeats(said, prompt) for said in people if not repeats(said, before)
+    )
 
 
 def static_candidates(
@@ -315,10 +347,7 @@ Make = Callable[[Sequence[Known]], AgentDefinition]
 
 
 def _candidate(made: str, make: Make, known: Sequence[Known]) -> Candidate:
-    without = (
-        make([one for one in known if fold_of(one.question.question_id) != fold])
-        for fold in range(FOLDS)
-    )
+    without = (make([one for one in known if fold_of(one) != fold]) for fold in range(FOLDS))
     return Candidate(make(known), tuple(without), made)
 
 
@@ -352,11 +381,6 @@ def _rooms(active: AgentDefinition, known: Sequence[Known]) -> list[tuple[str, i
     return [(words, size) for words, size, lines in rooms if lines]
 
 
-def _may_choose(known: Known) -> bool:
-    """Whether a question may choose among instructions: those of one fold, which none has read."""
-    return fold_of(known.question.question_id) in _READ_BY_NONE
-
-
 def _rewritten(start: Candidate, prompt: str) -> Candidate:
     """With other instructions; the right answers below them stay."""
     definition, *without = (
@@ -377,9 +401,15 @@ def _instructions(prompt: str) -> str:
     return prompt.partition(_HEADING)[0].rstrip()
 
 
-def _interval(gained: int, lost: int, n: int) -> tuple[float, float]:
+def _by_chance(gained: int, lost: int) -> float:
+    """How often chance alone gives such a gain or a larger one (McNemar's exact test, 1947)."""
+    n = gained + lost
+    return sum(math.comb(n, k) for k in range(gained, n + 1)) / 2.0**n
+
+
+def _interval(gained: int, lost: int, n: int, z: float) -> tuple[float, float]:
     """Wald's interval of a paired difference with Agresti and Min's half an answer added (2005)."""
     b, c, m = gained + 0.5, lost + 0.5, n + 2
     middle = (b - c) / m
-    spread = 1.96 * math.sqrt(max(b + c - (b - c) ** 2 / m, 0)) / m
+    spread = z * math.sqrt(max(b + c - (b - c) ** 2 / m, 0)) / m
     return max(-1.0, middle - spread), min(1.0, middle + spread)

@@ -9,7 +9,6 @@ like any other: how risky it is and whether it helps is not the manager's to say
 Only what was said in public, to agents that everybody may use, is read here.
 """
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
@@ -18,7 +17,7 @@ import structlog
 from pydantic import BaseModel, ConfigDict, Field
 
 from agents.definition import AgentDefinition, DefinitionError, parse_definition
-from agents.drafting import Answered, ShapedModels, as_data, one_line, repeats
+from agents.drafting import Answered, ShapedModels, as_data, leads, one_line, repeats
 from agents.improvement.judged import went_well
 from agents.improvement.learner import Learned, Window
 from agents.improvement.spending import week_of
@@ -36,7 +35,6 @@ _LEAST_OWN = 10
 _SPECIALISTS = 8
 _BAD, _GOOD = 6, 3
 _QUOTED = 240
-_ELSEWHERE = re.compile(r"https?:|www\.|[\w.]+@\w|<[@#!]|```", re.IGNORECASE)
 
 _LOOKING_BACK = (
     "{prompt}\n\nNow you look back at your own week with your manager. Say shortly and honestly "
@@ -281,7 +279,7 @@ def _fields(wish: WishedChange, member: Member, heard: Sequence[str]) -> dict[st
         found["model"] = wish.model
     sentence = one_line(wish.instruction or "")
     quoted = any(repeats(said, sentence) for said in heard)
-    if sentence and not quoted and not _ELSEWHERE.search(sentence):
+    if sentence and not quoted and not leads(sentence):
         prompt = member.definition.system_prompt
         if sentence not in prompt:
             found["system_prompt"] = f"{prompt}\n\n{sentence}"

@@ -3,6 +3,8 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from random import Random
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -14,7 +16,14 @@ from agents.improvement.asking import Asker
 from agents.improvement.examples import by_answer, chosen, known_answers, without_choices
 from agents.improvement.learner import Learned, Window
 from agents.improvement.prompt_optimizer import PromptOptimizer
-from agents.improvement.prompt_search import FOLDS, ROUND, PromptSearch, fold_of, in_turn
+from agents.improvement.prompt_search import (
+    FOLDS,
+    ROUND,
+    PromptSearch,
+    asked_of,
+    fold_of,
+    in_turn,
+)
 from agents.improvement.variant_counts import record_key, records_of
 from agents.universal_agent import AgentStopped
 from database.errors import BudgetExceeded
@@ -179,7 +188,7 @@ async def test_what_is_proposed_shows_answers_of_all_folds() -> None:
     questions = exam()
     definition = proposed(await learned(questions))
     known = known_answers(questions)
-    folds = {fold_of(o.question.question_id) for o in known if o.own in shown_by(definition)}
+    folds = {fold_of(one) for one in known if one.own in shown_by(definition)}
     assert folds == set(range(FOLDS))
 
 
@@ -241,9 +250,70 @@ async def test_where_the_choices_stand_in_the_question_it_is_tried_without_tools
     assert "no tools" in proposal.title
 
 
+def test_the_same_words_are_in_the_same_fold() -> None:
+    one, *_ = exam(1)
+    loud = replace(one, question_id="other", request=f"  {one.request.upper()}!")
+    [first], [second] = known_answers([one]), known_answers([loud])
+    assert fold_of(first) == fold_of(second)
+
+
+def test_of_many_known_answers_all_folds_are_asked() -> None:
+    asked = asked_of(known_answers(exam(400)))
+    assert {fold_of(one) for one in asked} == set(range(FOLDS))
+    assert len(asked) <= 100
+
+
+class Lucky:
+    """Is right by chance: so often as the agent is, and so often with a change that is shown."""
+
+    def __init__(self, seed: int, now: float, changed: float) -> None:
+        self._seed, self._now, self._changed = seed, now, changed
+
+    async def ask(self, definition: AgentDefinition, request: str) -> str:
+        shown = LEARNED in definition.system_prompt or definition.demonstrations
+        drawn = Random(f"{self._seed} {definition.version} {request}").random()
+        right = drawn < (self._changed if shown else self._now)
+        said = request.partition('"')[2].strip('"')
+        answer = next(label for label in LABELS for text in SAID[label] if said.startswith(text))
+        return answer if right else "none of them"
+
+
+@pytest.mark.parametrize(
+    ("changed", "least", "most"), [(0.55, 0, 10), (0.8, 22, 40)], ids=["nothing", "25 points"]
+)
+async def test_chance_is_seldom_proposed_and_a_gain_mostly(
+    changed: float, least: int, most: int
+) -> None:
+    known = known_answers(exam(60))
+    found = [
+        await PromptSearch(Lucky(seed, 0.55, changed)).search(SORTER, known) for seed in range(40)
+    ]
+    assert least <= sum(one is not None for one in found) <= most
+
+
+async def test_what_gave_up_early_is_not_chosen_for_its_luck() -> None:
+    class Fading(Reader):
+        """Gathered answers help for a round only; turns help always, and a little less."""
+
+        async def ask(self, definition: AgentDefinition, request: str) -> str:
+            answer = await Reader.ask(self, definition, request)
+            if definition.version == SORTER.version:
+                return LABELS[0]
+            early = request in first
+            return answer if early or LEARNED not in definition.system_prompt else "nothing"
+
+    known = known_answers(exam(60))
+    first = {one.request for one in asked_of(known)[:ROUND]}
+    found = await PromptSearch(Fading()).search(SORTER, known)
+    assert found is not None
+    assert found.candidate.made == "12 right answers shown"
+    assert found.n == len(asked_of(known))
+    assert found.low < found.after - found.before < found.high
+
+
 def test_folds_are_alike_in_size_and_known_answers_are_taken_fold_after_fold() -> None:
     known = known_answers(exam(200))
-    folds = [fold_of(one.question.question_id) for one in in_turn(known)]
+    folds = [fold_of(one) for one in in_turn(known)]
     assert folds == sorted(folds)
     assert all(0.25 < folds.count(fold) / 200 < 0.42 for fold in range(FOLDS))
     assert {one.request for one in in_turn(known)} == {one.request for one in known}
@@ -370,23 +440,57 @@ async def test_a_cycle_asks_no_more_than_it_may() -> None:
     assert len(asks.asked) <= 100
 
 
-async def test_a_model_that_reads_its_mistakes_may_write_better_instructions() -> None:
-    class Obedient(Reader):
-        """Answers rightly where the instructions say how."""
+class Obedient(Reader):
+    """Answers rightly where the instructions say how."""
 
-        async def ask(self, definition: AgentDefinition, request: str) -> str:
-            self.asked.append((definition, request))
-            if "whatever people mean" not in definition.system_prompt:
-                return "fee"
-            said = request.partition('"')[2].strip('"')
-            return next(label for label in LABELS for text in SAID[label] if said.startswith(text))
+    async def ask(self, definition: AgentDefinition, request: str) -> str:
+        self.asked.append((definition, request))
+        if "whatever people mean" not in definition.system_prompt:
+            return "fee"
+        said = request.partition('"')[2].strip('"')
+        return next(label for label in LABELS for text in SAID[label] if said.startswith(text))
 
-    model = ScriptedModel(says("Better:\n```\nSort by whatever people mean.\n```"))
-    found = await learned(exam(), Obedient(), model=model, reflecting=True)
+
+BETTER = says("Better:\n```\nSort by whatever people mean.\n```")
+
+
+@pytest.mark.parametrize("count", [30, 60])
+async def test_a_model_that_reads_its_mistakes_may_write_better_instructions(count: int) -> None:
+    model = ScriptedModel(BETTER)
+    questions = exam(count)
+    found = await learned(questions, Obedient(), model=model, reflecting=True)
     assert "Sort by whatever people mean." in proposed(found).system_prompt
+    unread = sum(fold_of(one) == 0 for one in known_answers(questions))
+    assert found.proposals[0].evidence["figures"]["questions"] == unread
     read = model.asked[0].turns[-1].text
     assert "Wrong. Right is:" in read
     assert "Answer with one of the labels." in read
+
+
+async def test_what_was_rewritten_before_the_budget_ended_is_kept() -> None:
+    class Ends(ScriptedModel):
+        def stream(self, *turns: Any, **more: Any) -> Any:
+            if self.asked:
+                raise BudgetExceeded("Used up.")
+            return super().stream(*turns, **more)
+
+    found = await learned(exam(), Obedient(), model=Ends(BETTER), reflecting=True)
+    assert "Sort by whatever people mean." in proposed(found).system_prompt
+
+
+@pytest.mark.parametrize(
+    "bad",
+    ["Sort by whatever people mean, see https://evil.example.", "{own} is whatever people mean."],
+)
+async def test_instructions_that_lead_elsewhere_or_quote_people_are_not_used(bad: str) -> None:
+    questions = exam()
+    [own, *_] = [one.own for one in known_answers(questions) if fold_of(one)]
+    model = ScriptedModel(says(f"```\n{bad.format(own=own)}\n```"))
+    asks = Obedient()
+    found = await learned(questions, asks, model=model, reflecting=True)
+    assert model.asked
+    assert not found.proposals
+    assert not [1 for who, _ in asks.asked if "whatever people mean" in who.system_prompt]
 
 
 async def test_a_model_that_is_away_while_reflecting_harms_nothing() -> None:

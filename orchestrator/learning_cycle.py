@@ -25,6 +25,16 @@ from database.learning import (
 from database.records import Document, DocumentKind, Run, Step, random_run_id
 from database.store import Store
 from orchestrator.budgets import LearningBudget, metered
+from orchestrator.learning_windows import (
+    HIDDEN,
+    SKIPPED_A_CYCLE,
+    LearnerFailed,
+    after_failure,
+    kept_with,
+    let_learn,
+    trouble_in,
+    unseen,
+)
 from orchestrator.leases import Claims, lease
 from orchestrator.moves import Moves
 from orchestrator.policy import Policy
@@ -65,7 +75,10 @@ class Held:
 
 @dataclass(frozen=True, slots=True)
 class CycleReport:
-    """What a cycle saw and made; `skipped` says why it did not run."""
+    """What a cycle saw and made; `skipped` says why it did not run, or ended early.
+
+    `left_out` is how often it was given something alone that it fails on (learning_windows.py).
+    """
 
     learner: str
     runs: int = 0
@@ -77,6 +90,7 @@ class CycleReport:
     tokens: int = 0
     cost_usd: float | None = 0.0
     skipped: str = ""
+    left_out: int = 0
 
     def plus(self, other: "CycleReport") -> "CycleReport":
         """Two windows of one cycle as one report."""
@@ -91,6 +105,7 @@ class CycleReport:
             seconds=self.seconds + other.seconds,
             tokens=self.tokens + other.tokens,
             cost_usd=None if None in costs else sum(c for c in costs if c is not None),
+            left_out=self.left_out + other.left_out,
         )
 
 
@@ -187,38 +202,57 @@ class Cycles:
         progress(report)
         for _ in range(MOST_WINDOWS):
             await self._lull()
-            state = await self._store.learner_state(learner.name)
-            rows = await self._store.window(state.runs_seen, state.feedback_seen, self._at_once)
             try:
-                report = report.plus(await self._window(learner, state, rows))
+                made, more = await self._next(learner, report.left_out < SKIPPED_A_CYCLE)
             except StaleRevision:
                 return replace(report, skipped="Another process has seen this already.")
-            except BudgetExceeded as error:
+            except (BudgetExceeded, LearnerFailed) as error:
                 return replace(report, skipped=str(error))
+            report = report.plus(made)
             progress(report)
-            if not rows.more or self._switch() != "on":
+            if not more or self._switch() != "on":
                 break
         log.info("learning_cycle", learner=learner.name, runs=report.runs,
                  findings=len(report.findings), proposals=len(report.proposals),
                  seconds=round(report.seconds, 3))  # fmt: skip
         return report
 
+    async def _next(self, learner: Learner, may_skip: bool) -> tuple[CycleReport, bool]:
+        """The next window, and whether there is more; of one that it fails on, perhaps a part."""
+        state = await self._store.learner_state(learner.name)
+        trouble = trouble_in(state.state)
+        at_once = trouble.at_once or self._at_once
+        rows = await self._store.window(state.runs_seen, state.feedback_seen, at_once)
+        try:
+            return await self._window(learner, state, rows), rows.more
+        except LearnerFailed as error:
+            after = after_failure(state, rows, error, may_skip=may_skip)
+            await self._store.decide(self._decision((), (), after))
+            now = trouble_in(after.state)
+            left_out = now.skipped - trouble.skipped
+            if error.ended or not (left_out or now.at_once != trouble.at_once):
+                raise
+            return CycleReport(learner.name, left_out=left_out), True
+
     async def _window(self, learner: Learner, state: LearnerState, rows: WindowRows) -> CycleReport:
         began, now = time.perf_counter(), self._clock()
         documents = await self._documents()
         exam = fair(await self._store.exam("learn", limit=READ_AT_ONCE))
-        window = Window(rows.runs, now, rows.feedback, rows.older, documents, exam)
+        hidden = [q for part in HIDDEN for q in await self._store.exam(part, limit=READ_AT_ONCE)]
+        shown = unseen(learner.name, rows, hidden)
+        window = Window(shown.runs, now, shown.feedback, shown.older, documents, exam)
         with metered() as steps:
             try:
-                learned = await learner.learn(window, state.state)
+                learned = await let_learn(learner, window, state.state)
             finally:
                 took = self._keep_cost(learner.name, steps, now)
         seen = {run.run_id: run for run in (*rows.runs, *rows.older)}
         sifted = await self._sifted(learned.proposals, seen)
         findings = await self._found(learned, seen)
         after = replace(
-            state, state=learned.state, runs_seen=rows.runs_seen, feedback_seen=rows.feedback_seen,
-            updated_at=now, revision=state.revision + 1,
+            state, state=kept_with(trouble_in(state.state).went_well(self._at_once), learned.state),
+            runs_seen=rows.runs_seen, feedback_seen=rows.feedback_seen, updated_at=now,
+            revision=state.revision + 1,
         )  # fmt: skip
         await self._store.decide(self._decision(sifted.taken, findings, after))
         for finding in findings:

@@ -30,6 +30,7 @@ from orchestrator.learning_status import (
     LearningStatus,
     SpentOn,
 )
+from orchestrator.learning_windows import trouble_in
 from orchestrator.policy import Improving, Policy
 from orchestrator.signals import Signals
 from orchestrator.trials.exam import PARTS
@@ -167,6 +168,7 @@ class LearningReport:
             next_run=self._next_run(learner.name),
             last_run=state.updated_at or None,
             running=learner.name in self._cycles.running,
+            problem=trouble_in(state.state).says,
         )
 
     async def _standings(self) -> tuple[AgentStanding, ...]:

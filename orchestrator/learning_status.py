@@ -12,7 +12,10 @@ from orchestrator.policy import Improving, Mode
 
 @dataclass(frozen=True, slots=True)
 class LearnerStatus:
-    """A learner: `signals` of the `threshold` that make it look before `next_run` (its cron)."""
+    """A learner: `signals` of the `threshold` that make it look before `next_run` (its cron).
+
+    `problem`: what it fails on or left out, in some words; '' for nothing.
+    """
 
     name: str
     about: str
@@ -21,6 +24,7 @@ class LearnerStatus:
     next_run: float | None = None
     last_run: float | None = None
     running: bool = False
+    problem: str = ""
 
 
 @dataclass(frozen=True, slots=True)

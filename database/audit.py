@@ -28,6 +28,7 @@ NOBODY = "[forgotten]"
 _PERSON = re.compile(r"(?<![A-Za-z0-9])[UWB][A-Z0-9]{2,}(?![A-Za-z0-9])")
 """Ids of people and bots as Slack makes them."""
 _ALIAS = re.compile(r"@[0-9a-f]{32}")
+_SALT = re.compile(r"[0-9a-f]{32}")
 _MOST_BROKEN = 100
 
 
@@ -151,10 +152,14 @@ def _alias(connection: sqlite3.Connection, workspace: str, name: str) -> str:
     if found is not None:
         return str(found["digest"])
     salt = secrets.token_hex(16)
-    alias = "@" + hashlib.sha256((salt + name).encode()).hexdigest()[:32]
+    alias = _alias_of(salt, name)
     sql = "INSERT INTO audit_people (workspace, user_id, salt, digest) VALUES (?, ?, ?, ?)"
     connection.execute(sql, (workspace, name, salt, alias))
     return alias
+
+
+def _alias_of(salt: str, name: str) -> str:
+    return "@" + hashlib.sha256((salt + name).encode()).hexdigest()[:32]
 
 
 def digest_of(row: Mapping[str, Any]) -> str:
@@ -188,13 +193,26 @@ def shown(rows: Iterable[Row], people: Iterable[Row]) -> list[AuditEntry]:
 
 
 class Verification:
-    """Checks a chain page by page, from its first entry on."""
+    """Checks a chain page by page, from its first entry on, and who stands behind its aliases.
+
+    An alias without a row is of somebody forgotten.
+    """
 
     def __init__(self) -> None:
+        self._misnamed: set[str] = set()
         self._seq = 0
         self._entries = 0
         self._previous = ""
         self._broken: list[tuple[int, str]] = []
+
+    def know(self, people: Iterable[Row]) -> None:
+        """Everybody who stands behind an alias; before the entries."""
+        for person in people:
+            salt, name, alias = person["salt"], person["user_id"], person["digest"]
+            # Of a longer salt a part of the name could be taken for it.
+            if not _SALT.fullmatch(salt) or _alias_of(salt, name) != alias:
+                self._misnamed.add(alias)
+                self._broken.append((0, f"who {alias} stands for was changed: it says {name}"))
 
     def look(self, rows: Sequence[Row]) -> int:
         """The next entries in order; the last place seen, which the next page begins behind."""
@@ -222,6 +240,10 @@ class Verification:
                 yield "it was changed"
         except (TypeError, ValueError):
             yield "it cannot be read"
+        if self._misnamed:
+            said = f"{row['actor']} {row['subject']} {row['details']}"
+            if not self._misnamed.isdisjoint(_ALIAS.findall(said)):
+                yield "whom it names was changed"
 
 
 def _columns(row: Row) -> dict[str, Any]:

@@ -24,6 +24,8 @@ Risk = Literal["low", "medium", "high"]
 ProposalState = Literal[
     "proposed", "trial", "awaiting", "live", "verified", "rolled_back", "rejected", "superseded"
 ]
+ProposalOrder = Literal["newest", "moved_last", "waits_longest"]
+"""By when they were made, the newest first; or by when they moved, the last or the first first."""
 
 
 Method = Literal["replay", "shadow", "split"]
@@ -47,7 +49,8 @@ class Change:
     """A wished change of one document.
 
     `base` is the version that it changes (None: there is none yet), `body` the new content (None:
-    the document is retired).
+    the document is retired). `forgotten` is the version of a body whose words were deleted, which
+    is empty then.
     """
 
     kind: DocumentKind
@@ -55,10 +58,13 @@ class Change:
     base: str | None
     body: Mapping[str, Any] | None
     audience: str = PUBLIC
+    forgotten: str | None = None
 
     @property
     def version(self) -> str | None:
         """The version that the new body will be."""
+        if self.forgotten is not None:
+            return self.forgotten
         return None if self.body is None else content_hash(self.body)
 
 

@@ -71,12 +71,18 @@ def _changes(values: list[dict[str, Any]]) -> tuple[Change, ...]:
             kind=value["kind"],
             name=value["name"],
             base=value["base"],
-            # One whose body was forgotten has kept its version.
-            body={} if value["body"] is None and value["version"] else value["body"],
+            body={} if (gone := _forgotten(value)) else value["body"],
             audience=value["audience"],
+            forgotten=gone,
         )
         for value in values
     )
+
+
+def _forgotten(value: dict[str, Any]) -> str | None:
+    """One whose body was forgotten has kept its version."""
+    version: str | None = value["version"]
+    return version if value["body"] is None else None
 
 
 def _change_values(changes: tuple[Change, ...]) -> list[dict[str, Any]]:
@@ -86,7 +92,7 @@ def _change_values(changes: tuple[Change, ...]) -> list[dict[str, Any]]:
             "name": change.name,
             "base": change.base,
             "version": change.version,
-            "body": change.body,
+            "body": None if change.forgotten else change.body,
             "audience": change.audience,
         }
         for change in changes

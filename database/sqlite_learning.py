@@ -273,11 +273,7 @@ class SqliteLearning:
         """The entries behind a place, oldest first."""
 
         def find(connection: sqlite3.Connection) -> list[AuditEntry]:
-            people = "SELECT user_id, digest FROM audit_people WHERE workspace = ?"
-            return audit.shown(
-                self._page(connection, since, limit),
-                connection.execute(people, (self._workspace,)).fetchall(),
-            )
+            return audit.shown(self._page(connection, since, limit), self._people(connection))
 
         return await self._local.file.aside(find)
 
@@ -287,6 +283,7 @@ class SqliteLearning:
         def check(connection: sqlite3.Connection) -> AuditReport:
             connection.execute("BEGIN")
             checked, at = audit.Verification(), 0
+            checked.know(self._people(connection))
             while page := self._page(connection, at, _PAGE):
                 at = checked.look(page)
             sql = "SELECT seq, digest FROM audit_heads WHERE workspace = ?"
@@ -295,6 +292,10 @@ class SqliteLearning:
             return checked.report(head)
 
         return await self._local.file.aside(check)
+
+    def _people(self, connection: sqlite3.Connection) -> list[Row]:
+        sql = "SELECT user_id, salt, digest FROM audit_people WHERE workspace = ?"
+        return connection.execute(sql, (self._workspace,)).fetchall()
 
     def _page(self, connection: sqlite3.Connection, since: int, limit: int) -> list[Row]:
         sql = "SELECT * FROM audit WHERE workspace = ? AND seq > ? ORDER BY seq LIMIT ?"

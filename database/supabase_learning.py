@@ -171,6 +171,8 @@ class SupabaseLearning:
         checked, at = audit.Verification(), 0
         while True:
             found = await self._asking.ask("audit_rows", read=True, after=at, page=_AUDIT_PAGE)
+            if at == 0:
+                checked.know(found["people"])
             if not found["entries"]:
                 return checked.report(found["head"])
             at = checked.look(found["entries"])

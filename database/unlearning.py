@@ -3,7 +3,8 @@
 A proposal or finding that rests on their runs (see Proposal.evidence) loses its words; versions of
 documents that such proposals made, and what was made from these, keep their hash and lose their
 body. Where one of them is active, the version that it was made from takes its place, or nothing.
-Learners that looked at their runs begin anew.
+Learners that looked at their runs begin anew. So what a proposal rests on is kept for as long as it
+is, also when its texts are old. Rows that nobody can read may rest on anybody.
 """
 
 import sqlite3
@@ -13,13 +14,23 @@ from typing import Any
 
 REASON = "It rested on what was forgotten."
 
-_RESTING = """CREATE TEMP TABLE resting AS
-    SELECT proposal_id FROM proposals WHERE workspace = :workspace AND (
-        audience = :own OR EXISTS (
-            SELECT 1 FROM json_each(evidence, '$.runs') AS run
-            WHERE run.value IN (SELECT run_id FROM temp.their_runs)
-        )
-    )"""
+_DROP_UNREADABLE = """DELETE FROM proposals WHERE workspace = :workspace AND CASE
+    WHEN NOT json_valid(changes) THEN 1
+    WHEN json_type(changes) <> 'array' THEN 1
+    ELSE EXISTS (SELECT 1 FROM json_each(changes) AS change WHERE change.type <> 'object') END"""
+
+
+def _rests(runs: str, path: str) -> str:
+    """Whether a column of JSON names runs of theirs, or nobody can say so."""
+    return f"""(NOT json_valid({runs}) OR EXISTS (
+        SELECT 1 FROM json_each(iif(json_valid({runs}), {runs}, '{{}}'), '{path}') AS run
+        WHERE run.value IN (SELECT run_id FROM temp.their_runs)
+    ))"""
+
+
+_RESTING = f"""CREATE TEMP TABLE resting AS
+    SELECT proposal_id FROM proposals WHERE workspace = :workspace
+        AND (audience = :own OR {_rests("evidence", "$.runs")})"""
 
 # A version that was there before its proposal does not rest on it, nor does what is shipped: that
 # comes from files. What was made, or is proposed, from a version has its words in it.
@@ -62,12 +73,13 @@ _MORE_RESTING = """INSERT INTO temp.resting
     WHERE workspace = :workspace"""
 _IS_SPOILED = "(kind, name, version) IN (SELECT kind, name, version FROM temp.spoiled)"
 
+_WITHOUT_BODIES = """(
+        SELECT json_group_array(json(json_set(change.value, '$.body', NULL)))
+        FROM json_each(proposals.changes) AS change
+    )"""
 _EMPTY_PROPOSALS = f"""UPDATE proposals SET title = '[forgotten]', why = '', evidence = '{{}}',
         risk_reasons = '[]', reason = '{REASON}', revision = revision + 1, change = :change,
-        changes = (
-            SELECT json_group_array(json(json_set(change.value, '$.body', NULL)))
-            FROM json_each(proposals.changes) AS change
-        ),
+        changes = {_WITHOUT_BODIES},
         state = CASE WHEN state IN ('proposed', 'trial', 'awaiting') THEN 'superseded'
             WHEN state IN ('live', 'verified') THEN 'rolled_back' ELSE state END,
         moved_at = max(moved_at, :now)
@@ -79,14 +91,9 @@ _STOP_TRIALS = f"""UPDATE trials SET state = 'stopped', reason = '{REASON}',
         ended_at = :now, revision = revision + 1, change = :change
     WHERE workspace = :workspace AND state = 'running'
         AND proposal_id IN (SELECT proposal_id FROM temp.resting)"""
-_EMPTY_FINDINGS = """UPDATE findings SET title = '[forgotten]', text = '', data = '{}', runs = '[]',
-        state = 'dismissed', revision = revision + 1, change = :change
-    WHERE workspace = :workspace AND (
-        audience = :own OR EXISTS (
-            SELECT 1 FROM json_each(runs) AS run
-            WHERE run.value IN (SELECT run_id FROM temp.their_runs)
-        )
-    )"""
+_EMPTY_FINDINGS = f"""UPDATE findings SET title = '[forgotten]', text = '', data = '{{}}',
+        runs = '[]', state = 'dismissed', revision = revision + 1, change = :change
+    WHERE workspace = :workspace AND (audience = :own OR {_rests("runs", "$")})"""
 _BEGIN_ANEW = """UPDATE learner_states SET state = '{}', runs_seen = 0, feedback_seen = 0,
         revision = revision + 1, change = :change
     WHERE workspace = :workspace AND (
@@ -102,6 +109,7 @@ _BEGIN_ANEW = """UPDATE learner_states SET state = '{}', runs_seen = 0, feedback
 
 def unlearn(connection: sqlite3.Connection, values: Mapping[str, Any]) -> dict[str, int]:
     """Within forgetting's transaction, while `temp.their_runs` is there; rows by table."""
+    dropped = connection.execute(_DROP_UNREADABLE, values).rowcount
     connection.execute(_RESTING, values)
     connection.execute(_SPOILED, values)
     connection.execute(_MORE_RESTING, values)
@@ -118,7 +126,7 @@ def unlearn(connection: sqlite3.Connection, values: Mapping[str, Any]) -> dict[s
             ("learner_states", _BEGIN_ANEW),
         )
     }
-    done["proposals"] += connection.execute(_EMPTY_THEIR_PROPOSALS, numbered).rowcount
+    done["proposals"] += connection.execute(_EMPTY_THEIR_PROPOSALS, numbered).rowcount + dropped
     if any(done.values()):
         note = """INSERT INTO learning_changes VALUES (:workspace, :change)
             ON CONFLICT DO UPDATE SET changes = excluded.changes"""
@@ -165,17 +173,30 @@ def _activate_earlier(
         base = found["base"]
 
 
+_RUNS_ONLY = """CASE WHEN NOT json_valid(evidence) THEN evidence
+    WHEN json_type(evidence, '$.runs') = 'array'
+    THEN json_object('runs', json_extract(evidence, '$.runs')) ELSE '{}' END"""
+_NEVER_LIVE = """state IN ('rejected', 'superseded') AND EXISTS (
+    SELECT 1 FROM json_each(iif(json_valid(proposals.changes), proposals.changes, '[]')) AS change
+    WHERE iif(change.type = 'object', json_type(change.value, '$.body'), 'null') <> 'null')"""
+
+
 def purge_learned(connection: sqlite3.Connection, values: Mapping[str, Any]) -> dict[str, int]:
-    """Texts from before a moment; what is still open keeps them until it is closed."""
+    """Texts from before a moment; what is still open keeps them until it is closed.
+
+    What they rest on stays, so that forgetting still finds what was made of somebody's words.
+    """
     statements = {
         "exam_questions": """DELETE FROM exam_questions
             WHERE workspace = :workspace AND created_at < :before""",
         "findings": """UPDATE findings SET text = '', data = '{}'
             WHERE workspace = :workspace AND created_at < :before
                 AND (text <> '' OR data <> '{}')""",
-        "proposals": """UPDATE proposals SET evidence = '{}'
-            WHERE workspace = :workspace AND moved_at < :before AND evidence <> '{}'
-                AND state NOT IN ('proposed', 'trial', 'awaiting', 'live')""",
+        "proposals": f"""UPDATE proposals SET evidence = {_RUNS_ONLY},
+                changes = CASE WHEN {_NEVER_LIVE} THEN {_WITHOUT_BODIES} ELSE changes END
+            WHERE workspace = :workspace AND moved_at < :before
+                AND state NOT IN ('proposed', 'trial', 'awaiting', 'live')
+                AND (evidence <> {_RUNS_ONLY} OR {_NEVER_LIVE})""",
     }
     return {
         table: connection.execute(statement, values).rowcount

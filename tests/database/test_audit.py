@@ -123,6 +123,27 @@ CHANGED = {
     "the last taken off": ("DELETE FROM audit WHERE seq = 4", 4, "ends at 3"),
     "all taken away": ("DELETE FROM audit", 4, "ends at 0"),
     "the end moved": ("UPDATE audit_heads SET seq = 3", 3, "ends at 4"),
+    "whom an entry names": (
+        "UPDATE audit_people SET user_id = 'U9EVE' WHERE user_id = 'U2ADA'",
+        3,
+        "whom it names",
+    ),
+    "whom an entry names, and the salt": (
+        "UPDATE audit_people SET user_id = '2ADA', salt = salt || 'U' WHERE user_id = 'U2ADA'",
+        3,
+        "whom it names",
+    ),
+    "whom two entries name": (
+        "UPDATE audit_people SET (salt, digest) = (SELECT salt, digest FROM audit_people "
+        "WHERE user_id = 'U3ADA') WHERE user_id = 'U2ADA'",
+        4,
+        "whom it names",
+    ),
+    "whom the entries do not name": (
+        "INSERT INTO audit_people VALUES ('T1', 'U9EVE', 'x', 'y')",
+        0,
+        "U9EVE",
+    ),
     "what cannot be read": ("UPDATE audit SET at = 1e300 WHERE seq = 2", 2, "changed"),
 }
 

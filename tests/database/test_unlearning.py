@@ -182,6 +182,55 @@ async def test_old_texts_of_learning_go_and_what_is_open_stays(store: Store) -> 
     assert (done["exam_questions"], done["findings"], done["proposals"]) == (1, 1, 1)
     assert [q.question_id for q in await store.exam("learn")] == ["q2"]
     assert [f.text for f in await store.findings()] == [HERS, ""]
-    evidence = {p.proposal_id: bool(p.evidence) for p in await store.proposals()}
-    assert evidence == {"p1": False, "p2": True, "p3": True}
+    found = {p.proposal_id: p for p in await store.proposals()}
+    assert found["p1"].evidence == {"runs": ["r"]}
+    assert {name: found[name].evidence for name in ("p2", "p3")} == dict.fromkeys(
+        ("p2", "p3"), closed.evidence
+    )
     assert set((await store.purge(1.5e9)).values()) == {0}
+
+
+async def test_what_was_made_of_her_words_is_found_when_they_are_old(store: Store) -> None:
+    """Forgetting goes by what a proposal rests on, which outlives its texts."""
+    await begin(store)
+    made = await live(store, wish("p1", None, {"say": HERS}, ["hers"], moved_at=1e9))
+    [kept] = await store.proposals()
+    await store.decide(Decision((replace(kept, state="verified", revision=2),)))
+    assert (await store.purge(1.5e9))["proposals"] == 1
+    active = await store.document("agent", "poet")
+    assert active is not None
+    assert active.body == {"say": HERS}, "old texts do not end what was learned"
+    await store.forget("U0ADA")
+    assert await store.document("agent", "poet") is None
+    [kept_version] = await store.history("agent", "poet")
+    assert (kept_version.version, kept_version.body) == (made.version, {})
+    assert await states(store) == {"p1": "rolled_back"}
+
+
+async def test_old_words_of_what_never_came_to_be_go(store: Store) -> None:
+    """Its version stays, so that the same is still known to have been rejected."""
+    shipped = await first(store)
+    old = wish("p1", shipped.version, {"say": HERS}, ["r"], moved_at=1e9, state="rejected")
+    retire = Change("agent", "other", "x", None)
+    others = (
+        replace(old, proposal_id="p2", state="superseded", changes=(retire, *old.changes)),
+        replace(old, proposal_id="p3", state="awaiting"),
+        replace(old, proposal_id="p4", state="rolled_back"),
+        replace(old, proposal_id="p5", changes=(retire,), evidence={}),
+        replace(old, proposal_id="p6", evidence={}),
+    )
+    await store.decide(Decision((old, *others)))
+    assert (await store.purge(1.5e9))["proposals"] == 4
+    found = {p.proposal_id: p.changes for p in await store.proposals()}
+    assert [c.body for c in found["p1"]] == [c.body for c in found["p6"]] == [{}]
+    assert [c.body for c in found["p2"]] == [None, {}]
+    assert found["p5"] == (retire,)
+    for name in ("p3", "p4"):
+        assert found[name] == old.changes, "what is open, or was live, is not only here"
+    assert found["p1"][0].version == old.changes[0].version
+    assert set((await store.purge(1.5e9)).values()) == {0}
+    moved = replace(old, changes=found["p1"], revision=2)
+    await store.decide(Decision((moved,)))
+    again = await store.proposal("p1")
+    assert again is not None
+    assert again.changes == found["p1"], "what is written again has not lost its version"

@@ -95,7 +95,7 @@ class Execution:
         self._workers = Workers(ledger, self, home, self.worker, slots)
         self._running: set[_Running] = set()
         self._threads = ThreadPoolExecutor(2, thread_name_prefix="dbos-calls")
-        self._launching = asyncio.Lock()
+        self._launching: asyncio.Task[None] | None = None
         self._launched = False
         self._closing = False
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -130,13 +130,14 @@ class Execution:
     async def stop(self, grace: float = 0.0) -> None:
         """Take on nothing more, wait so many seconds for what runs, then leave it to others."""
         self._closing = True
-        async with self._launching:
-            if self._launched:
-                await self._leave_the_rest(grace)
-                await self._workers.stop()
-                await self._call(dbos_calls.destroy)
-                self._launched = False
-                _let_go(self)
+        if self._launching is not None:
+            await asyncio.wait([self._launching])
+        if self._launched:
+            await self._leave_the_rest(grace)
+            await self._workers.stop()
+            await self._call(dbos_calls.destroy)
+            self._launched = False
+            _let_go(self)
         self._threads.shutdown(wait=False)
 
     async def _leave_the_rest(self, grace: float) -> None:
@@ -237,20 +238,26 @@ class Execution:
     # Running
 
     async def _launch(self) -> None:
-        async with self._launching:
-            if self._launched or self._closing:
-                return
-            self._loop = asyncio.get_running_loop()
-            _have_for_itself(self)
-            try:
-                await self._workers.register()
-                await self._call(dbos_calls.launch, self._place, self._run_here)
-            except BaseException:
-                _let_go(self)
-                raise
-            self._launched = True
-            await self.wake()
-            self._workers.start()
+        """Once, and to its end, also where whoever asked for it is stopped meanwhile."""
+        if self._launched or self._closing:
+            return
+        if self._launching is None or self._launching.done():
+            self._launching = asyncio.create_task(self._launch_all())
+            self._launching.add_done_callback(_heard)
+        await asyncio.shield(self._launching)
+
+    async def _launch_all(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        _have_for_itself(self)
+        try:
+            await self._workers.register()
+            await self._call(dbos_calls.launch, self._place, self._run_here)
+        except BaseException:
+            _let_go(self)
+            raise
+        self._launched = True
+        self._workers.start()
+        await self.wake()
 
     def _run_here(self, workflow: str, which: Which) -> None:
         """A workflow's thread, until its attempt has ended or is left to others."""
@@ -365,6 +372,12 @@ def _have_for_itself(execution: Execution) -> None:
             "those of one. Start a second process for the other, or stop the first."
         )
     _current = execution
+
+
+def _heard(launching: asyncio.Task[None]) -> None:
+    """Whoever waits for it is told why it failed; nobody need be there."""
+    if not launching.cancelled():
+        launching.exception()
 
 
 def _let_go(execution: Execution) -> None:

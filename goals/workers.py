@@ -95,7 +95,7 @@ class Workers:
                 await self._beating
         with contextlib.suppress(VirtuousError):
             await self._ledger.sql.do(self._leave)
-        self._lock.release()
+        self._lock.release(force=True)  # registered as often as a launch failed, and once more
         self._lock_file(self._name).unlink(missing_ok=True)
 
     async def _beat(self) -> None:

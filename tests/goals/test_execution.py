@@ -1,8 +1,10 @@
 import asyncio
 import logging
+import threading
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,6 +15,7 @@ from goals.execution import Execution
 from goals.ledger import FILE
 from tests.goals import standins
 from tests.goals.standins import Place, Record, Scripted, place
+from tests.patience import PATIENCE_S
 
 
 class World:
@@ -238,6 +241,46 @@ async def test_a_queued_attempt_that_no_workflow_knows_is_found(
         assert (await here.ended("one")).state == "done"
     assert set(world.done.values()) == {1}
     assert len(world.done) == len(goal.tasks)
+
+
+async def test_whoever_is_stopped_while_goals_begin_leaves_them_whole(
+    tmp_path: Path, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody says stop in the second that the first launch takes."""
+    begun, go_on, launch = threading.Event(), threading.Event(), dbos_calls.launch
+
+    def slowly(*values: Any) -> None:
+        begun.set()
+        assert go_on.wait(PATIENCE_S)
+        launch(*values)
+
+    monkeypatch.setattr(dbos_calls, "launch", slowly)
+    async with place(tmp_path, None, world.effect, plan=Scripted(1)) as here:
+        first = asyncio.create_task(here.ask("one"))
+        assert await asyncio.to_thread(begun.wait, PATIENCE_S)
+        first.cancel()
+        await asyncio.wait([first])
+        go_on.set()
+        await here.ask("two")
+        assert (await here.ended("two")).state == "done"
+        assert await here.ledger.sql.do(lambda t: t.rows("SELECT worker FROM workers"))
+    assert set(world.done.values()) == {1}
+
+
+async def test_a_launch_that_failed_is_tried_again(
+    tmp_path: Path, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: object) -> None:
+        raise StoreError("It is away.")
+
+    async with place(tmp_path, None, world.effect, plan=Scripted(1)) as here:
+        with monkeypatch.context() as away:
+            away.setattr(dbos_calls, "launch", fails)
+            with pytest.raises(StoreError, match="away"):
+                await here.ask("one")
+        await here.ask("one")
+        assert (await here.ended("one")).state == "done"
+    assert not [*(tmp_path / "workers").iterdir()]
 
 
 async def _idle(here: Place) -> bool:

@@ -6,11 +6,12 @@ steps and their order; it can name no tool, audience or budget, and nobody who i
 
 import re
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from copy import copy
 from dataclasses import dataclass, replace
 from typing import Self
 
-from database.errors import InputError
+from database.errors import InputError, ModelError
 from database.goals import ANSWER, NOTHING, Goal, Objective, Spent, Task
 from goals.assigning import assign, fallback
 from goals.changing import Wish, wish_of
@@ -264,10 +265,15 @@ class Decomposition:
     async def _ordered(
         self, goal: Goal, parts: Sequence[str], specialists: Sequence[Specialist]
     ) -> Goal:
-        """The parts of the request as steps; the model says what each needs and brings."""
-        draft, spent = await self._planner.ask(
-            ORDERING, asked(goal, parts), order_schema(len(parts)), examples=[ORDER_EXAMPLE]
-        )
+        """The parts of the request as steps; the model says what each needs and brings.
+
+        A model that gives no order is not needed for it: the words tell most of it.
+        """
+        draft, spent = Draft(), NOTHING
+        with suppress(ModelError):
+            draft, spent = await self._planner.ask(
+                ORDERING, asked(goal, parts), order_schema(len(parts)), examples=[ORDER_EXAMPLE]
+            )
         goal = replace(goal, planning=goal.planning + spent)
         steps = planned(in_own_words(draft, parts), len(parts), goal.request, parts)
         return await self._completed(goal, steps, specialists)

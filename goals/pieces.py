@@ -5,6 +5,7 @@ is quoted, what stands below a text that is to be worked on, and questions hold 
 """
 
 import re
+from collections.abc import Sequence
 
 _WORK = (
     r"anal[yi][sz]e|assess|audit|benchmark|brainstorm|calculate|collect|compare|compile|compute|"
@@ -62,6 +63,12 @@ _THING = re.compile(
     r"(?:an?|the|some|one|two|three|four|five|six|seven|eight|nine|ten|\d+|our|my|its|their)\s+\w",
     re.IGNORECASE,
 )
+_NEW_THING = re.compile(
+    r"(?:an?|some|one|two|three|four|five|six|seven|eight|nine|ten|\d+)\s+\w", re.IGNORECASE
+)
+_PREPOSITION = re.compile(
+    r"\b(?:to|of|for|about|with|between|from|on|in|by|against|among|over)\b", re.IGNORECASE
+)
 _COMMA = re.compile(r"\s*,\s+(?:and\s+)?", re.IGNORECASE)
 _LAST = re.compile(r"\s+and\s+(?=(?:an?|the)\s)", re.IGNORECASE)
 _LEAST_THINGS = 3
@@ -84,16 +91,27 @@ def spread(piece: str) -> tuple[str, ...]:
     """A piece that asks for several things under one verb ("write a letter, a list and a note").
 
     Each of at least three becomes a piece with that verb; anything else stays whole, since what is
-    compared or chosen from belongs together.
+    compared or chosen from belongs together, and so may what follows a preposition: "a note to the
+    sales team, the support team and the board" is one note.
     """
     verb = _MAKES.match(piece)
     if verb is None:
         return (piece,)
     *first, last = _COMMA.split(piece[verb.end() :])
     things = [*first, *(_LAST.split(last) if first else [last])]
-    if len(things) < _LEAST_THINGS or not all(map(_THING.match, things)):
+    alone = all(map(_THING.match, things)) and _own_things(things)
+    if len(things) < _LEAST_THINGS or not alone:
         return (piece,)
     return tuple(f"{verb[0]}{thing}" for thing in things)
+
+
+def _own_things(things: Sequence[str]) -> bool:
+    """Whether later things go with the verb and not with a preposition of the first.
+
+    "A letter to Ann, a list and a note" is three things: what is new has "a" or a number, and what
+    belongs to something said before has "the".
+    """
+    return not _PREPOSITION.search(things[0]) or all(map(_NEW_THING.match, things[1:]))
 
 
 def heavy(piece: str) -> bool:

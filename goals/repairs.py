@@ -45,7 +45,9 @@ _DEFINITE = re.compile(
 _BACK = re.compile(
     r"^(?:\w+ ){1,2}(?:them|it|these|those)\b|\b(?:results|findings|previous|above|so far)\b"
 )
-_ONE_BEFORE = re.compile(r"\b(?:it|its|them|one|this|that|these|those)\b", re.IGNORECASE)
+_ONE_BEFORE = re.compile(
+    r"\b(?:it|its|them|these|those)\b|^\w+ (?:this|that|one)\b|\b(?:this|that|one)$", re.IGNORECASE
+)
 _ALL_BEFORE = re.compile(r"\b(?:both|all|each|everything)\b", re.IGNORECASE)
 _WORD = re.compile(r"[\w-]+")
 _SHORT = 3
@@ -78,9 +80,10 @@ def planned(draft: Draft, most: int, aim: str = "", parts: Sequence[str] = ()) -
 def in_own_words(draft: Draft, parts: Sequence[str]) -> Draft:
     """A draft whose steps are these parts as they were worded; it says what each needs and brings.
 
-    Where it names no needs, a part that says "it" needs the one before, and "both" all before.
+    Where it names no needs, a part that says "it" needs the one before, and "both" all before; a
+    part that it says nothing of needs the one before.
     """
-    said = [*draft.steps, *(DraftStep() for _ in parts)]
+    said = [*draft.steps, *(DraftStep(needs=[at]) for at in range(len(draft.steps), len(parts)))]
     steps = [
         step.model_copy(
             update={

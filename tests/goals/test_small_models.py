@@ -79,6 +79,9 @@ async def test_several_things_under_one_verb_are_steps_of_their_own() -> None:
         "write a mail that is short, friendly and clear",
         "write a letter and a note",
         "draft an announcement",
+        "Draft an email to the CEO, the CFO and the board",
+        "write a note to the sales team, the support team and the board",
+        "prepare a list of the risks, the owners and the dates",
     ],
 )
 def test_what_belongs_together_stays_together(piece: str) -> None:
@@ -93,7 +96,14 @@ def test_the_last_of_several_things_needs_no_comma() -> None:
 
 @pytest.mark.parametrize(
     ("last", "needs"),
-    [("explain both in a sentence", ("s1", "s2")), ("test it well", ("s2",)), ("write a poem", ())],
+    [
+        ("explain both in a sentence", ("s1", "s2")),
+        ("test it well", ("s2",)),
+        ("pick one for the club", ("s2",)),
+        ("write a poem", ()),
+        ("write a mail that cancels our meeting", ()),
+        ("draft an invitation on one page", ()),
+    ],
 )
 async def test_what_the_model_does_not_say_is_read_from_the_words(
     last: str, needs: tuple[str, ...]
@@ -113,6 +123,14 @@ async def test_whatever_the_model_says_every_part_is_done_once(needs: list[list[
         "check them against 3,000 dollars a year",
         "draft the announcement",
     ]
+
+
+async def test_a_model_that_gives_no_order_is_not_needed_for_one() -> None:
+    decomposition, planner = small()
+    goal = await decomposition.plan(wish(VENDORS))
+    assert len(planner.asked) == 1
+    assert goal.state == "proposed"
+    assert [one.needs for one in goal.tasks[:-1]] == [(), ("s1",), ("s2",)]
 
 
 async def test_a_request_without_parts_is_planned_by_the_model() -> None:

@@ -19,6 +19,7 @@ from typing import ClassVar
 from database.errors import ModelError
 
 __all__ = [
+    "AWAY",
     "ModelAnswerCut",
     "ModelAnswerEmpty",
     "ModelAnswerMalformed",
@@ -75,6 +76,10 @@ class ModelRateLimited(ModelFailure):
 
 class ModelRefusedKey(ModelFailure):
     """The API key does not open this model."""
+
+
+AWAY = (ModelUnavailable, ModelRateLimited, ModelRefusedKey)
+"""The model was not to be had just then, whatever it was asked."""
 
 
 class ModelRefusedRequest(ModelFailure):

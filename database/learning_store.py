@@ -1,6 +1,6 @@
 """What learning keeps, as a part of the Store: everything is read and decided here."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from database.backend import Backend
 from database.learning import (
@@ -16,6 +16,7 @@ from database.learning import (
     LearnerState,
     Observation,
     Proposal,
+    ProposalOrder,
     ProposalState,
     Trial,
     TrialState,
@@ -26,6 +27,13 @@ from database.records import Document, RunKind
 
 WORK: tuple[RunKind, ...] = ("reply", "task")
 """What learners look at; the rest is their own."""
+
+
+_ORDERS: Mapping[ProposalOrder, str] = {
+    "newest": "created_at DESC",
+    "moved_last": "moved_at DESC",
+    "waits_longest": "moved_at",
+}
 
 
 class LearningStore:
@@ -73,12 +81,16 @@ class LearningStore:
         return self._learned.changes()
 
     async def proposals(
-        self, states: Collection[ProposalState] | None = None, limit: int = 200
+        self,
+        states: Collection[ProposalState] | None = None,
+        limit: int = 200,
+        order: ProposalOrder = "newest",
+        moved_since: float = 0.0,
     ) -> list[Proposal]:
-        """Newest first; those in any of some states, or all."""
+        """Those in any of some states, or all; of what moved since then, in an order."""
         where, values = _in_states(states)
-        order = "ORDER BY created_at DESC, proposal_id LIMIT ?"
-        return self._learned.read(PROPOSALS, f"{where} {order}", (*values, limit))
+        where = f"{where} AND moved_at >= ? ORDER BY {_ORDERS[order]}, proposal_id LIMIT ?"
+        return self._learned.read(PROPOSALS, where, (*values, moved_since, limit))
 
     async def proposal(self, proposal_id: str) -> Proposal | None:
         """One proposal."""

@@ -7,12 +7,13 @@ restart goes on where it stopped. One process at a time does this.
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
 
 import structlog
 
+from agents.errors import AWAY
 from agents.variants import agent_of
 from database.errors import (
     BudgetExceeded,
@@ -24,14 +25,15 @@ from database.errors import (
 from database.learning import (
     Observation,
     Proposal,
+    ProposalState,
     Trial,
     TrialState,
 )
 from database.store import Store
-from orchestrator.learning_cycle import KINDS
+from orchestrator.learning_cycle import KINDS, MOST_READ, OPEN
 from orchestrator.leases import Claims, lease
 from orchestrator.moves import Moves
-from orchestrator.next_trial import NextTrials, Replays
+from orchestrator.next_trial import METHODS, NextTrials, Replays, trial_id
 from orchestrator.policy import Mode, Policy
 from orchestrator.proposal_rules import Active, bases, by_name, stale
 from orchestrator.trials import gate, sequential, use, verification
@@ -46,6 +48,15 @@ LONGEST_SECONDS = 30 * 86_400.0
 """A trial that nothing comes of by then gives its document free for others."""
 JUDGED = 20
 """Pairs with a judgement; where fewer than these were found, only people can judge."""
+
+EXAM_SECONDS = 7 * 86_400.0
+"""What is proven goes on without a score where none is to be had for so long: its model is gone."""
+AT_ONCE = 1_000
+"""Proposals of a state that a pass looks at, those that wait longest first."""
+LATER = (BudgetExceeded, *AWAY)
+"""Learning may ask no model just now: what it was to tell is asked in a later pass."""
+
+Step = Callable[[Proposal], Awaitable[int]]
 
 log = structlog.get_logger()
 
@@ -94,6 +105,8 @@ class Advance:
         self._held_out = held_out
         self._outcomes = outcomes
         self._clock = clock
+        self._active_now: Active = {}
+        self._active_at = -1
 
     async def advance(self) -> int:
         """Move everything that can move; how many moves. 0 where another process does it."""
@@ -103,12 +116,19 @@ class Advance:
         async with lease(self._claims, "improvement:advance") as mine:
             if not mine:
                 return moves
-            for proposal in await self._oldest_first("trial"):
-                moves += await self._guarded(proposal, self._look)
-            for proposal in await self._oldest_first("proposed"):
-                moves += await self._guarded(proposal, self._take_up)
-            for proposal in await self._oldest_first("awaiting"):
-                moves += await self._guarded(proposal, self._still_fits)
+            moves += await self._each("trial", self._look)
+            moves += await self._each("proposed", self._take_up)
+            moves += await self._each("awaiting", self._still_fits)
+        return moves
+
+    async def _each(self, state: ProposalState, step: Step) -> int:
+        """One step of each proposal in a state, as long as learning is on."""
+        moves = 0
+        for proposal in await self._longest_first(state):
+            if self._switch() != "on":
+                break
+            moves += await self._guarded(proposal, step)
+            await asyncio.sleep(0)  # replies go on between two of them
         return moves
 
     async def watch(self) -> int:
@@ -116,12 +136,16 @@ class Advance:
         if self._switch() == "off":
             return 0
         async with lease(self._claims, "improvement:watch") as mine:
-            live = await self._oldest_first("live") if mine else []
-            return sum([await self._guarded(proposal, self._watch) for proposal in live])
+            moves = 0
+            for proposal in await self._longest_first("live") if mine else []:
+                moves += await self._guarded(proposal, self._watch)
+                await asyncio.sleep(0)
+            return moves
 
     async def trial_of(self, proposal_id: str) -> Trial | None:
-        """The newest trial of a proposal, verification left out."""
-        tried = await self._tried(proposal_id)
+        """The newest trial of a proposal since it was proposed (anew), verification left out."""
+        proposal = await self._store.proposal(proposal_id)
+        tried = await self._tried(proposal) if proposal else ()
         return tried[-1] if tried else None
 
     async def ended(self, proposal: Proposal, reason: str) -> list[Trial]:
@@ -142,7 +166,7 @@ class Advance:
     ) -> Proposal:
         """Make a proposal's changes, and watch what they do. Raises StaleBase, StaleRevision."""
         now = self._clock()
-        tried = [*(t for t in await self._tried(proposal.proposal_id)), *trials]
+        tried = [*await self._tried(proposal), *trials]
         before = await self._store.trial(verification_id(proposal.proposal_id))
         watch = verification_of(
             proposal, sorted(tried, key=lambda t: (t.started_at, t.revision)), now,
@@ -184,7 +208,7 @@ class Advance:
         names = {(c.kind, c.name) for c in proposal.changes}
         rivals: list[Proposal] = []
         trials: list[Trial] = []
-        for other in await self._store.proposals({"proposed", "trial", "awaiting"}, 1_000):
+        for other in await self._store.proposals(OPEN, MOST_READ):
             theirs = {(c.kind, c.name) for c in other.changes}
             if other.proposal_id != proposal.proposal_id and names & theirs:
                 rivals.append(
@@ -200,15 +224,15 @@ class Advance:
                 trials += await self.ended(other, reason)
         return rivals, trials
 
-    async def _guarded(self, proposal: Proposal, step: Callable[[Proposal], "Any"]) -> int:
+    async def _guarded(self, proposal: Proposal, step: Step) -> int:
         """One step; one that cannot be made now stops no other."""
         try:
-            return int(await step(proposal))
+            return await step(proposal)
         except StaleRevision:
             return 0  # somebody was first
         except StaleBase as error:
             return await self._overtaken(proposal, str(error))
-        except BudgetExceeded as error:
+        except LATER as error:
             log.info("learning_waits", proposal=proposal.proposal_id, reason=str(error))
         except VirtuousError as error:
             log.warning("proposal_not_moved", proposal=proposal.proposal_id, problem=str(error))
@@ -253,7 +277,7 @@ class Advance:
     async def _look(self, proposal: Proposal) -> int:
         if old := stale(proposal.changes, await self._active()):
             return await self._overtaken(proposal, old)
-        tried = await self._tried(proposal.proposal_id)
+        tried = await self._tried(proposal)
         if not tried:
             raise StaleRevision(f"The trial of {proposal.proposal_id} is not there yet.")
         trial = tried[-1]
@@ -263,7 +287,7 @@ class Advance:
             return 0
         left = 1
         if trial.method == "replay":
-            left = await self._replays.run(trial, proposal, REPLAYED_AT_ONCE)
+            left = await self._replayed(trial, proposal)
         seen = await self._store.observations(trial.trial_id)
         verdict = await _verdict(trial, seen, proposal)
         state, reason = self._said(trial, verdict, mismatch(trial, seen), left)
@@ -273,6 +297,14 @@ class Advance:
             return 0
         ended = replace(self._end(trial, state, reason), figures=figures)
         return await self._concluded(proposal, ended, verdict)
+
+    async def _replayed(self, trial: Trial, proposal: Proposal) -> int:
+        """How many questions were asked, 0 where none are left; later ones may be now."""
+        try:
+            return await self._replays.run(trial, proposal, REPLAYED_AT_ONCE)
+        except LATER as error:
+            log.info("learning_waits", proposal=proposal.proposal_id, reason=str(error))
+            return 1
 
     def _said(
         self, trial: Trial, verdict: sequential.Verdict, mismatched: str | None, left: int
@@ -308,13 +340,19 @@ class Advance:
             if verdict is None:
                 seen = await self._store.observations(trial.trial_id)
                 verdict = await _verdict(trial, seen, proposal)
-            exam = await self._held_out.score(trial, proposal)
+            try:
+                exam = await self._held_out.score(trial, proposal)
+            except LATER:
+                if self._clock() - (trial.ended_at or 0.0) <= EXAM_SECONDS:
+                    await self._keep_end(saved)
+                    raise
+                exam = None
             if exam:
                 proposal = replace(proposal, evidence={**proposal.evidence, "exam": dict(exam)})
             return await self._gate(proposal, trial, verdict, saved)
         if self._may_go_on(trial):
             compared = await self._next.comparison(proposal, await self._active())
-            done = [*await self._tried(proposal.proposal_id), trial]
+            done = [*await self._tried(proposal), trial]
             following = await self._next.next_trial(proposal, compared, done) if compared else None
             if following:
                 await self._moves.move(
@@ -424,20 +462,26 @@ class Advance:
 
     async def _before(self, proposal: Proposal) -> Sequence[Observation]:
         """What the proposal's own trial saw: what its live results are held against."""
-        last = await self.trial_of(proposal.proposal_id)
-        return await self._store.observations(last.trial_id) if last else ()
+        tried = await self._tried(proposal)
+        return await self._store.observations(tried[-1].trial_id) if tried else ()
 
     # Parts
 
-    async def _oldest_first(self, *states: Any) -> list[Proposal]:
-        return (await self._store.proposals(states, 1_000))[::-1]
+    async def _longest_first(self, state: ProposalState) -> list[Proposal]:
+        return await self._store.proposals({state}, AT_ONCE, "waits_longest")
 
     async def _active(self) -> Active:
-        return by_name([d for kind in KINDS for d in await self._store.documents(kind)])
+        """What answers now, read again only where a document changed since."""
+        changes = self._store.documents_changed()
+        if changes != self._active_at:
+            documents = [d for kind in KINDS for d in await self._store.documents(kind)]
+            self._active_now, self._active_at = by_name(documents), changes
+        return self._active_now
 
-    async def _tried(self, proposal_id: str) -> list[Trial]:
-        own = verification_id(proposal_id)
-        return [t for t in await self._store.trials_of(proposal_id) if t.trial_id != own]
+    async def _tried(self, proposal: Proposal) -> list[Trial]:
+        """Its trials since it was proposed: what was said of it when it was superseded is past."""
+        own = {trial_id(proposal, method) for method in METHODS}
+        return [t for t in await self._store.trials_of(proposal.proposal_id) if t.trial_id in own]
 
     async def _keep_look(self, trial: Trial, figures: Mapping[str, Any], reason: str) -> None:
         """Save what a look said where it says noticeably more than the one before."""
@@ -446,6 +490,11 @@ class Advance:
             await self._moves.save_trial(
                 replace(trial, figures={**trial.figures, **figures}, reason=reason)
             )
+
+    async def _keep_end(self, ended: Sequence[Trial]) -> None:
+        """Save that a trial has ended, where what follows has to wait: it compares no more."""
+        for trial in ended:
+            await self._moves.save_trial(replace(trial, revision=trial.revision - 1))
 
     def _end(self, trial: Trial, state: TrialState, reason: str) -> Trial:
         return replace(

@@ -9,7 +9,7 @@ from dataclasses import replace
 import structlog
 from cachetools import LRUCache, TTLCache
 
-from agents.errors import ModelRateLimited, ModelRefusedKey, ModelUnavailable
+from agents.errors import AWAY
 from agents.ports import FilesPort, KnownErrorsPort, ToolContext, WorkflowsPort
 from agents.tools.tape import Tape
 from agents.turns import StepFinished, StepStarted, TextDelta, Turn
@@ -56,7 +56,6 @@ _RECORD_SECONDS = 90 * 24 * 3600.0
 _ONLY_HERE = ", for those who can read this; ask in a public channel for one for everybody"
 _EDIT_SECONDS = 3600.0
 """How long the new words of a message that is not remembered yet are kept for it."""
-_MODEL_AWAY = (ModelUnavailable, ModelRefusedKey, ModelRateLimited)
 """After these another agent on the same model would only make the person wait longer."""
 
 
@@ -267,7 +266,7 @@ class AgentOrchestrator:
                 return
             except AgentStopped as error:
                 stopped = error
-                answer.took(error.steps)
+                answer.failed(error.steps, away=isinstance(error.cause, AWAY))
         raise stopped.cause if stopped else UnknownName("There is no agent. Run `doctor`.")
 
     async def _prepared(
@@ -430,7 +429,7 @@ class AgentOrchestrator:
         return [first, *fallback_order(definitions[first], definitions)]
 
     def _worth_trying(self, name: str, problem: VirtuousError, answer: Answer) -> bool:
-        if not isinstance(problem, _MODEL_AWAY):
+        if not isinstance(problem, AWAY):
             return True
         definitions = self._pool.definitions
         tried = {self._models.resolve(definitions[n].model) for n in answer.tried}

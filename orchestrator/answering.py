@@ -28,7 +28,7 @@ class Answer:
     """Gathers what becomes the Run.
 
     `learned`: its people and place may be learned from; `served` is what the first agent tried was
-    to answer with.
+    to answer with, `away`: its model was not to be had.
     """
 
     request: Request
@@ -44,6 +44,7 @@ class Answer:
     learned: bool = False
     vector: Vector | None = None
     served: Served | None = None
+    away: bool = False
 
     def said(self, text: str) -> None:
         """The next piece that the person sees."""
@@ -61,6 +62,12 @@ class Answer:
         first = len(self.steps)
         self.steps += [replace(step, position=first + n) for n, step in enumerate(steps)]
         self.model = model or self.model
+
+    def failed(self, steps: Sequence[Step], *, away: bool) -> None:
+        """The agent that answers could not; `away`: its model was not to be had."""
+        self.took(steps)
+        if len(self.tried) == 1:
+            self.away = away
 
     def finished(
         self, error: str | None = None, problem: str | None = None, judged: bool = True
@@ -108,6 +115,8 @@ class Answer:
         kept = self.route.as_json() | (self.served.as_json() if self.served else {})
         if len(self.tried) > 1:
             kept["tried"] = list(self.tried)
+        if self.away:
+            kept["away"] = True
         if self.request.instruction:
             kept["instruction"] = self.request.instruction
         if self.request.workflow:

@@ -27,6 +27,10 @@ _COUNTED_RUNS = 20_000
 _steps: ContextVar[list[Step] | None] = ContextVar("learning_steps", default=None)
 
 
+class LearningOff(BudgetExceeded):
+    """Nothing may be spent: an approver has switched learning off."""
+
+
 class BudgetPolicy(Protocol):
     """What approvers decided (orchestrator.policy)."""
 
@@ -164,7 +168,8 @@ def metered() -> Iterator[list[Step]]:
 class LearningModels:
     """The models as learning may use them: after every reply, and within its budget.
 
-    A call raises BudgetExceeded when nothing is left.
+    A call raises BudgetExceeded when nothing is left, and LearningOff once it was switched `off`:
+    what is under way ends with its next call.
     """
 
     def __init__(
@@ -172,10 +177,12 @@ class LearningModels:
         models: ModelsPort,
         budget: LearningBudget,
         quiet: Callable[[], Awaitable[None]] | None = None,
+        off: Callable[[], bool] = lambda: False,
     ) -> None:
         self._models = models
         self._budget = budget
         self._quiet = quiet
+        self._off = off
 
     def resolve(self, model: str) -> str:
         """The real name behind `strong`, `fast` or a real name."""
@@ -221,11 +228,13 @@ class LearningModels:
         return answer, end
 
     async def _begin(self) -> None:
+        if self._quiet:
+            await self._quiet()
+        if self._off():
+            raise LearningOff("Learning is off: `learn on` starts it.")
         problem = self._budget.spending().problem
         if problem:
             raise BudgetExceeded(problem)
-        if self._quiet:
-            await self._quiet()
 
     def _count(self, end: ModelFinished) -> None:
         tokens = (end.input_tokens or 0) + (end.output_tokens or 0)

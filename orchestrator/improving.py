@@ -108,6 +108,7 @@ class Loop:
     signals: Signals
     budget: LearningBudget
     claims: Claims
+    report: LearningReport
 
     async def slot(self, learner: str, clock: Callable[[], float] = time.time) -> None:
         """A learner's time by the clock has come: one process takes it."""
@@ -170,7 +171,7 @@ def pipeline(
         store, policy, moves, cycles, advance, report, redactor=redactor or Redactor(),
         named=named, refresh=bench.refresh, clock=clock,
     )  # fmt: skip
-    return Loop(improvement, cycles, signals, budget, claims)
+    return Loop(improvement, cycles, signals, budget, claims, report)
 
 
 Learners = Callable[[ModelsPort], Mapping[str, Learner]]
@@ -197,14 +198,32 @@ class Learning:
         return self.loop.improvement
 
     async def start(self, bus: EventBus) -> None:
-        """Take up what was left, and listen."""
-        await self.serve_what_is_decided()
-        await self.known_errors.refresh()
+        """Listen, and take up what was left; where that fails each minute tries it again."""
+        self._listen(bus)
+        await self._take_up()
+
+    async def _take_up(self) -> bool:
+        """Whether what was left is taken up; people get their answers whatever is wrong with it."""
+        report = self.loop.report
         try:
+            await self.serve_what_is_decided()
+            await self.known_errors.refresh()
             await self.loop.budget.load()
             await self.loop.signals.load()
-        except StoreError as error:  # answers do not wait for what learning counts
-            log.warning("learning_counts_later", reason=str(error))
+        except StoreError as error:
+            log.warning("learning_starts_later", reason=str(error))
+            report.trouble = f"What was learned cannot be read just now: {error}"
+        except Exception:
+            log.exception("learning_starts_later")
+            report.trouble = (
+                "What was learned cannot be read; I try it again each minute. The log says more, "
+                "and `virtuous6 db check` looks for the damage."
+            )
+        else:
+            report.trouble = ""
+        return not report.trouble
+
+    def _listen(self, bus: EventBus) -> None:
         signals = self.loop.signals
         ran = (self.shadows.recorded, self.outcomes.recorded, self.known_errors.note)
         for heard in (*ran, self.uses.recorded, signals.recorded):
@@ -219,6 +238,8 @@ class Learning:
 
     async def each_minute(self) -> None:
         """Move what can move, serve what others decided, tell of it."""
+        if self.loop.report.trouble and not await self._take_up():
+            return
         await self.serve_what_is_decided()
         await self.loop.improvement.advance()
         await self.loop.improvement.announce()
@@ -229,8 +250,10 @@ class Learning:
         await self.loop.improvement.watch()
 
     async def each_few_minutes(self) -> None:
-        """Judge what nobody spoke of, and read what was spent."""
+        """Read what was spent, and judge what nobody spoke of, unless learning is off."""
         await self.loop.budget.load()
+        if self.arms.off:
+            return
         async with lease(self.loop.claims, "improvement:settle") as mine:
             if mine:
                 await self.outcomes.settle()
@@ -272,8 +295,9 @@ def beside_an_assistant(
     learners: Learners = learners,
 ) -> Learning:
     """The learning loop of a workspace in which an assistant answers."""
+    off = off_switch(settings, policy)
     budget = LearningBudget(policy, store)
-    learning = LearningModels(models, budget, background.quiet)
+    learning = LearningModels(models, budget, background.quiet, off)
 
     def unseen(definition: AgentDefinition) -> UniversalAgent:
         return UniversalAgent(definition, learning, tools)
@@ -282,16 +306,16 @@ def beside_an_assistant(
         return policy.improvement() != "on" or policy.mode(agent) == "paused"
 
     choice = VariantChoice(store)
-    arms = Arms(store, pool, off=off_switch(settings, policy), paused=paused, choose=choice)
+    arms = Arms(store, pool, off=off, paused=paused, choose=choice)
     judge = Judge(store, learning, floor=lambda: policy.share("judge_floor"))
     outcomes = WatchedOutcomes(store, arms, consent, judge, background)
     shadows = Shadows(
         store, arms, outcomes, build=unseen, redact=redactor.redact_run, background=background,
         may_spend=budget.may_spend,
     )  # fmt: skip
-    exam = Exam(store, consent, build=unseen, background=background)
+    exam = Exam(store, consent, build=unseen, background=background, off=off)
     replays = ExamReplays(store, exam, redact=redactor.redact_run)
-    uses = Uses(store, consent, off=off_switch(settings, policy))
+    uses = Uses(store, consent, off=off)
     bench = Bench(replays, exam, outcomes, partial(_refresh, choice, arms, uses))
     loop = pipeline(
         store, claims, policy, bus, budget, learners(learning), bench, tools=tools,

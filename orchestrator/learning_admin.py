@@ -16,7 +16,7 @@ from orchestrator.administration import opened
 from orchestrator.agent_pool import register_shipped
 from orchestrator.budgets import LearningBudget, LearningModels
 from orchestrator.event_bus import EventBus
-from orchestrator.improving import Loop, learners, no_bench, pipeline
+from orchestrator.improving import Loop, learners, no_bench, off_switch, pipeline
 from orchestrator.learning_cycle import CycleReport, Progress
 from orchestrator.policy import Policy
 from orchestrator.ports import Answered, ModelsPort
@@ -96,7 +96,9 @@ async def loop_of(settings: Settings, workspace: str | None) -> AsyncIterator[tu
         policy, bus = Policy(store.policy), EventBus()
         budget = LearningBudget(policy, store)
         await budget.load()
-        models = LearningModels(LateModels(settings, stack), budget)
+        models = LearningModels(
+            LateModels(settings, stack), budget, off=off_switch(settings, policy)
+        )
         yield (
             pipeline(
                 store, Coordination(engine, store.workspace), policy, bus, budget,

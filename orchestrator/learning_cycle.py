@@ -60,7 +60,9 @@ for what a learner computes."""
 MOST_WINDOWS = 200
 _DAY = 86_400.0
 TOO_MANY = "Too many proposals today"
-_DONE: frozenset[ProposalState] = frozenset({"rejected", "rolled_back", "verified", "live"})
+OPEN: frozenset[ProposalState] = frozenset({"proposed", "trial", "awaiting"})
+MOST_READ = 10_000
+"""Open proposals that are read at once: more than people or learners come to."""
 
 log = structlog.get_logger()
 
@@ -192,9 +194,6 @@ class Cycles:
         made = await self._made_fit(proposal, {}, by_name(await self._documents()))
         if isinstance(made, str):
             raise InputError(made)
-        known = await self._store.proposal(made.proposal_id)
-        if known and known.state != "superseded":
-            raise InputError(f"The same was proposed before: {known.state}. {known.reason}")
         return made
 
     async def _windows(self, learner: Learner, progress: Progress) -> CycleReport:
@@ -301,7 +300,7 @@ class Cycles:
         if not proposals:
             return sifted
         active = by_name(await self._documents())
-        known = await self._store.proposals(limit=1_000)
+        known = await self._known()
         room = self._room_today(known)
         for proposal in sorted(proposals, key=_promise, reverse=True):
             made = await self._made_fit(proposal, seen, active)
@@ -330,6 +329,8 @@ class Cycles:
         level, reasons = risk.assess(fitted.changes, bases(fitted.changes, active))
         wanted = proposal_id_of(fitted.learner, fitted.changes)
         before = await self._store.proposal(wanted)
+        if before and before.state != "superseded":
+            return _proposed_before(before)
         now = self._clock()
         return replace(
             fitted, proposal_id=wanted, state="proposed", risk=level, risk_reasons=tuple(reasons),
@@ -337,18 +338,22 @@ class Cycles:
             revision=before.revision + 1 if before else 1,
         )  # fmt: skip
 
+    async def _known(self) -> list[Proposal]:
+        """What new proposals are held against: the newest ones, and all that are open."""
+        newest = await self._store.proposals(limit=1_000)
+        there = {proposal.proposal_id for proposal in newest}
+        still = await self._store.proposals(OPEN, MOST_READ)
+        return [*newest, *(p for p in still if p.proposal_id not in there)]
+
     def _not_now(self, proposal: Proposal, known: Sequence[Proposal]) -> str:
         """Why a proposal is not taken up beside those that there are, in a sentence."""
         key = changes_key(proposal.changes)
         for other in known:
             if changes_key(other.changes) == key and other.state != "superseded":
-                return f"The same was proposed before: {other.state}. {other.reason}".strip()
+                return _proposed_before(other)
         names = {(c.kind, c.name) for c in proposal.changes}
         beside = [
-            p
-            for p in known
-            if p.state in ("proposed", "trial", "awaiting")
-            and names & {(c.kind, c.name) for c in p.changes}
+            p for p in known if p.state in OPEN and names & {(c.kind, c.name) for c in p.changes}
         ]
         if len(beside) >= MOST_OPEN:
             return f"{len(beside)} proposals for the same document are open already."
@@ -399,6 +404,10 @@ class Cycles:
             )
         )  # fmt: skip
         return sum(map(sum, tokens)), cost
+
+
+def _proposed_before(other: Proposal) -> str:
+    return f"The same was proposed before: {other.state}. {other.reason}".strip()
 
 
 def _promise(proposal: Proposal) -> float:

@@ -67,6 +67,8 @@ class LearningReport:
         self._allowed = allowed
         self._next_run = next_run
         self._clock = clock
+        self.trouble = ""
+        """Why learning has not begun in this process, in a sentence or two."""
 
     def switch(self) -> Improving:
         """Whether there is learning now: what approvers decided, and the environment before it."""
@@ -80,7 +82,7 @@ class LearningReport:
         return LearningStatus(
             switch=self.switch(),
             set_by=setting.set_by,
-            because=because or spending.problem,
+            because=because or self.trouble or spending.problem,
             learners=tuple([await self._learner(one) for one in self._cycles.learners.values()]),
             agents=await self._standings(),
             contested=await self._contested(),

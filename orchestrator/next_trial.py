@@ -4,7 +4,8 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from agents.variants import agent_of, variant_of
@@ -14,6 +15,8 @@ from orchestrator.proposal_rules import Active
 from orchestrator.trials import levels, planning
 from orchestrator.verifying import verification_id, wished
 
+METHODS: Sequence[Method] = ("replay", "shadow", "split")
+"""The cheapest first."""
 MOST_REQUESTS: Mapping[Method, int] = {"replay": 300, "shadow": 1_000, "split": 2_000}
 """After so many a trial gives up."""
 SPLIT_SHARE = 0.2
@@ -43,6 +46,15 @@ class Comparison:
     task_type: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class _Occupied:
+    """What was tried or watched after so many `changes`, and by which proposals, by document."""
+
+    changes: int
+    running: Sequence[Trial] = ()
+    by: Mapping[tuple[str, str], AbstractSet[str]] = field(default_factory=dict)
+
+
 class NextTrials:
     """Chooses; changes nothing."""
 
@@ -52,6 +64,7 @@ class NextTrials:
         self._store = store
         self._replays = replays
         self._clock = clock
+        self._occupied = _Occupied(-1)
 
     async def comparison(self, proposal: Proposal, active: Active) -> Comparison | None:
         """Who answers the proposal's requests now; None where nothing can be compared."""
@@ -76,12 +89,9 @@ class NextTrials:
         """The next honest way to compare that was not tried: replay, then shadow, then split."""
         tried = {trial.method for trial in done}
         level = levels.next_alpha(await self._earlier())
-        methods: list[Method] = ["replay", "shadow"]
-        if proposal.risk == "low":
-            methods.append("split")  # people get what is unproven: only where little can happen
-        for method in methods:
-            if method in tried:
-                continue
+        for method in METHODS:
+            if method in tried or (method == "split" and proposal.risk != "low"):
+                continue  # in a split people get what is unproven: only where little can happen
             most, alpha = MOST_REQUESTS[method], level
             if method == "replay":
                 alpha = levels.FALSE_SHARE  # it promotes nothing
@@ -94,7 +104,7 @@ class NextTrials:
                 continue
             now = self._clock()
             return Trial(
-                learning_id("trial", proposal.proposal_id, method, str(proposal.created_at)),
+                trial_id(proposal, method),
                 proposal.proposal_id, method, compared.agent, compared.active, compared.candidate,
                 compared.task_type, SPLIT_SHARE if method == "split" else 1.0, alpha, smallest,
                 most, figures=wished(proposal), started_at=now,
@@ -104,17 +114,29 @@ class NextTrials:
     async def busy(self, proposal: Proposal) -> bool:
         """Whether something else is tried or watched on the same documents and requests."""
         names = {(c.kind, c.name) for c in proposal.changes}
-        running = await self._store.trials({"running"})
-        tried = {trial.proposal_id for trial in running} - {proposal.proposal_id}
-        for other in await self._store.proposals({"trial", "live"}):
-            theirs = {(c.kind, c.name) for c in other.changes}
-            if other.proposal_id in tried and names & theirs:
+        occupied = await self._occupied_now()
+        for name in names:
+            if occupied.by.get(name, frozenset()) - {proposal.proposal_id}:
                 return True
         agents = {agent_of(name) for kind, name in names if kind == "agent"}
         return any(
             agent_of(trial.agent) in agents and _overlap(trial.task_type, proposal.task_type)
-            for trial in running
+            for trial in occupied.running
         )
+
+    async def _occupied_now(self) -> "_Occupied":
+        """What is tried or watched, read again only where something was decided since."""
+        changes = self._store.learning_changes()
+        if changes != self._occupied.changes:
+            running = await self._store.trials({"running"}, _ALL_TRIALS)
+            tried = {trial.proposal_id for trial in running}
+            by: dict[tuple[str, str], set[str]] = {}
+            for other in await self._store.proposals({"trial", "live"}, _ALL_TRIALS):
+                if other.proposal_id in tried:
+                    for change in other.changes:
+                        by.setdefault((change.kind, change.name), set()).add(other.proposal_id)
+            self._occupied = _Occupied(changes, tuple(running), by)
+        return self._occupied
 
     async def _who_answers(self, proposal: Proposal) -> str:
         """The agent that answers now what a new specialist is proposed for."""
@@ -136,6 +158,11 @@ class NextTrials:
             if not watch and trial.method != "replay":
                 ends.append(None if trial.state == "running" else trial.state == "proven")
         return ends
+
+
+def trial_id(proposal: Proposal, method: Method) -> str:
+    """A proposal's trial by a method; another one where the same is proposed anew."""
+    return learning_id("trial", proposal.proposal_id, method, str(proposal.created_at))
 
 
 def _overlap(one: str | None, other: str | None) -> bool:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from agents.definition import AgentDefinition
+from agents.errors import AWAY
 from agents.ports import ToolContext
 from agents.turns import Turn
 from agents.universal_agent import AgentFinished, AgentStopped, UniversalAgent
@@ -70,16 +71,24 @@ class Unseen:
 async def answer_unseen(
     agent: UniversalAgent, turns: Sequence[Turn], context: ToolContext
 ) -> Unseen:
-    """The whole answer of an agent. Raises what its models raise beside ModelError."""
+    """The whole answer of an agent, or why there is none.
+
+    Raises what its models raise beside ModelError, and also the errors of a model that is away
+    (agents.errors.AWAY): these say nothing of the agent.
+    """
     started_at, began = time.time(), time.perf_counter()
     try:
         async with aclosing(agent.run(turns, context)) as events:
             ends = [event async for event in events if isinstance(event, AgentFinished)]
     except AgentStopped as stopped:
+        if isinstance(stopped.cause, AWAY):
+            raise stopped.cause from None
         took = (time.perf_counter() - began) * 1000
         end = AgentFinished("", stopped.steps, duration_ms=took)
         return Unseen(end, started_at, f"{type(stopped.cause).__name__}: {stopped.cause}")
     error = ends[-1].error
+    if isinstance(error, AWAY):
+        raise error
     return Unseen(ends[-1], started_at, f"{type(error).__name__}: {error}" if error else None)
 
 

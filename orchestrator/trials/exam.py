@@ -120,17 +120,22 @@ class Exam:
         *,
         build: Build,
         background: Background,
+        off: Callable[[], bool] = lambda: False,
         clock: Callable[[], float] = time.time,
     ) -> None:
+        """`off` is the off switch, read from memory: then nothing is added."""
         self._store = store
         self._consent = consent
         self._build = build
         self._background = background
+        self._off = off
         self._clock = clock
         self._today: LRUCache[tuple[str, int], int] = LRUCache(10_000)
 
     async def feedback_given(self, feedback: Feedback) -> None:
         """Somebody said something about an answer; perhaps it tells the right one."""
+        if self._off():
+            return
         run = await self._store.run(feedback.run_id)
         if run is None or run.kind != "reply" or not run.request:
             return
@@ -171,7 +176,10 @@ class Exam:
         return list(once.values())[::-1][:limit]
 
     async def answer(self, definition: AgentDefinition, question: ExamQuestion) -> Unseen | None:
-        """A definition's answer; None where it wanted to change something, which is not done."""
+        """A definition's answer; None where it wanted to change something, which is not done.
+
+        Raises BudgetExceeded, and the error of a model that is away (agents.errors.AWAY).
+        """
         now = datetime.fromtimestamp(question.created_at, UTC)
 
         async def ask() -> Unseen | None:
@@ -186,21 +194,31 @@ class Exam:
     async def score_of(
         self, definition: AgentDefinition, questions: Sequence[ExamQuestion], trial: str
     ) -> Score:
-        """How many of the questions it answers right. Raises BudgetExceeded."""
-        right = asked = 0
-        for question in questions:
-            said = await self.answer(definition, question)
-            if said is None:
-                continue
-            self._keep(said, definition, question, trial)
-            asked += 1
-            right += await passes(question.check, said.reply)
-        return Score(right, asked)
+        """How many of the questions it answers right; what it was asked for a trial stays known.
+
+        Raises BudgetExceeded, and the error of a model that is away: the rest is asked later.
+        """
+        told = [await self._right(definition, question, trial) for question in questions]
+        return Score(told.count(True), len(told) - told.count(None))
+
+    async def _right(
+        self, definition: AgentDefinition, question: ExamQuestion, trial: str
+    ) -> bool | None:
+        """Whether it answers right; None where it wanted to change something."""
+        before = await self._store.run(_run_id(definition, question, trial))
+        if before is not None and "right" in (before.route or {}):
+            return bool((before.route or {})["right"])
+        said = await self.answer(definition, question)
+        if said is None:
+            return None
+        right = await passes(question.check, said.reply)
+        self._keep(said, definition, question, trial, right)
+        return right
 
     async def score(self, trial: Trial, proposal: Proposal) -> Mapping[str, Any] | None:
         """`before` and `after` (shares of right answers on the held-out part), their bounds, `n`.
 
-        None without questions. Raises BudgetExceeded when learning may spend no more.
+        None without questions. Raises what `score_of` raises.
         """
         there = await self.questions("held_out", trial.agent, trial.task_type, HELD_OUT_AT_ONCE)
         sides = await self.sides(trial, proposal)
@@ -238,15 +256,20 @@ class Exam:
             return None
 
     def _keep(
-        self, said: Unseen, definition: AgentDefinition, question: ExamQuestion, trial: str
+        self,
+        said: Unseen,
+        definition: AgentDefinition,
+        question: ExamQuestion,
+        trial: str,
+        right: bool,
     ) -> None:
         """Its figures, and none of its words: what is held out is to be read by no learner."""
-        run_id = run_id_of(question.run_id, "exam", trial, definition.version)
+        run_id = _run_id(definition, question, trial)
         parent = Run(
             question.run_id, _HIDDEN, question.agent, audience=question.audience,
             task_type=question.task_type,
         )  # fmt: skip
-        route = {"trial": trial, "exam": question.part}
+        route = {"trial": trial, "exam": question.part, "right": right}
         made = said.as_run(run_id, "replay", parent, definition, route)
         steps = tuple(replace(step, arguments=None, error=None) for step in made.steps)
         error = made.error and made.error.partition(":")[0]
@@ -270,3 +293,8 @@ class Exam:
             parent = await self._store.run(run.parent_run_id)
             return parent is not None and await self._stands_alone(parent)
         return run.message_ts == run.thread_ts
+
+
+def _run_id(definition: AgentDefinition, question: ExamQuestion, trial: str) -> str:
+    """The run of a definition's answer in a score: one, however often the score is begun."""
+    return run_id_of(question.run_id, "exam", trial, definition.version)

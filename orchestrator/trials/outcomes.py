@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 import structlog
 from cachetools import LRUCache
 
+from agents.errors import AWAY
 from database.errors import BudgetExceeded, ModelError
 from database.learning import Aspect, Observation, Trial, observation_id_of
 from database.records import IMPLICIT, Feedback, OutcomeSource, Run, RunQuery, run_id_of
@@ -56,6 +57,23 @@ def shadow_id(run_id: str, trial_id: str) -> str:
 def tried_others(run: Run) -> bool:
     """Whether the agent that was to answer failed, and another one did."""
     return len((run.route or {}).get("tried", ())) > 1
+
+
+def was_away(run: Run) -> bool:
+    """Whether the model of who was to answer was away: that says nothing of the version."""
+    if (run.route or {}).get("away"):
+        return True
+    return not tried_others(run) and (run.error or "").partition(":")[0] in _AWAY
+
+
+def _names(kinds: Sequence[type]) -> Iterator[str]:
+    for kind in kinds:
+        yield kind.__name__
+        yield from _names(kind.__subclasses__())
+
+
+_AWAY = frozenset(_names(AWAY))
+"""A run's error begins with the name of its kind."""
 
 
 def observed(
@@ -141,7 +159,7 @@ class Outcomes:
 
     async def pair(self, trial: Trial, run: Run, shadow: Run) -> None:
         """A candidate has answered: judge the pair, if anything is known yet."""
-        if tried_others(run):
+        if tried_others(run) or was_away(run):
             return
         await self._judge_pair(trial, run, shadow, await self._said_of(run), implicit=False)
 
@@ -208,6 +226,8 @@ class Outcomes:
     # Splits
 
     def _split_of(self, run: Run) -> Course | None:
+        if was_away(run):
+            return None
         trial_id = (run.route or {}).get("trial")
         return self._arms.course(str(trial_id)) if trial_id and run.kind == "reply" else None
 
@@ -258,7 +278,7 @@ class Outcomes:
     # Pairs
 
     async def _shadow_of(self, course: Course, run: Run) -> Run | None:
-        if course.trial.method != "shadow" or tried_others(run):
+        if course.trial.method != "shadow" or tried_others(run) or was_away(run):
             return None  # what people saw is no answer of either version
         shadow = await self._store.run(shadow_id(run.run_id, course.trial.trial_id))
         comparable = shadow is not None and "not_comparable" not in (shadow.route or {})

@@ -43,7 +43,8 @@ class Replays:
     async def run(self, trial: Trial, proposal: Proposal, limit: int) -> int:
         """Ask at most so many more of both versions; how many were asked, 0 when none are left.
 
-        Raises BudgetExceeded when learning may spend no more; what was asked stays.
+        Raises BudgetExceeded when learning may spend no more, and the error of a model that is
+        away (agents.errors.AWAY); what was asked stays, and the rest is asked later.
         """
         sides = await self._exam.sides(trial, proposal)
         if sides is None:

@@ -2,7 +2,8 @@
 
 What was asked is kept in memory only, and a process that ends forgets what still waits. Whatever
 was to be compared and was not, for this or any other reason, is counted as missing in its trial:
-an observation of the aspect `error` without values.
+an observation of the aspect `error` without values. So is what fails because a model is away, of
+either version: a server that is down for an hour says nothing of them.
 
 A candidate on a model that gives way (the embedded one) answers when nobody else asks, and the
 person's answer came when somebody did: there, how long they took is not compared.
@@ -16,6 +17,7 @@ from dataclasses import dataclass, replace
 
 import structlog
 
+from agents.errors import AWAY
 from agents.ports import ToolContext
 from agents.tools.tape import Tape
 from agents.turns import Turn
@@ -27,7 +29,7 @@ from orchestrator.answering import STOPPED
 from orchestrator.trials.answers import Build, Redact, Unseen, answer_unseen, worked_ms
 from orchestrator.trials.arms import Arms, Course
 from orchestrator.trials.background import Background
-from orchestrator.trials.outcomes import Outcomes, observed, shadow_id, tried_others
+from orchestrator.trials.outcomes import Outcomes, observed, shadow_id, tried_others, was_away
 
 _UNRECORDED = 500
 """Answers that are being given and delivered; more than that at once are not compared."""
@@ -116,22 +118,24 @@ class Shadows:
 
     async def stop(self) -> None:
         """Drop what waits and break off what is under way; both count as missing."""
-        while self._waiting:
-            self._miss(*self._waiting.popleft())
+        self._drop()
         for worker in self._workers:
             worker.cancel()
         await self.done()
 
     async def _work(self) -> None:
         while self._waiting:
+            if self._arms.off:
+                self._drop()
+                return
             asked, run = self._waiting.popleft()
             for trial_id in asked.trials:
                 compared = False
                 self._under_way.add(run.run_id)
                 try:
                     compared = await self._compare(trial_id, asked, run)
-                except BudgetExceeded as error:
-                    log.info("shadow_not_paid_for", run_id=run.run_id, reason=str(error))
+                except (BudgetExceeded, *AWAY) as error:
+                    log.info("shadow_not_asked", run_id=run.run_id, reason=str(error))
                 except VirtuousError as error:
                     log.warning("shadow_failed", run_id=run.run_id, problem=str(error))
                 except Exception:
@@ -140,6 +144,10 @@ class Shadows:
                     self._under_way.discard(run.run_id)
                     if not compared:
                         self._miss(replace(asked, trials=(trial_id,)), run)
+
+    def _drop(self) -> None:
+        while self._waiting:
+            self._miss(*self._waiting.popleft())
 
     def _miss(self, asked: _Asked, run: Run) -> None:
         """What was to be compared with this run, and is not."""
@@ -178,7 +186,7 @@ class Shadows:
         course = self._arms.course(trial_id)
         if course is None:
             return True
-        if not self._may_spend():
+        if was_away(run) or not self._may_spend():
             return False
         if not as_assigned(course, run):
             other = observed(

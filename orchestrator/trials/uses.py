@@ -23,7 +23,7 @@ from database.store import Store
 from orchestrator.answering import STOPPED
 from orchestrator.consent import Consent
 from orchestrator.trials.judging import word_of
-from orchestrator.trials.outcomes import SETTLED_SECONDS, observed, said_of, tried_others
+from orchestrator.trials.outcomes import SETTLED_SECONDS, observed, said_of, tried_others, was_away
 from orchestrator.trials.use import met
 from orchestrator.verifying import USED, verification_id, watched
 
@@ -77,7 +77,9 @@ class Uses:
         """A run was recorded: a use of something, or a case without it."""
         if not self._watched or self._off() or run.kind not in ("reply", "task"):
             return
-        if run.error == STOPPED or not await self._consent.given(run.user_id, run.channel_id):
+        if run.error == STOPPED or was_away(run):
+            return
+        if not await self._consent.given(run.user_id, run.channel_id):
             return
         for used in self._watched:
             if (run.started_at or 0.0) >= used.trial.started_at:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from agents.definition import AgentDefinition
-from agents.errors import ModelUnavailable
+from agents.errors import ModelRefusedRequest, ModelUnavailable
 from agents.ports import FileRef
 from agents.turns import ModelEvent, ModelFinished, TextDelta, ToolCallsRequested, ToolSpec, Turn
 from database.errors import ModelError, UnknownName
@@ -115,6 +115,11 @@ class NoFiles:
 
 def away(_: Sequence[Turn], model: str) -> Say:
     return ModelUnavailable(f"{model} is away. Try later.")
+
+
+def refused(_: Sequence[Turn], model: str) -> Say:
+    """What an agent gets for settings that its model does not take."""
+    return ModelRefusedRequest(f"{model} does not accept that. Check the agent's settings.")
 
 
 def agent(name: str, *examples: str, **more: Any) -> AgentDefinition:

@@ -239,6 +239,28 @@ async def test_what_a_cycle_asks_of_models_is_recorded_and_limited(tmp_path: Pat
     await pipeline.close()
 
 
+async def test_switched_off_a_cycle_asks_no_more(tmp_path: Path) -> None:
+    asking, calls = Asking(), 0
+    pipeline = await Pipeline(tmp_path, learner=asking).open()
+    off = [False, False, True]
+
+    def script(*_: object) -> str:
+        nonlocal calls
+        calls += 1
+        return "one two"
+
+    asking.models = LearningModels(
+        ScriptedModels(script),
+        LearningBudget(pipeline.policy, pipeline.store),
+        off=lambda: off.pop(0),
+    )
+    asking.calls = 280
+    stopped = await pipeline.improvement.cycle(NAME)
+    assert "Learning is off" in stopped.skipped
+    assert calls == 2
+    await pipeline.close()
+
+
 async def test_learning_may_spend_a_share_of_what_answers_cost(tmp_path: Path) -> None:
     pipeline = await Pipeline(tmp_path).open()
     budget = LearningBudget(pipeline.policy, pipeline.store)

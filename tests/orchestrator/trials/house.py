@@ -70,6 +70,7 @@ class TryingHouse(House):
             self.consent,
             build=self.unseen,
             background=self.background,
+            off=lambda: self.off,
             clock=self.clock,
         )
         self.replays = Replays(

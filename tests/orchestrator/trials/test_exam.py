@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agents.errors import ModelUnavailable
 from agents.turns import ToolCall, ToolCallsRequested, Turn
 from agents.variants import variant_name
 from database.errors import BudgetExceeded
@@ -13,7 +14,7 @@ from database.learning import ExamPart, ExamQuestion, learning_id
 from database.records import Person, RunQuery, one_person, private_channel
 from database.store import Store
 from orchestrator.trials.exam import PARTS, Score, part_of
-from tests.orchestrator.fakes import Say, ScriptedModels, agent
+from tests.orchestrator.fakes import Say, ScriptedModels, agent, away
 from tests.orchestrator.trials.house import TryingHouse
 from tests.orchestrator.trials.test_shadow import NOTED, notes
 
@@ -58,6 +59,17 @@ async def test_a_correction_that_states_the_answer_becomes_a_question(store: Sto
     assert (question.agent, question.task_type) == ("triage", asked.run.task_type)
     assert (question.user_id, question.audience) == ("U1", asked.run.audience)
     assert question.part == part_of(TICKET.format(n=1))
+
+
+async def test_nothing_becomes_a_question_while_learning_is_off(store: Store) -> None:
+    house = await house_of(store)
+    house.off = True
+    asked = await house.asked(TICKET.format(n=1), "1.0")
+    await house.says(asked, "correction", -1.0, "It is billing.")
+    assert await all_questions(store) == []
+    house.off = False
+    await house.says(asked, "correction", -0.9, "It is billing.")
+    assert len(await all_questions(store)) == 1
 
 
 async def test_a_reason_and_a_thumb_up_become_questions_and_each_run_one(store: Store) -> None:
@@ -167,6 +179,29 @@ async def test_a_score_is_of_the_held_out_part_and_keeps_no_word_of_it(store: St
         assert run.agent_version in (TRIAGE.version, BETTER.version)
 
 
+async def test_a_score_goes_on_where_it_was_broken_off(store: Store) -> None:
+    house = await house_of(store)
+    await keep(store, "held_out", 5)
+    trial = await house.try_out(BETTER, method="shadow")
+    proposal = await store.proposal(trial.proposal_id)
+    assert proposal is not None
+    answers, left = house.models.script, 7
+
+    def tires(turns: Sequence[Turn], model: str) -> Say:
+        nonlocal left
+        left -= 1
+        return answers(turns, model) if left >= 0 else away(turns, model)
+
+    house.models.script = tires
+    with pytest.raises(ModelUnavailable):
+        await house.exam.score(trial, proposal)
+    restarted = await house_of(store)
+    score = await restarted.exam.score(trial, proposal)
+    assert score is not None
+    assert (score["before"], score["after"], score["n"]) == (0.0, 1.0, 5)
+    assert len(restarted.models.asked) == 3
+
+
 async def test_without_questions_there_is_no_score(store: Store) -> None:
     house = await house_of(store)
     await keep(store, "learn", 3)
@@ -213,6 +248,26 @@ async def test_a_replay_goes_on_where_it_was_broken_off(store: Store) -> None:
     restarted = await house_of(store)
     assert await restarted.replays.run(trial, proposal, 5) == 3
     assert len(await house.seen(trial)) == 4
+
+
+async def test_a_replay_keeps_nothing_of_a_model_that_is_away(store: Store) -> None:
+    house = await house_of(store)
+    await keep(store, "trial", 3)
+    trial = await house.try_out(BETTER, method="replay", most=300)
+    proposal = await store.proposal(trial.proposal_id)
+    assert proposal is not None
+    answers = house.models.script
+
+    def half(turns: Sequence[Turn], model: str) -> Say:
+        return answers(turns, model) if len(house.models.asked) % 2 else away(turns, model)
+
+    house.models.script = half
+    with pytest.raises(ModelUnavailable):
+        await house.replays.run(trial, proposal, 5)
+    assert await store.observations(trial.trial_id) == []
+    house.models.script = answers
+    assert await house.replays.run(trial, proposal, 5) == 3
+    assert {(o.active, o.candidate) for o in await house.seen(trial)} == {(0.0, 1.0)}
 
 
 async def test_what_rests_on_private_words_says_nothing_to_others(store: Store) -> None:

@@ -10,7 +10,7 @@ from database.records import OutcomeSource, Person
 from database.store import Store
 from orchestrator.requests import ReplyFinished
 from orchestrator.trials.outcomes import SETTLED_SECONDS, mismatch, selection
-from tests.orchestrator.fakes import Say, ScriptedModels, agent, away
+from tests.orchestrator.fakes import Say, ScriptedModels, agent, away, refused
 from tests.orchestrator.trials.house import TryingHouse
 from tests.orchestrator.trials.observed import trial as a_trial
 
@@ -101,9 +101,17 @@ async def test_of_a_thread_one_answer_counts_that_tells(store: Store) -> None:
     assert [o.run_id for o in await house.seen(trial)] == [second.run.run_id]
 
 
+async def test_an_arm_whose_model_was_away_says_nothing(store: Store) -> None:
+    house = await house_of(store, ScriptedModels(away))
+    trial = await house.try_out(BETTER, share=1.0)
+    [first, *_] = await both_arms(house, 8)
+    await house.says(first, "rating", -1.0)
+    assert await store.observations(trial.trial_id) == []
+
+
 async def test_an_arm_that_fails_fails_in_its_own_arm(store: Store) -> None:
     def fails(turns: Sequence[Turn], model: str) -> Say:
-        return away(turns, model) if sharp(turns) else "bug"
+        return refused(turns, model) if sharp(turns) else "bug"
 
     house = await house_of(store, ScriptedModels(fails))
     trial = await house.try_out(BETTER, share=1.0)
@@ -236,7 +244,7 @@ async def test_what_was_said_before_the_candidate_had_answered_counts(store: Sto
 
 async def test_an_answer_that_is_none_is_not_right(store: Store) -> None:
     def fails(turns: Sequence[Turn], model: str) -> Say:
-        return away(turns, model) if sharp(turns) else "Roses."
+        return refused(turns, model) if sharp(turns) else "Roses."
 
     house = await house_of(store, ScriptedModels(fails))
     trial, asked = await shadowed(house, "write a poem about a ticket")

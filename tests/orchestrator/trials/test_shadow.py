@@ -5,6 +5,13 @@ from typing import Any
 
 import pytest
 
+from agents.errors import (
+    ModelError,
+    ModelPaused,
+    ModelRateLimited,
+    ModelTimeout,
+    ModelUnavailable,
+)
 from agents.ports import ToolContext
 from agents.tools.base import Tool
 from agents.turns import ToolCall, ToolCallsRequested, Turn
@@ -13,7 +20,7 @@ from database.records import Message, Person, Run, RunQuery, one_person
 from database.store import Store
 from orchestrator.trials.outcomes import shadow_id
 from orchestrator.trials.sequential import verdict
-from tests.orchestrator.fakes import Say, ScriptedModels, agent, away
+from tests.orchestrator.fakes import Say, ScriptedModels, agent, away, refused
 from tests.orchestrator.trials.house import TryingHouse
 
 COOK = agent("cook", "how do I cook rice")
@@ -120,7 +127,7 @@ async def missing(house: TryingHouse, trial: Trial) -> int:
 
 async def test_a_candidate_that_fails_is_an_error_of_its_own(store: Store) -> None:
     def fails(turns: Sequence[Turn], model: str) -> Say:
-        return away(turns, model) if is_candidate(turns) else "With water."
+        return refused(turns, model) if is_candidate(turns) else "With water."
 
     house = await house_of(store, ScriptedModels(fails))
     trial = await house.try_out(BETTER, method="shadow")
@@ -130,13 +137,59 @@ async def test_a_candidate_that_fails_is_an_error_of_its_own(store: Store) -> No
     assert await house.seen(trial, "latency_ms") == []
     shadow = await shadow_of(house, run, trial.trial_id)
     assert shadow is not None
-    assert "m-strong is away" in (shadow.error or "")
+    assert "m-strong does not accept that" in (shadow.error or "")
 
 
-async def test_an_active_version_that_fails_is_an_error_of_its_own(store: Store) -> None:
+@pytest.mark.parametrize(
+    "why",
+    [
+        ModelUnavailable("It is away."),
+        ModelPaused("It failed 5 times in a row."),
+        ModelRateLimited("Slower.", 5.0),
+        ModelTimeout("It took too long."),
+    ],
+)
+async def test_a_candidate_whose_model_is_away_did_not_fail(store: Store, why: ModelError) -> None:
+    models = ScriptedModels(lambda turns, _: why if is_candidate(turns) else "With water.")
+    house = await house_of(store, models)
+    trial = await house.try_out(BETTER, method="shadow")
+    for n in range(1, 16):
+        finished = await house.asked("how do I cook rice", f"{n}.0")
+    assert await missing(house, trial) == 15
+    await house.says(finished, "rating", -1.0)
+    await house.outcomes.settle()
+    seen = await store.observations(trial.trial_id)
+    assert {(o.aspect, o.active, o.candidate) for o in seen} == {("error", None, None)}
+    models.script = script
+    await house.asked("how do I cook rice", "99.0")
+    [pair] = [o for o in await house.seen(trial, "error") if o.active is not None]
+    assert (pair.active, pair.candidate) == (0.0, 0.0)
+
+
+async def test_an_active_version_whose_model_was_away_did_not_fail_either(store: Store) -> None:
+    models = ScriptedModels(away)
+    house = await house_of(store, models)
+    trial = await house.try_out(BETTER, method="shadow")
+    finished = await house.ask_only("how do I cook rice", "1.0")
+    assert "m-strong is away" in (finished.run.error or "")
+    models.script = script
+    await house.orchestrator.record(finished, "1.5")
+    assert await house.bus.drain()
+    await house.shadows.done()
+    await house.says(finished, "rating", -1.0)
+    assert await missing(house, trial) == 1
+    assert len(await store.observations(trial.trial_id)) == 1
+
+
+@pytest.mark.parametrize(
+    ("why", "both"), [(refused, (1.0, 0.0)), (away, (None, None))], ids=["failed", "away"]
+)
+async def test_an_active_version_that_fails_is_an_error_of_its_own(
+    store: Store, why: Any, both: Any
+) -> None:
     def fails(turns: Sequence[Turn], model: str) -> Say:
         if "You are cook" in turns[0].text:
-            return away(turns, model)
+            return why(turns, model)
         return script(turns, model)
 
     models = ScriptedModels(fails)
@@ -149,7 +202,7 @@ async def test_an_active_version_that_fails_is_an_error_of_its_own(store: Store)
     finished = await house.asked("how do I cook rice", "1.0")
     assert finished.run.agent == "generalist"
     [error] = await house.seen(trial, "error")
-    assert (error.active, error.candidate, error.served) == (1.0, 0.0, None)
+    assert (error.active, error.candidate, error.served) == (*both, None)
     await house.says(finished, "rating", -1.0)
     assert {o.aspect for o in await store.observations(trial.trial_id)} == {"error"}
 
@@ -273,6 +326,23 @@ async def test_a_person_goes_first_where_the_machine_is_shared(
     shadow = await shadow_of(house, first.run, trial.trial_id)
     assert shadow is not None
     assert shadow.reply == "With more water."
+
+
+async def test_switched_off_what_waits_is_dropped(store: Store) -> None:
+    models = ScriptedModels(script)
+    house = await house_of(store, models, gives_way=True)
+    trial = await house.try_out(BETTER, method="shadow")
+    asked = [await house.ask_only("how do I cook rice", f"{n}.0") for n in range(1, 4)]
+    models.hold = asyncio.Event()
+    for finished in asked:
+        await house.orchestrator.record(finished, "9.5")
+    await house.calls(4)
+    assert await house.bus.drain()  # one is under way, two wait
+    house.off = True
+    models.hold.set()
+    await house.shadows.done()
+    assert len(models.asked) == 4
+    assert await missing(house, trial) == 2
 
 
 async def test_stopping_drops_what_waits(store: Store) -> None:

@@ -28,6 +28,9 @@ _AGENT: Mapping[str, tuple[Risk, str]] = {
     "memory": ("high", "changes what is remembered"),
     "guardrails": ("high", "changes the guardrails"),
 }
+MUCH = 500
+"""Characters that are more than a few sentences: examples, or what people wrote, may be in them."""
+
 _MISSING = object()
 
 Found = tuple[Risk, str]
@@ -69,4 +72,11 @@ def _touched(body: Mapping[str, Any], base: Mapping[str, Any]) -> list[Found]:
     fields = sorted(
         field for field in {*body, *base} if body.get(field, _MISSING) != base.get(field, _MISSING)
     )
-    return [_AGENT.get(field, ("high", f"changes '{field}'")) for field in fields]
+    found = [_AGENT.get(field, ("high", f"changes '{field}'")) for field in fields]
+    if _grown(body, base) > MUCH:
+        found.append(("medium", "adds so much to the instructions that it may hold examples"))
+    return found
+
+
+def _grown(body: Mapping[str, Any], base: Mapping[str, Any]) -> int:
+    return len(str(body.get("system_prompt", ""))) - len(str(base.get("system_prompt", "")))

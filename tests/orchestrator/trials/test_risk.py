@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from agents.definition import AgentDefinition
 from database.learning import Change, Risk
 from database.records import DocumentKind, content_hash
-from orchestrator.trials.risk import ORDER, assess
+from orchestrator.trials.risk import MUCH, ORDER, assess
 
 BODY: Mapping[str, Any] = AgentDefinition(
     name="coder", specialty="code", description="Writes code.", system_prompt="Write code."
@@ -66,6 +66,12 @@ def test_whatever_a_body_holds_only_the_instructions_alone_are_low(body: dict[st
     low = {field for field in BODY if body.get(field) != BODY[field]} <= {"system_prompt"}
     low = low and not set(body) - set(BODY)
     assert (risk_of(change) == "low") == low
+
+
+@pytest.mark.parametrize(("more", "risk"), [(MUCH, "low"), (MUCH + 1, "medium")])
+def test_instructions_that_grow_much_may_hold_examples(more: int, risk: Risk) -> None:
+    body = {**BODY, "system_prompt": BODY["system_prompt"] + "x" * more}
+    assert risk_of(Change("agent", "coder", "b", body)) == risk
 
 
 def test_a_field_that_is_left_out_is_touched() -> None:

@@ -96,13 +96,17 @@ class GoalShowing:
             elif kept.post_id.startswith(_CARD) and not kept.shown.endswith(_ENDED):
                 await self._look_at(kept.post_id.removeprefix(_CARD), kept)
 
-    async def asks_in(self, channel_id: str, thread_ts: str) -> bool:
-        """Whether a plan asks somebody something in a thread, as far as the record tells.
-
-        For when where plans are kept is away.
+    async def plans_in(self, channel_id: str, thread_ts: str) -> list[str]:
+        """The ids of the plans in a thread, as far as the record tells: where plans are kept is not
+        asked.
         """
         said = await self.record.thread(channel_id, thread_ts, 500)
-        return any(m.run_id and goal_id_of(m.run_id) in self._asking for m in said)
+        ids = {goal_id_of(message.run_id) for message in said if message.run_id}
+        return [each for each in ids if await self.outgoing.kept_post(_CARD + each)]
+
+    def asks(self, goal_id: str) -> bool:
+        """Whether a question of it stands in its thread."""
+        return goal_id in self._asking
 
     async def look_again(self) -> None:
         """Each minute: try again what could not be shown."""

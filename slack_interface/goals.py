@@ -7,8 +7,10 @@ InputError whose words the person sees.
 import asyncio
 import hashlib
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
+from typing import TypeVar
 
 import structlog
 
@@ -34,16 +36,17 @@ from slack_interface.voice import Voice
 from slack_interface.working_notice import WorkingNotice
 
 log = structlog.get_logger()
+Read = TypeVar("Read")
 
 GONE = "I do not have that plan any more: ask me anew."
 STOPPED = "⏹️ Stopped before there was a plan."
 NO_PLAN = "🚫 *I could not make a plan*: {words}"
 KEPT_FOR_LATER = (
-    "I cannot look at my plans just now. I keep what you said and try again, for ten minutes: you "
-    "need not say it again."
+    "I cannot look at my plans just now. I keep what you said and try again for ten minutes: you "
+    "need not repeat it."
 )
 NOT_KEPT = (
-    "{words}\nI have tried for ten minutes, so what you said has changed nothing: please say it "
+    "{words}\nI have tried for ten minutes, and what you said has changed nothing: please say it "
     "again later."
 )
 OVER = "That is over, so there is nothing to {verb}."
@@ -132,26 +135,31 @@ class Goals:
         if not item.in_thread:
             may = item.direct and word and word.act in _ANYWHERE
             return await self._under_way(item) if may else ()
+        read = partial(self._in_thread, item.channel_id, item.thread_ts)
         try:
-            return await self.port.in_thread(item.channel_id, item.thread_ts)
+            return await read()
         except StoreError as error:
-            if word:
-                raise
             log.warning("plan_not_read", error=str(error))
-            if is_question(text) or not await self.showing.asks_in(item.channel_id, item.thread_ts):
-                # Where plans are kept is away, which keeps no answer from anybody.
-                return ()
-        return await self._here_later(item)
+        plans = await self.showing.plans_in(item.channel_id, item.thread_ts)
+        asked = any(map(self.showing.asks, plans)) and not is_question(text)
+        # Where plans are kept is away: that keeps no answer from anybody who wants nothing of them.
+        return await self._later(item, read) if plans and (word or asked) else ()
 
-    async def _here_later(self, item: Incoming) -> Sequence[Goal]:
-        """The same for what may be somebody's answer to a question: it is kept until it can be."""
-        place = Place(item.channel_id, item.thread_ts, item.ts)
-        await self.voice.post_once(f"{item.key}:kept", place, KEPT_FOR_LATER)
+    async def _in_thread(self, channel_id: str, thread_ts: str) -> Sequence[Goal]:
+        return await self.port.in_thread(channel_id, thread_ts)
+
+    async def _later(self, item: Incoming, read: Callable[[], Awaitable[Read]]) -> Read:
+        """What surely is about a plan is kept until plans can be read, and the person is told."""
+        if item.kind == "goal":
+            await self.voice.tell(item, KEPT_FOR_LATER)
+        else:
+            place = Place(item.channel_id, item.thread_ts, item.ts)
+            await self.voice.post_once(f"{item.key}:kept", place, KEPT_FOR_LATER)
         until = asyncio.get_running_loop().time() + self.patience_s
         while True:
             await asyncio.sleep(self.again_s)
             try:
-                return await self.port.in_thread(item.channel_id, item.thread_ts)
+                return await read()
             except StoreError as error:
                 if asyncio.get_running_loop().time() > until:
                     raise StoreError(NOT_KEPT.format(words=error)) from None
@@ -191,7 +199,11 @@ class Goals:
 
     async def obey(self, item: Incoming) -> None:
         """A button or a form: `command` says which, `subject` the goal, `inputs` perhaps a step."""
-        goal = await self.known(item.subject, item.channel_id)
+        read = partial(self.known, item.subject, item.channel_id)
+        try:
+            goal = await read()
+        except StoreError:
+            goal = await self._later(item, read)
         number = (item.inputs or {}).get("number", "")
         numbers = (int(number),) if number.isdecimal() else ()
         match item.command:

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from database.errors import StoreError
+from slack_interface.goals import Goals
 from tests.people import ADA, BOT, Json, eventually, find
 from tests.slack_interface.goal_samples import ScriptedGoals
 from tests.slack_interface.world import World
@@ -75,3 +77,14 @@ async def last_with(world: World, ts: str, text: str) -> Json | None:
 
 async def is_planned(goals: ScriptedGoals) -> bool:
     return bool(goals.goals)
+
+
+async def away(*_: object) -> None:
+    raise StoreError("The goals' database is away. See that it runs.")
+
+
+def the_goals(world: World) -> Goals:
+    assert world.bot
+    [desk] = world.bot.desks
+    assert desk.goals
+    return desk.goals

@@ -7,7 +7,7 @@ from goals.ports import TaskOutcome
 from slack_interface.slack_bot import Mode
 from tests.people import ADA, ALAN, GRACE, Json, eventually
 from tests.slack_interface.goal_samples import ScriptedGoals
-from tests.slack_interface.plans import GENERAL, acts_are, button, ours, planned
+from tests.slack_interface.plans import GENERAL, acts_are, away, button, ours, planned, the_goals
 from tests.slack_interface.samples import click
 from tests.slack_interface.sender import Sender
 from tests.slack_interface.world import World
@@ -118,6 +118,24 @@ async def test_long_words_in_a_form_are_kept_whole_and_shown_in_part(
     shown = next(m for m in await ours(world, ts, GENERAL) if m["ts"] == question["ts"])
     assert len(shown["text"]) < 1_500
     assert "<!channel>" not in str(shown)
+
+
+async def test_an_answer_in_a_form_outlasts_a_time_without_plans(
+    world: World, goals: ScriptedGoals, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, question = await asked(world, goals)
+    await world.press(question, button(question, "Answer"), GENERAL, ADA)
+    form = await world.modal()
+    the_goals(world).again_s = 0.05
+    monkeypatch.setattr(ScriptedGoals, "goal", away)
+    values = {"words": {"text": {"type": "plain_text_input", "value": "Europe"}}}
+    await world.post("submit", view_id=form["id"], user=ADA, values=values)
+    [told] = await world.whispers(ADA)
+    assert "I keep what you said" in told["text"]
+    assert goals.acts == []
+    monkeypatch.undo()
+    await world.idle()
+    assert goals.acts == [("answer", "Europe", 1)]
 
 
 async def test_a_plan_that_is_gone_is_said_to_be(

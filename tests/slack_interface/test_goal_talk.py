@@ -4,19 +4,19 @@ from dataclasses import replace
 
 import pytest
 
-from database.errors import StoreError
 from database.goals import Spent
 from goals import task_graph
 from goals.ports import TaskOutcome
-from slack_interface.goals import Goals
 from tests.people import ADA, eventually
 from tests.slack_interface.goal_samples import ScriptedGoals
 from tests.slack_interface.plans import (
     ASKED,
+    away,
     has_ended,
     last_with,
     ours,
     planned,
+    the_goals,
 )
 from tests.slack_interface.world import World
 
@@ -64,15 +64,24 @@ async def test_how_it_is_going_and_everything_else(world: World, goals: Scripted
     ]
 
 
-async def test_while_plans_cannot_be_read_questions_are_answered(
+async def test_while_plans_cannot_be_read_only_what_is_about_them_waits(
     world: World, goals: ScriptedGoals, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ts, _ = await planned(world)
+    other = await world.say("What is tea?")
+    await world.replies(other)
+    the_goals(world).again_s = 0.05
     monkeypatch.setattr(ScriptedGoals, "in_thread", away)
     await world.say("What is an error tracker?", thread=ts)
     assert (await ours(world, ts))[-1]["text"] == "You said: What is an error tracker?"
+    await world.say("yes", thread=other)
+    assert (await ours(world, other))[-1]["text"] == "You said: yes", "there is no plan"
     await world.say("skip step 2", thread=ts)
-    assert "The goals' database is away" in (await ours(world, ts))[-1]["text"]
+    await eventually(lambda: last_with(world, ts, "I keep what you said"), "the word of it")
+    assert goals.acts == []
+    monkeypatch.undo()
+    await world.idle()
+    assert goals.acts == [("skip", 2)]
 
 
 async def test_in_a_direct_message_words_count_outside_the_thread_too(
@@ -236,14 +245,3 @@ async def test_an_answer_given_while_plans_cannot_be_read_is_kept(
         await eventually(lambda: last_with(world, ts, "please say it again"), "that it was in vain")
         assert goals.acts == []
     assert world.orchestrator.requests == [], "it was no question"
-
-
-async def away(*_: object) -> None:
-    raise StoreError("The goals' database is away. See that it runs.")
-
-
-def the_goals(world: World) -> Goals:
-    assert world.bot
-    [desk] = world.bot.desks
-    assert desk.goals
-    return desk.goals

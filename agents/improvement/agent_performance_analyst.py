@@ -61,11 +61,14 @@ class AgentPerformanceAnalyst:
         tallies = Tallies(state.get("tallies"))
         _take_in(tallies, window, agents)
         today = int(window.now // _DAY)
-        audiences = {name: tallies.audience_of(name, agents.get(name)) for name in tallies.sums()}
+        audiences = {n: tallies.audience_of(n, agents.get(n)) for n in tallies.agents()}
         found = list(problems(tallies, today, audiences))
-        told = [(_problem_id(p), p.severity, _problem(p, audiences, window)) for p in found]
-        trends = _trends(tallies, audiences, window)
-        findings, said = _untold([*told, *trends], state.get("said", {}))
+        told: list[Told] = [
+            (_problem_id(p), p.severity, _problem(p, audiences, window)) for p in found
+        ]
+        told += _trends(tallies, audiences, window)
+        told = [one for one in told if one[-1].audience]
+        findings, said = _untold(told, state.get("said", {}))
         week = str(datetime.fromtimestamp(window.now, UTC).isocalendar()[:2])
         if state.get("week") != week:
             findings += _healths(tallies, audiences, window)
@@ -187,7 +190,7 @@ def _problem(problem: Problem, audiences: Mapping[str, str], window: Window) -> 
                 "worse by at least": round(problem.by, 3),
             },
         },
-        audience=audiences.get(problem.agent, PUBLIC),
+        audience=audiences[problem.agent],
         created_at=window.now,
     )
 
@@ -203,7 +206,7 @@ def _trends(tallies: Tallies, audiences: Mapping[str, str], window: Window) -> l
         ]
         line = ahead(theirs)
         if line is not None and line.sure and abs(line.then - line.now) >= _LEAST_MOVE:
-            finding = _trend(agent, line, theirs, audiences.get(agent, PUBLIC), window)
+            finding = _trend(agent, line, theirs, audiences[agent], window)
             found.append((finding.finding_id, "up" if line.per_week > 0 else "down", finding))
     return found
 
@@ -248,7 +251,7 @@ def _date(day: int) -> str:
 
 def _healths(tallies: Tallies, audiences: Mapping[str, str], window: Window) -> list[Finding]:
     """Once a week: the health of all agents that everybody may know of."""
-    sums = {n: t for n, t in tallies.sums().items() if audiences.get(n, PUBLIC) == PUBLIC}
+    sums = {n: t for n, t in tallies.sums().items() if audiences[n] == PUBLIC}
     scored = sorted(_health_of(sums).items(), key=lambda one: one[1].score)
     if not scored:
         return []

@@ -155,7 +155,7 @@ def _week_told(spending: Spending, tallies: Tallies, window: Window) -> list[Fin
     known = {(d.kind, d.name): d for d in window.documents if d.active}
     public = {a for a in agents if tallies.audience_of(a, known.get(("agent", a))) == PUBLIC}
     by_agent = _hidden(agents, public, "private agents")
-    public = {name for (_, name), d in known.items() if d.audience == PUBLIC}
+    public = {n for (kind, n), d in known.items() if kind == "runbook" and d.audience == PUBLIC}
     workflows = _hidden(spending.of(week, "workflow"), public, "private workflows")
     people = spending.of(week, "person")
     return [

@@ -86,10 +86,12 @@ class Kind:
             return PUBLIC
         return self.places[0] if len(self.places) == 1 else None
 
-    @property
-    def answered_by(self) -> str:
-        """Who answers most of it."""
-        return max(self.agents, key=lambda name: self.agents[name])
+    def answered_by(self, documents: Sequence[Document]) -> str:
+        """Who answers most of it, of those that all who may be told know of."""
+        readers = (PUBLIC, self.audience or PUBLIC)
+        known = {d.name for d in documents if d.kind == "agent" and d.audience in readers}
+        mine = {name: n for name, n in self.agents.items() if name in known}
+        return max(mine, key=lambda name: mine[name], default=GENERALIST)
 
     @property
     def gap(self) -> str:
@@ -171,7 +173,7 @@ async def found_gaps(
         if len(proposals) >= _MOST_DRAFTS:
             break
         kind.told = kind.n
-        findings.append(_finding(name, kind, runs, window.now))
+        findings.append(_finding(name, kind, runs, window))
         if audience is not None and name not in known:
             made = await _definition(kind, runs, window, models)
             if made is not None:
@@ -199,7 +201,7 @@ async def _definition(
     kind: Kind, runs: Sequence[Run], window: Window, models: ShapedModels | None
 ) -> AgentDefinition | None:
     agents = {d.name: d for d in window.documents if d.kind == "agent"}
-    now = agents.get(kind.answered_by)
+    now = agents.get(kind.answered_by(window.documents))
     tools = [str(tool) for tool in (now.body.get("tools") or ())] if now else []
     requests = [one_line(run.request) for run in runs]
     drafted = await _drafted(requests, agents, tools, models) if models else None
@@ -281,7 +283,7 @@ def _template(
     return parse_definition(body, "the new specialist")
 
 
-def _finding(name: str, kind: Kind, runs: Sequence[Run], now: float) -> Finding:
+def _finding(name: str, kind: Kind, runs: Sequence[Run], window: Window) -> Finding:
     nobody = kind.gap == "nobody"
     title = f"Nobody is there for requests of {name}" if nobody else f"Requests of {name} go badly"
     low, high = wilson(kind.good, kind.judged)
@@ -290,7 +292,6 @@ def _finding(name: str, kind: Kind, runs: Sequence[Run], now: float) -> Finding:
         if kind.judged
         else "Nobody has said how the answers were."
     )
-    who = "the generalist" if kind.answered_by == GENERALIST else kind.answered_by
     such = "; ".join(f"“{one_line(run.request)[:80]}”" for run in runs[-3:])
     return Finding(
         finding_id=learning_id("finding", "gap", name),
@@ -298,7 +299,7 @@ def _finding(name: str, kind: Kind, runs: Sequence[Run], now: float) -> Finding:
         kind="gap",
         title=title,
         text=(
-            f"{kind.n} of them were answered, mostly by {who}. {went}"
+            f"{kind.n} of them were answered, mostly by {_who(kind, window)}. {went}"
             + (f" Such as: {such}" if such else "")
         ),
         data={
@@ -307,8 +308,13 @@ def _finding(name: str, kind: Kind, runs: Sequence[Run], now: float) -> Finding:
         },
         runs=tuple(run.run_id for run in runs),
         audience=kind.audience or PUBLIC,
-        created_at=now,
+        created_at=window.now,
     )
+
+
+def _who(kind: Kind, window: Window) -> str:
+    name = kind.answered_by(window.documents)
+    return "the generalist" if name == GENERALIST else name
 
 
 def _proposal(
@@ -320,20 +326,19 @@ def _proposal(
     window: Window,
 ) -> Proposal:
     changes = (Change("agent", made.name, None, made.body(), audience),)
-    who = "the generalist" if kind.answered_by == GENERALIST else kind.answered_by
     return Proposal(
         proposal_id=proposal_id_of("workflow-analyst", changes),
         learner="workflow-analyst",
         title=f"Make a specialist: {made.name}",
         why=(
-            f"{kind.n} requests of {name} went mostly to {who}; {kind.good} of {kind.judged} "
-            "judged answers were good. The specialist must first do better on such requests, "
+            f"{kind.n} requests of {name} went mostly to {_who(kind, window)}; {kind.good} of "
+            f"{kind.judged} judged answers were good. The specialist must first do better on such requests, "
             "unseen."
         ),
         changes=changes,
         evidence={
             "runs": [run.run_id for run in runs],
-            "answers_now": kind.answered_by,
+            "answers_now": kind.answered_by(window.documents),
             "figures": {"requests": kind.n, "judged": kind.judged, "good": kind.good},
         },
         task_type=name,

@@ -52,7 +52,7 @@ class Problem:
 def problems(tallies: Tallies, today: int, audiences: Mapping[str, str]) -> Iterator[Problem]:
     """All that is wrong, the worst first. `today` is in days since the epoch.
 
-    `audiences` are those of agents that not all may know of: nobody else is compared with them.
+    `audiences` are those of all agents: nobody is compared with one that not all may know of.
     """
     found = [
         problem
@@ -200,11 +200,11 @@ def _peers(tallies: Tallies, audiences: Mapping[str, str]) -> Iterator[Problem]:
     """Agents that do worse at a kind of request than the others that answer it do together."""
     for kind, agents in tallies.by_kind():
         for agent, own in agents.items():
-            known = (PUBLIC, audiences.get(agent, PUBLIC))
+            known = (PUBLIC, audiences[agent])
             others = [
                 (name, one)
                 for name, one in agents.items()
-                if name != agent and one.judged and audiences.get(name, PUBLIC) in known
+                if name != agent and one.judged and audiences[name] in known
             ]
             good, judged = sum(o.good for _, o in others), sum(o.judged for _, o in others)
             by = _fell(own.good, own.judged, good, judged)

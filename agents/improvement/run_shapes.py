@@ -5,7 +5,11 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-from database.records import Run, Step
+from agents.improvement.places import Places
+from database.records import Document, Run, Step
+
+Rows = dict[tuple[str, ...], list[float]]
+"""Sums, under the agent and its step or its two tools."""
 
 MOST = 300
 _FADE_AT = 500
@@ -53,29 +57,26 @@ class Shapes:
     def __init__(self, state: Mapping[str, Any] | None) -> None:
         state = state or {}
         self._runs: dict[str, float] = dict(state.get("runs", {}))
-        self._steps: dict[str, list[float]] = {
-            k: list(v) for k, v in state.get("steps", {}).items()
-        }
-        self._pairs: dict[str, list[float]] = {
-            k: list(v) for k, v in state.get("pairs", {}).items()
-        }
+        self._steps: Rows = {tuple(of): list(row) for of, row in state.get("by_step", ())}
+        self._pairs: Rows = {tuple(of): list(row) for of, row in state.get("by_pair", ())}
+        self._places = Places(state.get("places"))
 
     def take_in(self, run: Run) -> None:
         """Count a run's steps."""
         if not run.steps:
             return
         self._runs[run.agent] = self._runs.get(run.agent, 0) + 1
-        took: dict[str, list[float]] = {}
+        self._places.note(run)
+        took: Rows = {}
         for step in run.steps:
             if step.duration_ms is not None:
-                took.setdefault(f"{run.agent}|{step.kind}: {step.name}", []).append(
-                    step.duration_ms
-                )
+                of = run.agent, f"{step.kind}: {step.name}"
+                took.setdefault(of, []).append(step.duration_ms)
         for key, each in took.items():
             row = self._steps.setdefault(key, [0.0, 0.0, 0.0])
             row[0], row[1], row[2] = row[0] + 1, row[1] + len(each), row[2] + sum(each)
         for first, second, apart in _pairs(run):
-            row = self._pairs.setdefault(f"{run.agent}|{first.name}|{second.name}", [0.0, 0.0, 0.0])
+            row = self._pairs.setdefault((run.agent, first.name, second.name), [0.0, 0.0, 0.0])
             saved = min(first.duration_ms or 0.0, second.duration_ms or 0.0)
             row[0], row[1], row[2] = row[0] + 1, row[1] + apart, row[2] + saved * apart
         if self._runs[run.agent] >= _FADE_AT:
@@ -84,36 +85,43 @@ class Shapes:
     def bottlenecks(self) -> Iterator[Bottleneck]:
         """Steps that take at least half of their agent's time, and seconds."""
         total: dict[str, float] = {}
-        for key, (_, _, took) in self._steps.items():
-            agent = key.partition("|")[0]
+        for (agent, _), (_, _, took) in self._steps.items():
             total[agent] = total.get(agent, 0.0) + took
-        for key, (runs, times, took) in self._steps.items():
-            agent, _, step = key.partition("|")
+        for (agent, step), (runs, times, took) in self._steps.items():
             share, seconds = took / total[agent] if total[agent] else 0.0, took / times / 1000
             if runs >= _LEAST_RUNS and share >= _LEAST_SHARE and seconds >= _LEAST_SECONDS:
                 yield Bottleneck(agent, step, share, seconds, round(runs))
 
     def waiting(self) -> Iterator[Waiting]:
         """Pairs of tools that mostly need not wait for each other."""
-        for key, (of, apart, saved) in self._pairs.items():
-            agent, first, second = key.split("|")
+        for (agent, first, second), (of, apart, saved) in self._pairs.items():
             if apart >= _LEAST_RUNS and apart / of >= _LEAST_SHARE:
                 yield Waiting(agent, first, second, round(apart), round(of), saved / apart / 1000)
 
     def as_json(self) -> dict[str, Any]:
         """What to remember: the most frequent."""
-        return {"runs": self._runs, "steps": _most(self._steps), "pairs": _most(self._pairs)}
+        return {
+            "runs": self._runs,
+            "by_step": _most(self._steps),
+            "by_pair": _most(self._pairs),
+            "places": self._places.as_json(),
+        }
+
+    def audience_of(self, agent: str, document: Document | None) -> str:
+        """Who may be told what it does; '' is nobody."""
+        return self._places.audience_of(agent, document)
 
     def _fade(self, agent: str) -> None:
         self._runs[agent] /= 2
         for rows in (self._steps, self._pairs):
             for key, row in rows.items():
-                if key.partition("|")[0] == agent:
+                if key[0] == agent:
                     rows[key] = [value / 2 for value in row]
 
 
-def _most(rows: Mapping[str, list[float]]) -> dict[str, list[float]]:
-    return dict(sorted(rows.items(), key=lambda entry: -entry[1][0])[:MOST])
+def _most(rows: Rows) -> list[list[Any]]:
+    most = sorted(rows.items(), key=lambda entry: -entry[1][0])[:MOST]
+    return [[list(of), row] for of, row in most]
 
 
 def _pairs(run: Run) -> Iterator[tuple[Step, Step, bool]]:

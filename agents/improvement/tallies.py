@@ -12,6 +12,7 @@ from dataclasses import astuple, dataclass, field, fields
 from typing import Any
 
 from agents.improvement.judged import word_on
+from agents.improvement.places import Places
 from database.records import PUBLIC, Document, Feedback, Run
 
 DAYS = 60
@@ -105,18 +106,14 @@ class Tallies:
         self.habits: dict[str, Habits] = {
             agent: _habits(row) for agent, row in state.get("habits", {}).items()
         }
-        self._places: dict[str, list[str]] = {
-            k: list(v) for k, v in state.get("places", {}).items()
-        }
+        self._places = Places(state.get("places"))
         self._words: dict[str, list[float]] = dict(state.get("words", {}))
 
     def take_in(self, run: Run, feedback: Sequence[Feedback], most: int | None) -> None:
         """Count a run that is new; `most` is how many tokens its agent may write."""
         took = _took(run)
         self._add(run, took)
-        places = self._places.setdefault(run.agent, [])
-        if run.audience not in places and len(places) < 3:
-            places.append(run.audience)
+        self._places.note(run)
         self._note_habits(run, most)
         self.judge(run, feedback)
 
@@ -132,13 +129,8 @@ class Tallies:
             self._add(run, Tally(judged=judged, good=good, up=up, down=down))
 
     def audience_of(self, agent: str, document: Document | None = None) -> str:
-        """Who may see its counts: those who may know of it, or were at the one private place that
-        all its runs are from.
-        """
-        if document is not None and document.audience != PUBLIC:
-            return document.audience
-        places = self._places.get(agent, [])
-        return places[0] if len(places) == 1 else PUBLIC
+        """Who may see its counts; '' is nobody."""
+        return self._places.audience_of(agent, document)
 
     def over(self, agent: str, since: int, until: int) -> Tally:
         """An agent's days in since <= day < until."""
@@ -147,6 +139,10 @@ class Tallies:
             if since <= day < until:
                 total.add(tally)
         return total
+
+    def agents(self) -> set[str]:
+        """All of which anything is remembered."""
+        return {*self.days, *(agent for agent, _, _ in self.cells)}
 
     def sums(self) -> dict[str, Tally]:
         """All that is remembered of each agent."""
@@ -179,7 +175,7 @@ class Tallies:
                 agent: _habits_row(habits)
                 for agent, habits in list(self.habits.items())[-_MOST_AGENTS:]
             },
-            "places": dict(list(self._places.items())[-_MOST_AGENTS:]),
+            "places": self._places.as_json(),
             "words": dict(list(self._words.items())[-_MOST_RUNS:]),
         }
 

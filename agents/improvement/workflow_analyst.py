@@ -90,8 +90,7 @@ def _without_gaps(window: Window, state: Mapping[str, Any]) -> Learned:
             for made in _runbooks(pattern, patterns[kind], seen[kind], window, taken):
                 drafted[made.proposal_id] = [pattern.n, made.changes[0].name]
                 proposals.append(made)
-    findings += [_bottleneck(one, now) for one in shapes.bottlenecks()]
-    findings += [_parallel(one, now) for one in shapes.waiting()]
+    findings += _slow(shapes, window)
     told, said = _untold(findings, state.get("said", {}))
     kept: dict[str, Any] = {kind: patterns[kind].as_json() for kind in _KINDS}
     return Learned(
@@ -247,7 +246,22 @@ def _words(pattern: Pattern, among: Patterns) -> str:
     )
 
 
-def _bottleneck(found: Bottleneck, now: float) -> Finding:
+def _slow(shapes: Shapes, window: Window) -> Iterator[Finding]:
+    """What slows agents down, for those who may know of them."""
+    agents = {d.name: d for d in window.documents if d.kind == "agent" and d.active}
+
+    def readers(agent: str) -> str:
+        return shapes.audience_of(agent, agents.get(agent))
+
+    for slow in shapes.bottlenecks():
+        if audience := readers(slow.agent):
+            yield _bottleneck(slow, audience, window.now)
+    for waits in shapes.waiting():
+        if audience := readers(waits.agent):
+            yield _parallel(waits, audience, window.now)
+
+
+def _bottleneck(found: Bottleneck, audience: str, now: float) -> Finding:
     return Finding(
         finding_id=_finding_id("bottleneck", found.agent, found.step),
         learner=NAME,
@@ -264,11 +278,12 @@ def _bottleneck(found: Bottleneck, now: float) -> Finding:
                 "runs": found.runs,
             }
         },
+        audience=audience,
         created_at=now,
     )
 
 
-def _parallel(found: Waiting, now: float) -> Finding:
+def _parallel(found: Waiting, audience: str, now: float) -> Finding:
     return Finding(
         finding_id=_finding_id("parallel", found.agent, found.first, found.second),
         learner=NAME,
@@ -286,6 +301,7 @@ def _parallel(found: Waiting, now: float) -> Finding:
                 "seconds saved a run": round(found.seconds, 2),
             }
         },
+        audience=audience,
         created_at=now,
     )
 

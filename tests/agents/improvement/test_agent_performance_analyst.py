@@ -146,6 +146,16 @@ async def test_what_is_known_of_one_private_place_is_told_there() -> None:
     assert "coder" not in standings(found.state)
 
 
+async def test_of_an_agent_that_is_gone_nobody_is_told_what_it_did_in_private() -> None:
+    runs = [
+        *shares("secretary", TODAY - 20, 90, 100, audience=private_channel("C1")),
+        *shares("secretary", TODAY, 20, 60, start=1000, audience=private_channel("C2")),
+    ]
+    found = await learned(runs)
+    assert not found.findings
+    assert "secretary" not in standings(found.state)
+
+
 async def test_a_version_that_does_worse_than_the_one_before() -> None:
     runs = [
         *shares("coder", TODAY - 3, 75, 80, version="v1"),

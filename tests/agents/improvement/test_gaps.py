@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -228,3 +229,16 @@ async def test_a_private_gap_stays_where_it_is_and_mixed_ones_are_counts() -> No
     [proposal] = (await learned(part)).proposals
     assert proposal.audience == PUBLIC
     assert all(int(run.partition("-")[2]) % 2 == 0 for run in proposal.evidence["runs"])
+
+
+async def test_a_gap_names_no_agent_that_its_readers_may_not_know_of() -> None:
+    here = private_channel("C9")
+    hidden = replace(generalist(), name="secretary", audience=here)
+    runs = [asked(n, good=False) for n in range(12)]
+    runs += [asked(100 + n, by="secretary", good=False, audience=here) for n in range(30)]
+    window = Window(runs, 1.0, documents=[generalist(), hidden])
+    found = await WorkflowAnalyst().learn(window, {})
+    [gap] = gaps(found)
+    assert gap.audience == PUBLIC
+    assert "mostly by the generalist" in gap.text
+    assert "secretary" not in str([found.findings, found.proposals])

@@ -9,6 +9,7 @@ from agents.improvement.workflow_analyst import WorkflowAnalyst
 from database.learning import Finding
 from database.records import (
     PUBLIC,
+    Document,
     Feedback,
     Outcome,
     Run,
@@ -49,10 +50,14 @@ def run(
 
 
 async def learned(
-    runs: Sequence[Run], state: Any = None, feedback: Sequence[Feedback] = ()
+    runs: Sequence[Run],
+    state: Any = None,
+    feedback: Sequence[Feedback] = (),
+    documents: Sequence[Document] = (),
 ) -> Learned:
     by_run = {one.run_id: [f for f in feedback if f.run_id == one.run_id] for one in runs}
-    found = await WorkflowAnalyst().learn(Window(runs, 1.0, by_run), state or {})
+    window = Window(runs, 1.0, by_run, documents=documents)
+    found = await WorkflowAnalyst().learn(window, state or {})
     json.dumps(found.state)
     return found
 
@@ -212,6 +217,44 @@ async def test_the_step_that_takes_the_time_is_told_once() -> None:
         "share of the time": 0.923, "seconds each": 6.0, "runs": 12,
     }  # fmt: skip
     again = await learned(runs, found.state)
+    assert not [one for one in again.findings if one.kind == "bottleneck"]
+
+
+def shipped(name: str = "analyst", audience: str = PUBLIC) -> Document:
+    return Document("agent", name, {}, "v1", audience=audience)
+
+
+async def slow_in(places: Sequence[str], documents: Sequence[Document]) -> list[str]:
+    """Who is told that an agent is slow, which was asked in these places."""
+    runs = [
+        run(n, f"Of Acme {n}", tool("query", 6000.0, of=f"Acme {n}"), tool("chart", of=f"Acme {n}"),
+            audience=places[n % len(places)])
+        for n in range(24)
+    ]  # fmt: skip
+    found = (await learned(runs, documents=documents)).findings
+    return sorted({one.audience for one in found if one.kind == "bottleneck"})
+
+
+async def test_what_slows_an_agent_down_is_for_those_who_may_know_of_it() -> None:
+    here, there = private_channel("C1"), private_channel("C2")
+    assert await slow_in([here], []) == [here]
+    assert await slow_in([here], [shipped()]) == [here]
+    assert await slow_in([here, PUBLIC], [shipped(audience=here)]) == [here]
+    assert await slow_in([here, there], [shipped(audience=here)]) == [here]
+    assert await slow_in([here, there], [shipped()]) == [PUBLIC]
+    assert await slow_in([here, PUBLIC], []) == [PUBLIC]
+    assert await slow_in([here, there], []) == [], "it is gone, and was in private places only"
+
+
+async def test_imported_tools_may_be_called_anything() -> None:
+    runs = [run(n, f"Of Acme {n}", tool("a|b", 6000.0, of=f"Acme {n}"),
+                tool("c\n|d", 900.0, of=f"Acme {n}")) for n in range(12)]  # fmt: skip
+    found = await learned(runs, documents=[shipped()])
+    again = await learned(runs, found.state, documents=[shipped()])
+    assert sorted(one.title for one in found.findings if one.kind == "bottleneck") == [
+        "analyst could call a|b and c\n|d at the same time",
+        "analyst spends most of its time in tool: a|b",
+    ]
     assert not [one for one in again.findings if one.kind == "bottleneck"]
 
 

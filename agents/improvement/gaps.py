@@ -332,8 +332,8 @@ def _proposal(
         title=f"Make a specialist: {made.name}",
         why=(
             f"{kind.n} requests of {name} went mostly to {_who(kind, window)}; {kind.good} of "
-            f"{kind.judged} judged answers were good. The specialist must first do better on such requests, "
-            "unseen."
+            f"{kind.judged} judged answers were good. The specialist must first do better on such "
+            "requests, unseen."
         ),
         changes=changes,
         evidence={

@@ -6,23 +6,33 @@ Pure. Plans are called by their number in the thread, which never changes ("plan
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import islice
 
 from database.goals import Goal, Task
 from slack_interface.goal_figures import done_of, flat
-from slack_interface.goal_words import GoalWord, goal_word, yes_or_no
+from slack_interface.goal_words import (
+    LAST,
+    MOST_CHARS,
+    Act,
+    GoalWord,
+    begins_like,
+    goal_word,
+    yes_or_no,
+)
 from slack_interface.learning_words import said
 
 LOOKS: frozenset[str] = frozenset({"status", "results"})
 """What changes nothing, so everybody who reads there may."""
 MOST_TOLD = 10
+_MOST_NAMES = 20
 _FIRST = re.compile(r"^plan\s*#?(?P<number>\d{1,3})\s*[:,]", re.IGNORECASE)
 _OF = r"(?:\s+(?:of|for|in|on|from|to))?"
 _NUMBER = re.compile(rf"{_OF}\s+(?:the\s+)?plan\s*#?(?P<number>\d{{1,3}})\b", re.IGNORECASE)
 _BEFORE_TITLE = re.compile(rf"{_OF}\s+the\s", re.IGNORECASE)
 _TITLE = re.compile(
     rf"{_OF}\s+the\s+(?P<name>[^:\n]{{2,80}}?)(?:\s+(?:plan|goal))?"
-    r"(?P<rest>\s+(?:going|doing|coming along))?[.?!]*$",
+    r"(?P<rest>\s+(?:going|doing|coming along))?$",
     re.IGNORECASE,
 )
 _WORD = re.compile(r"[^\W_]+")
@@ -72,13 +82,27 @@ def wish(goal: Goal, word: GoalWord | None, text: str, who: str) -> GoalWord | N
         return word if word and word.act in LOOKS else None
     if goal.state == "proposed":
         return GoalWord("cancel") if agreed is False else word
-    if goal.asks and agreed is not None:
-        return GoalWord("answer", words="yes" if agreed else "no")
-    asked = any(task.state == "waiting" for task in goal.tasks)
-    if word and not (word.act == "start" and (asked or agreed)):
+    if goal.asks and (agreed is not None or (word and word.act == "start")):
+        return GoalWord("answer", words="no" if agreed is False else "yes")
+    asked = [task.number for task in goal.tasks if task.state == "waiting"]
+    if word and word.act in ("skip", "model"):
+        word = _of_these_steps(goal, word, asked)
+    answers = bool(asked) and who == goal.user_id and not is_question(text)
+    if word and not (word.act == "start" and (asked or agreed)) and (word.sure or not answers):
         return word
-    answers = asked and who == goal.user_id and not is_question(text)
-    return GoalWord("answer", words=text) if answers else None
+    if not answers:
+        return None
+    doubtful = bool(begins_like(text)) or (word is not None and not word.sure)
+    return GoalWord("either" if doubtful else "answer", words=text)
+
+
+def _of_these_steps(goal: Goal, word: GoalWord, asked: Sequence[int]) -> GoalWord | None:
+    """With the number of the last step, and of the one that "skip it" is about, if that is one."""
+    last = max((task.number for task in goal.tasks), default=0)
+    numbers = tuple(last if number == LAST else number for number in word.numbers)
+    if word.act == "skip" and not numbers:
+        return replace(word, numbers=tuple(asked)) if len(asked) == 1 else None
+    return replace(word, numbers=numbers)
 
 
 def is_question(text: str) -> bool:
@@ -109,6 +133,28 @@ def which(goals: Sequence[Goal], names: Mapping[str, str], text: str, *, numbere
     return "\n".join([*lines, how])
 
 
+def either(goal: Goal, text: str) -> str:
+    """Asks whether words are an answer to what a step asks, in mrkdwn."""
+    asking = [task for task in goal.tasks if task.state == "waiting"]
+    word = goal_word(text)
+    act = word.act if word else begins_like(text)
+    answer = "answer" if len(asking) == 1 else f"step {asking[0].number}"
+    asked = "; ".join(f"step {t.number}: {said(flat(t.question or '', 120))}" for t in asking)
+    example = said(flat(text, 60)).replace("`", "'")
+    return (
+        f"Is that your answer ({asked}), or is it about the plan? I have changed nothing yet.\n"
+        f"If it is the answer, say `{answer}: {example}`. {_HOW.get(act, '')}"
+    )
+
+
+_HOW: Mapping[Act | None, str] = {
+    "cancel": "To stop the whole plan, say `stop`.",
+    "skip": "To leave out a step, say for example `skip step 2`.",
+    "change": "To change the plan, say `change: ` and what should be different.",
+    "model": "For another model, say `use the cheaper model` or `use the strong model`.",
+}
+
+
 def _stands(goal: Goal) -> str:
     """How it is, in few words."""
     waits = next((task for task in goal.tasks if task.state == "waiting"), None)
@@ -131,7 +177,7 @@ def _fits(goal: Goal, word: GoalWord) -> int:
     steps = [task for task in goal.tasks if not word.numbers or task.number in word.numbers]
     waits = any(task.state == "waiting" for task in steps)
     match word.act:
-        case "answer":
+        case "answer" | "either":
             return 2 if waits or (goal.asks and not word.numbers) else 0
         case "start":
             return int(goal.state == "proposed")
@@ -150,12 +196,15 @@ def _over(task: Task) -> bool:
 
 def _named(goals: Sequence[Goal], text: str) -> list[tuple[str, Goal]]:
     """Plans that the text names, each with the text without the name."""
-    found = []
+    found: list[tuple[str, Goal]] = []
+    if len(text) > MOST_CHARS:
+        return found
+    text = " ".join(text.split()).rstrip(".?! ")
     for match in _NUMBER.finditer(text):
         if goal := _numbered(goals, match):
             found += [(rest, goal) for rest in _without(text, match)]
     titles = [_TITLE.match(text, before.start()) for before in _BEFORE_TITLE.finditer(text)]
-    for title in filter(None, titles):
+    for title in islice(filter(None, titles), _MOST_NAMES):
         called = [goal for goal in goals if _is_called(goal, title["name"])]
         if len(called) == 1:
             found += [(rest, called[0]) for rest in _without(text, title, title["rest"] or "")]

@@ -7,15 +7,19 @@ from dataclasses import dataclass
 from typing import Literal
 
 from slack_interface.learning_questions import id_asked_about, topic_of
+from slack_interface.polite import Wording
 
 Name = Literal[
     "better", "save-workflow", "metrics", "run", "help", "how", "channel", "policy", "my-data",
     "learning", "why", "about-learning",
 ]  # fmt: skip
 
-STOP_WORDS = frozenset(
-    {"stop", "stop it", "stop please", "please stop", "cancel", "abort", "halt", "never mind"}
+_STOP = re.compile(
+    r"(?:stop|cancel|abort|halt|quit)(?: it)?|stop (?:this|that|here|talking|working)|never ?mind",
+    re.IGNORECASE,
 )
+MOST_STOP = 60
+"""Whoever says more than that says something else."""
 
 _BETTER = re.compile(r"^(?:/better\b\s*:?|better\s*:)\s*(.*)$", re.IGNORECASE | re.DOTALL)
 _SAVE = re.compile(r"^/?save-workflow\b\s*:?\s*(.*)$", re.IGNORECASE | re.DOTALL)
@@ -64,7 +68,8 @@ class TypedCommand:
 
 def is_stop(text: str) -> bool:
     """Whether these words ask to stop, and nothing else."""
-    return len(text) <= 20 and text.strip(" .!?,\n").lower() in STOP_WORDS
+    text = " ".join(text[: 20 * MOST_STOP].split())
+    return len(text) <= MOST_STOP and bool(_STOP.fullmatch(Wording.of(text).bare))
 
 
 def typed_command(text: str) -> TypedCommand | None:

@@ -143,11 +143,12 @@ async def test_asking_for_a_plan_is_no_answer_to_what_a_step_asks(
 async def test_words_go_to_the_plan_that_waits_for_them(world: World, goals: ScriptedGoals) -> None:
     ts, first, _ = await two_plans(world, goals)
     await asks(goals, first, "vendors", "Which region?")
+    await world.idle()
     await world.say("Only Europe.", thread=ts)
     await world.idle()
     assert goals.acts == [("answer", "Only Europe.", None)]
     assert goals.goals[first].task("vendors").answers == ("Only Europe.",)
-    assert "*Plan 1*" in (await ours(world, ts))[-1]["text"], "it says which"
+    await eventually(lambda: last_with(world, ts, "*Plan 1*"), "it says which")
 
 
 @pytest.mark.parametrize(

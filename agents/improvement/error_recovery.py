@@ -24,7 +24,7 @@ from agents.improvement.lessons import Lesson, parse_lesson
 from agents.tools.calling import NOT_CALLED
 from database.errors import InputError
 from database.learning import Change, Finding, Proposal, learning_id, proposal_id_of
-from database.records import PUBLIC, Document, Run
+from database.records import PUBLIC, Document, Run, Step
 
 NAME = "error-recovery"
 
@@ -38,8 +38,15 @@ _FIX_SHARE = 0.2
 _SURE = 0.8
 """A call is foreseen to fail where of (failures + 1) in (calls + 2) at least so many would."""
 
+_COUNTED = ("kept", "control", "control_failed", "ms")
+"""Calls not made, calls that the control made, those of them that failed, and what these took."""
+
 _AT_ONCE = 20
 """Runs that are counted without a pause: some milliseconds."""
+
+_DAY = 86_400.0
+_MOST_DAYS = 400
+"""A little more than a year: so far back people can ask."""
 
 _NEWS = 5
 _ENOUGH_CONTROLS = 8
@@ -57,9 +64,9 @@ def in_control(run_id: str) -> bool:
 class Prevented:
     """What lessons kept from happening: calls not made, and how many of them would have failed.
 
-    `failing` is the share of the control's calls that failed, None before there were any;
-    `repeats` and `minutes` are estimates: calls not made times that share, and the time that the
-    failures of the control took.
+    `failing` is the share of all the control's calls so far that failed, None before there were
+    any; `repeats` and `minutes` are estimates: calls not made times that share, and the time that
+    the failures of the control took.
     """
 
     calls: int
@@ -69,12 +76,13 @@ class Prevented:
     minutes: float
 
 
-def prevented(state: Mapping[str, Any]) -> Prevented:
-    """What the learner's state says of all lessons together."""
-    rows = list(state.get("lessons", {}).values())
-    calls, controls = (sum(int(row[key]) for row in rows) for key in ("kept", "control"))
-    failed = sum(int(row["control_failed"]) for row in rows)
-    took = sum(float(row["ms"]) for row in rows)
+def prevented(state: Mapping[str, Any], since: float = 0.0, until: float = math.inf) -> Prevented:
+    """What the learner's state says of all lessons together, on the days (UTC) of a period."""
+    days = {int(day) * _DAY: row for day, row in state.get("days", {}).items()}
+    before = [row for day, row in days.items() if day < until]
+    calls = sum(int(row[0]) for day, row in days.items() if since < day + _DAY and day < until)
+    controls, failed = (sum(int(row[at]) for row in before) for at in (1, 2))
+    took = sum(float(row[3]) for row in before)
     failing = failed / controls if controls else None
     repeats = calls * (failing if failing is not None else 0.0)
     return Prevented(
@@ -95,15 +103,19 @@ class ErrorRecovery:
         memory = Memory(state.get("memory"))
         known = lessons_of(window.documents)
         told = {name: dict(row) for name, row in state.get("lessons", {}).items()}
+        days = {day: list(row) for day, row in state.get("days", {}).items()}
         for number, run in enumerate(window.runs):
-            _watch(run, known, told)
+            _watch(run, known, told, days)
             memory.take_in(run)
             if number % _AT_ONCE == 0:
                 await asyncio.sleep(0)  # answers go on meanwhile
         told = {name: row for name, row in told.items() if name in known}
         proposals = [*_wanted(memory, known, window.now), *_useless(known, told, window.now)]
-        findings = [*_repeating(memory, state, window), *_helped(state, told, window)]
-        kept = {"memory": memory.as_json(), "lessons": told, "said": _said(state, findings)}
+        findings = [*_repeating(memory, state, window), *_helped(state, days, window)]
+        kept = {
+            "memory": memory.as_json(), "lessons": told, "said": _said(state, findings),
+            "days": dict(sorted(days.items(), key=lambda one: int(one[0]))[-_MOST_DAYS:]),
+        }  # fmt: skip
         return Learned(tuple(findings), tuple(proposals), kept)
 
 
@@ -129,24 +141,42 @@ def lessons_of(documents: Sequence[Document]) -> dict[str, Known]:
     return found
 
 
-def _watch(run: Run, known: Mapping[str, Known], told: dict[str, dict[str, float]]) -> None:
-    """Count what became of calls that a lesson in force speaks of."""
-    control = in_control(run.run_id)
+def _watch(
+    run: Run,
+    known: Mapping[str, Known],
+    told: dict[str, dict[str, float]],
+    days: dict[str, list[float]],
+) -> None:
+    """Count what became of calls that a lesson speaks of, since it is in force."""
+    began = run.started_at
     for step in run.steps:
-        if step.kind != "tool":
+        seen = _became(step, in_control(run.run_id))
+        if seen is None or began is None:
             continue
-        for name, one in known.items():
-            if not one.lesson.fits(step.name, step.arguments):
-                continue
-            if one.document.audience not in (PUBLIC, run.audience):
-                continue
-            row = told.setdefault(name, {"kept": 0, "control": 0, "control_failed": 0, "ms": 0.0})
-            if (step.error or "").startswith(NOT_CALLED):
-                row["kept"] += 1
-            elif control and step.ok is not None:
-                row["control"] += 1
-                row["control_failed"] += not step.ok
-                row["ms"] += (step.duration_ms or 0.0) if not step.ok else 0.0
+        speak = [
+            name for name, one in known.items()
+            if one.lesson.fits(step.name, step.arguments) and began >= one.document.created_at
+            and one.document.audience in (PUBLIC, run.audience)
+        ]  # fmt: skip
+        for name in speak:
+            row = told.setdefault(name, dict.fromkeys(_COUNTED, 0.0))
+            row.update({key: row[key] + more for key, more in zip(_COUNTED, seen, strict=True)})
+        if speak:  # a call is one call, however many lessons speak of it
+            day = str(int(began // _DAY))
+            before = days.get(day, [0.0] * len(_COUNTED))
+            days[day] = [n + more for n, more in zip(before, seen, strict=True)]
+
+
+def _became(step: Step, control: bool) -> tuple[float, ...] | None:
+    """What became of a call, in the order of _COUNTED; None where it tells nothing."""
+    if step.kind != "tool":
+        return None
+    if (step.error or "").startswith(NOT_CALLED):
+        return 1.0, 0.0, 0.0, 0.0
+    if not control or step.ok is None:
+        return None
+    failed = float(not step.ok)
+    return 0.0, 1.0, failed, failed * (step.duration_ms or 0.0)
 
 
 def _wanted(memory: Memory, known: Mapping[str, Known], now: float) -> Iterator[Proposal]:
@@ -307,10 +337,10 @@ def _said(state: Mapping[str, Any], findings: Sequence[Finding]) -> dict[str, fl
 
 
 def _helped(
-    state: Mapping[str, Any], told: Mapping[str, Mapping[str, float]], window: Window
+    state: Mapping[str, Any], days: Mapping[str, Sequence[float]], window: Window
 ) -> Iterator[Finding]:
     """What lessons were worth, said whenever as many calls again were not made."""
-    before, now = prevented(state), prevented({"lessons": told})
+    before, now = prevented(state), prevented({"days": days})
     doubled = now.calls >= _NEWS and _doublings(now.calls) > _doublings(before.calls)
     if not doubled or now.failing is None:
         return

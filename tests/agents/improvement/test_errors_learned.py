@@ -365,3 +365,26 @@ async def test_another_text_is_no_advice() -> None:
     ]
     for proposal in (await learned(runs)).proposals:
         assert "another" not in proposal.why
+
+
+async def test_what_is_prevented_is_told_by_the_day() -> None:
+    day = 86_400.0
+    first = [replace(one, started_at=100 * day) for one in runs_of(False, 6, KEPT)]
+    then = [replace(one, started_at=103.5 * day) for one in runs_of(False, 4, KEPT, after=500)]
+    made = [replace(one, started_at=100 * day) for one in runs_of(True, 2, FAILS)]
+    found = await learned([*first, *then, *made], documents=[in_force(LESSON)])
+    assert prevented(found.state).calls == 10
+    assert prevented(found.state, 103 * day, 104 * day).calls == 4
+    assert prevented(found.state, 103 * day, 104 * day).repeats == pytest.approx(4)
+    assert prevented(found.state, 104 * day, 105 * day).calls == 0
+    assert prevented(found.state, 90 * day, 101 * day).calls == 6
+    retired = await learned([], found.state)
+    assert prevented(retired.state).calls == 10, "what a lesson did stays when it goes"
+
+
+async def test_calls_from_before_a_lesson_are_not_its_control() -> None:
+    lesson = replace(in_force(LESSON), created_at=1e9)
+    early = [replace(one, started_at=1e9 - 5) for one in runs_of(True, 3, FAILS)]
+    late = [replace(one, started_at=1e9 + 5) for one in runs_of(True, 2, FAILS, after=500)]
+    found = await learned([*early, *late], documents=[lesson])
+    assert prevented(found.state).controls == 2

@@ -236,13 +236,12 @@ class Coordination:
         """True for one caller only, over all processes, until `ttl` seconds have passed."""
         return await self.engine.claim(self._workspace, name, ttl)
 
-    async def renew(self, name: str, ttl: float) -> None:
-        """Keep what was claimed for `ttl` seconds from now."""
-        sql = "UPDATE claims SET until = ? WHERE workspace = ? AND name = ?"
-        await self.engine.queue(sql, (self.engine.clock() + ttl, self._workspace, name))
+    async def renew(self, name: str, ttl: float) -> bool:
+        """Keep what was claimed here for `ttl` seconds from now; False where others have it now."""
+        return await self.engine.renew(self._workspace, name, ttl)
 
     async def release(self, name: str) -> None:
-        """Let the next caller have what was claimed."""
+        """Let the next caller have what was claimed here."""
         await self.engine.release(self._workspace, name)
 
     # Privacy

@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
+from cachetools import LRUCache
 from cryptography.fernet import Fernet, InvalidToken
 
 from database.errors import ConfigurationError
@@ -27,6 +28,7 @@ KEPT_SECONDS = 24 * 3600.0
 """How long a key that is done stays known: Slack repeats an event for up to an hour."""
 _SWEEP_SECONDS = 3600.0
 _SOON_S = 0.5
+_CLAIMED = 10_000
 
 _OTHER_KEY = (
     f"{ENGINE} was encrypted with another key. Set VIRTUOUS6_SECRET_KEY to the former one (or put "
@@ -46,6 +48,8 @@ class Engine:
         self.clock = clock
         self._writer = _GroupCommit(file)
         self._swept_at = 0.0
+        self._claimed: LRUCache[tuple[str, str], float] = LRUCache(_CLAIMED)
+        """Until when this process claimed what: by that it knows its own claims again."""
 
     @classmethod
     def open(
@@ -109,16 +113,34 @@ class Engine:
         await self.do(delete)
 
     async def claim(self, workspace: str, name: str, ttl: float) -> bool:
-        """True for one caller only, over all processes, until `ttl` seconds have passed."""
+        """True for one caller only, over all processes, until `ttl` seconds have passed.
+
+        What is claimed for much longer than that was claimed by a clock that was wrong: it is free.
+        """
         now = self.clock()
+        until = now + ttl
         sql = """INSERT INTO claims (workspace, name, until) VALUES (?, ?, ?)
-            ON CONFLICT DO UPDATE SET until = excluded.until WHERE claims.until <= ?"""
-        return await self.queue(sql, (workspace, name, now + ttl, now)) == 1
+            ON CONFLICT DO UPDATE SET until = excluded.until
+            WHERE claims.until <= ? OR claims.until > ?"""
+        mine = await self.queue(sql, (workspace, name, until, now, until + ttl)) == 1
+        if mine:
+            self._claimed[workspace, name] = until
+        return mine
+
+    async def renew(self, workspace: str, name: str, ttl: float) -> bool:
+        """Keep what was claimed here for `ttl` seconds from now; False where others have it now."""
+        until = self.clock() + ttl
+        sql = "UPDATE claims SET until = ? WHERE workspace = ? AND name = ? AND until = ?"
+        held = self._claimed.get((workspace, name))
+        mine = await self.queue(sql, (until, workspace, name, held)) == 1
+        if mine:
+            self._claimed[workspace, name] = until
+        return mine
 
     async def release(self, workspace: str, name: str) -> None:
-        """Let the next caller have what was claimed."""
-        sql = "DELETE FROM claims WHERE workspace = ? AND name = ?"
-        await self.queue(sql, (workspace, name))
+        """Let the next caller have what was claimed here, unless others have it by now."""
+        sql = "DELETE FROM claims WHERE workspace = ? AND name = ? AND until = ?"
+        await self.queue(sql, (workspace, name, self._claimed.pop((workspace, name), None)))
 
     def seal(self, text: bytes) -> bytes:
         """Encrypted and signed; URL-safe base64."""

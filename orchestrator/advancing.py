@@ -32,7 +32,7 @@ from database.learning import (
 from database.store import Store
 from orchestrator.learning_cycle import KINDS, MOST_READ, OPEN
 from orchestrator.leases import Claims, lease
-from orchestrator.moves import Moves
+from orchestrator.moves import Moves, digest_of
 from orchestrator.next_trial import METHODS, NextTrials, Replays, trial_id
 from orchestrator.policy import Mode, Policy
 from orchestrator.proposal_rules import Active, bases, by_name, stale
@@ -69,6 +69,9 @@ class Outcomes(Protocol):
 
     async def without_one(self, trial: Trial) -> Mapping[str, Any]:
         """What is left of a trial's effect without the word of whoever told most of it."""
+
+    async def tokens(self, trial: Trial) -> Mapping[str, Any]:
+        """`tokens_ratio` of the candidate's answers to the active version's, where it is known."""
 
 
 class HeldOut(Protocol):
@@ -295,6 +298,7 @@ class Advance:
         if state == "running":
             await self._keep_look(trial, figures, reason)
             return 0
+        figures["seen"] = digest_of(seen)
         ended = replace(self._end(trial, state, reason), figures=figures)
         return await self._concluded(proposal, ended, verdict)
 
@@ -389,6 +393,10 @@ class Advance:
             self._policy.share("dearer_allowed"), self._policy.share("judge_floor"),
             await self._promotions_left(proposal),
         )  # fmt: skip
+        if trial and verdict and not _priced(verdict):
+            told = await self._outcomes.tokens(trial)
+            trial = replace(trial, figures={**trial.figures, **told})
+            saved = [trial] if saved else saved
         start = bases(proposal.changes, active)
         decided = gate.decide(proposal, trial, verdict, self._mode(proposal), allowed, start)
         proposal = replace(proposal, risk=decided.risk, risk_reasons=decided.risk_reasons)
@@ -435,24 +443,25 @@ class Advance:
             if (document.version if document else None) != change.version:
                 reason = f"{change.name} was changed again before this could be verified."
                 return await self._overtaken(proposal, reason)
-        found = await self._found(proposal, trial)
+        seen = await self._store.observations(trial.trial_id)
+        found = await self._found(proposal, trial, seen)
         if found.state == "wait":
             await self._keep_look(trial, found.figures, found.reason)
             return 0
+        figures = {**found.figures, "seen": digest_of(seen)}
         if found.state == "roll_back":
-            await self.take_back(proposal, found.reason, figures=found.figures)
+            await self.take_back(proposal, found.reason, figures=figures)
             return 1
         ended = replace(
-            self._end(trial, "proven", found.reason), figures={**trial.figures, **found.figures}
+            self._end(trial, "proven", found.reason), figures={**trial.figures, **figures}
         )
-        await self._moves.move(
-            proposal, "verified", found.reason, trials=[ended], figures=found.figures
-        )
+        await self._moves.move(proposal, "verified", found.reason, trials=[ended], figures=figures)
         return 1
 
-    async def _found(self, proposal: Proposal, trial: Trial) -> verification.Verified:
+    async def _found(
+        self, proposal: Proposal, trial: Trial, seen: Sequence[Observation]
+    ) -> verification.Verified:
         """How what is live does, by what was seen of it."""
-        seen = await self._store.observations(trial.trial_id)
         if by_use(proposal):
             return use.look(trial, seen, self._clock())
         before = await self._before(proposal)
@@ -517,6 +526,10 @@ async def _verdict(
 ) -> sequential.Verdict:
     """In a thread: a trial's first look computes its boundary, and replies go on meanwhile."""
     return await asyncio.to_thread(sequential.verdict, trial, seen, margins(proposal.risk))
+
+
+def _priced(verdict: sequential.Verdict) -> bool:
+    return "cost_usd" in verdict.figures.get("guardrails", {})
 
 
 def _begins(trial: Trial) -> str:

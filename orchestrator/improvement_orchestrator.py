@@ -35,7 +35,7 @@ from database.privacy import Redactor
 from database.records import PolicyChange
 from database.store import Store
 from orchestrator.advancing import Advance
-from orchestrator.learning_cycle import CycleReport, Cycles, Sifted
+from orchestrator.learning_cycle import MOST_READ, OPEN, CycleReport, Cycles, Sifted
 from orchestrator.learning_report import LearningReport
 from orchestrator.learning_status import LearningFigures, LearningStatus
 from orchestrator.moves import Moves
@@ -46,6 +46,8 @@ from orchestrator.verifying import verification_id
 RECENT_SECONDS = 2 * 86_400.0
 """What moved so lately is announced again after a restart."""
 _TRIES = 5
+_ALSO_OF_ANOTHER = frozenset({"runs", "answers_now"})
+"""Of a proposal's evidence what holds whatever is changed: figures and scores are its own."""
 
 log = structlog.get_logger()
 
@@ -255,6 +257,7 @@ class Improvement:
         made = replace(
             proposal, learner=person, changes=kept, why=self._redactor.redact(why),
             state="proposed", expected=None, proposal_id=proposal_id_of(person, kept),
+            evidence={k: v for k, v in proposal.evidence.items() if k in _ALSO_OF_ANOTHER},
         )  # fmt: skip
         taken = await self._cycles.fitted(made)
         ended = await self._advance.ended(proposal, "Another proposal took its place.")
@@ -314,10 +317,11 @@ class Improvement:
             return
         self._announced = changes
         since = self._clock() - RECENT_SECONDS
-        for proposal in reversed(await self._store.proposals(limit=500)):
-            waits = proposal.state in ("proposed", "trial", "awaiting", "live")
-            if waits or proposal.moved_at >= since:
-                self._moves.announce(proposal)
+        lately = await self._store.proposals(None, MOST_READ, "moved_last", since)
+        still = await self._store.proposals({*OPEN, "live"}, MOST_READ, "moved_last")
+        found = {proposal.proposal_id: proposal for proposal in (*lately, *still)}
+        for proposal in sorted(found.values(), key=lambda p: p.moved_at):
+            self._moves.announce(proposal)
         for finding in reversed(await self._store.findings(since)):
             self._moves.announce_finding(finding)
 

@@ -79,6 +79,10 @@ class NoBench:
         """Nothing is known."""
         return {}
 
+    async def tokens(self, trial: Trial) -> Mapping[str, Any]:
+        """Nothing is known."""
+        return {}
+
     async def refresh(self) -> None:
         """Nobody serves."""
 

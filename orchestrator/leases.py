@@ -6,6 +6,12 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Protocol
 
+import structlog
+
+from database.errors import VirtuousError
+
+log = structlog.get_logger()
+
 LEASE_SECONDS = 60.0
 """After a process was killed, another one may go on so much later."""
 
@@ -16,11 +22,11 @@ class Claims(Protocol):
     async def claim(self, name: str, ttl: float) -> bool:
         """True for one caller only until `ttl` seconds have passed."""
 
-    async def renew(self, name: str, ttl: float) -> None:
-        """Keep what was claimed for `ttl` seconds from now."""
+    async def renew(self, name: str, ttl: float) -> bool:
+        """Keep what was claimed for `ttl` seconds from now; False where others have it by now."""
 
     async def release(self, name: str) -> None:
-        """Let the next caller have it."""
+        """Let the next caller have it, unless others have it by now."""
 
 
 @asynccontextmanager
@@ -37,7 +43,12 @@ async def lease(claims: Claims, name: str, ttl: float = LEASE_SECONDS) -> AsyncI
     async def keep_up() -> None:
         while True:
             await asyncio.sleep(ttl / 3)
-            await claims.renew(name, ttl)
+            try:
+                if not await claims.renew(name, ttl):
+                    log.warning("lease_lost", lease=name)
+                    return
+            except VirtuousError as error:
+                log.warning("lease_not_renewed", lease=name, problem=str(error))
 
     keeping = asyncio.create_task(keep_up())
     try:

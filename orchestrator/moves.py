@@ -12,10 +12,12 @@ from database.learning import (
     Change,
     Decision,
     Finding,
+    Observation,
     Proposal,
     ProposalState,
     Trial,
 )
+from database.records import content_hash
 from database.store import Store
 from orchestrator.event_bus import EventBus
 
@@ -137,8 +139,11 @@ class Moves:
             "risk": moved.risk,
             "learner": moved.learner,
             "versions": [[c.kind, c.name, c.base, c.version] for c in moved.changes],
+            "evidence": content_hash(moved.evidence),
             **_numbers(figures),
         }
+        if "seen" in figures:
+            details["seen"] = str(figures["seen"])
         if trials:
             details["trials"] = [[t.trial_id, t.method, t.state] for t in trials]
         entries = [AuditEntry(actor, _ACTIONS[moved.state], moved.proposal_id, details, now)]
@@ -154,6 +159,12 @@ class Moves:
             for c in changes
         ]  # fmt: skip
         return entries
+
+
+def digest_of(seen: Sequence[Observation]) -> str:
+    """The same for the same observations: what a decision rested on, for the audit."""
+    told = [[o.observation_id, o.active, o.candidate, o.source] for o in seen]
+    return content_hash({"seen": sorted(told, key=lambda one: str(one[0]))})
 
 
 def _numbers(figures: Mapping[str, Any]) -> dict[str, float]:

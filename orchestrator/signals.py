@@ -97,7 +97,8 @@ class Signals:
 
     def _start_if_due(self, name: str) -> None:
         threshold = self._learners[name].threshold
-        lately = self._clock() - self._looked.get(name, -GAP_SECONDS) < GAP_SECONDS
+        since = self._clock() - self._looked.get(name, -GAP_SECONDS)
+        lately = 0.0 <= since < GAP_SECONDS  # below 0 the clock was set back
         if threshold > 0 and self._gathered[name] >= threshold and not lately:
             self.looked(name)
             task = asyncio.create_task(self._run(name))

@@ -106,19 +106,24 @@ def _doubts(figures: Mapping[str, Any], noted: Mapping[str, Any], allowed: Allow
     """What the figures say against going live without a person."""
     reasons = []
     guards: Mapping[str, Any] = figures.get("guardrails", {})
-    ratio = guards.get("cost_usd", {}).get("ratio")
-    if ratio is None:
-        reasons.append("What it costs is not known.")
-    elif ratio > 1.0 + allowed.dearer + 1e-6:
-        reasons.append(
-            f"An answer costs {_percent(ratio - 1.0)} more, which is not allowed unasked."
-        )
+    reasons += _dearer(guards.get("cost_usd", {}).get("ratio"), noted.get("tokens_ratio"), allowed)
     for aspect, guard in guards.items():
         if guard.get("suspected"):
             reasons.append(f"{WORDS[aspect]} may have become worse; it is not certain.")
     if figures.get("judged", 0.0) > 0.0 and not _judge_counts(noted, allowed.judge_floor):
         reasons.append("A model judged the answers, and has not agreed with people often enough.")
     return reasons
+
+
+def _dearer(ratio: float | None, tokens: float | None, allowed: Allowed) -> list[str]:
+    """Whether it costs too much: by its price or, where no model has one, by its `tokens`."""
+    known = tokens if ratio is None else ratio
+    if known is None:
+        return ["What it costs is not known."]
+    if known <= 1.0 + allowed.dearer + 1e-6:
+        return []
+    takes = "takes {} more tokens" if ratio is None else "costs {} more"
+    return [f"An answer {takes.format(_percent(known - 1.0))}, which is not allowed unasked."]
 
 
 def _judge_counts(noted: Mapping[str, Any], floor: float) -> bool:

@@ -41,6 +41,8 @@ _PEOPLES: frozenset[OutcomeSource | None] = frozenset({"check", "user", "implici
 """What an outcome rests on where people told it; a model's judgement is nobody's word."""
 _LATELY = 1_000
 """Replies by which it is known whether one person alone uses the assistant."""
+TOKENS_OF = 20
+"""Answers of each version before it is known what they take."""
 _SLOWLY = 3
 """Pairs that one `settle` has a model judge; on the embedded model each takes many seconds."""
 
@@ -222,6 +224,27 @@ class Outcomes:
             if said := await self._said_of(run) if o.source in _PEOPLES else ():
                 tellers[o.run_id] = _teller(said)
         return {"askers": len(askers), **rest_without(seen, tellers)}
+
+    async def tokens(self, trial: Trial) -> Mapping[str, Any]:
+        """How many tokens the candidate's answers take, as a share of the active version's.
+
+        `tokens_ratio`, over `tokens_of` answers of each; only of answers by one and the same model,
+        and nothing where there are fewer than TOKENS_OF: where prices are unknown it stands for
+        them.
+        """
+        took: tuple[list[int], list[int]] = ([], [])
+        models = set()
+        for o in await self._store.observations(trial.trial_id, "error"):
+            await asyncio.sleep(0)  # replies go on between two of them
+            for run_id, arm in _answers(trial, o):
+                run = await self._store.run(run_id)
+                if run and not run.error and run.input_tokens and run.output_tokens:
+                    took[arm].append(run.input_tokens + run.output_tokens)
+                    models.add(run.model)
+        count = min(map(len, took))
+        if len(models) != 1 or count < TOKENS_OF:
+            return {}
+        return {"tokens_ratio": round(fmean(took[1]) / fmean(took[0]), 4), "tokens_of": count}
 
     # Splits
 
@@ -439,6 +462,18 @@ def rest_without(seen: Sequence[Observation], tellers: Mapping[str, str]) -> dic
         "others": len(others),
         "effect_of_others": None if effect is None else round(effect, 4),
     }
+
+
+def _answers(trial: Trial, o: Observation) -> Iterator[tuple[str, int]]:
+    """The runs that an observation is of, and whose each is: 0 the active version's, 1 the other's.
+
+    Of a pair both or none: what one version alone was asked may be harder.
+    """
+    if trial.method == "split":
+        yield o.run_id, int(o.candidate is not None)
+    elif o.other_run_id and o.active == o.candidate == 0.0:
+        yield o.run_id, 0
+        yield o.other_run_id, 1
 
 
 def _new(o: Observation) -> float | None:

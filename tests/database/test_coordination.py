@@ -189,6 +189,36 @@ async def test_a_claim_is_for_one_until_it_ends(
     await other.close()
 
 
+async def test_what_a_wrong_clock_claimed_is_free_once_it_is_right(
+    engine: Coordination, clock: Clock
+) -> None:
+    clock.now += 30 * 86_400
+    assert await engine.claim("lease", 60)
+    clock.now -= 30 * 86_400
+    assert await engine.claim("lease", 60)
+    clock.now -= 5  # as clocks are put right now and then
+    assert not await engine.claim("lease", 60)
+
+
+async def test_what_others_have_by_now_is_neither_kept_nor_let_go(
+    engine: Coordination, tmp_path: Path, clock: Clock
+) -> None:
+    other = Coordination.open(tmp_path, clock=clock)
+    assert await engine.claim("lease", 60)
+    assert await engine.renew("lease", 60)
+    assert not await other.renew("lease", 60)
+    await other.release("lease")
+    assert not await other.claim("lease", 60)
+    clock.now += 61
+    assert await other.claim("lease", 60)
+    assert not await engine.renew("lease", 60)
+    await engine.release("lease")
+    assert not await engine.claim("lease", 60)
+    await other.release("lease")
+    assert await engine.claim("lease", 60)
+    await other.close()
+
+
 async def test_workspaces_do_not_see_each_other(engine: Coordination, tmp_path: Path) -> None:
     other = Coordination.open(tmp_path, workspace="T2")
     await engine.accept("e1", "T", b"x")

@@ -1,6 +1,6 @@
 """The pipeline over real files, with small stand-ins for what learns and what asks models."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -9,6 +9,7 @@ from agents.definition import AgentDefinition
 from agents.improvement.learner import Learned, Window
 from database.coordination import Coordination
 from database.engine import Engine
+from database.errors import ModelError
 from database.learning import Aspect, Change, Observation, Proposal, Trial, observation_id_of
 from database.records import Run
 from database.store import Store
@@ -63,11 +64,16 @@ class Exam:
     held_out: Mapping[str, Any] | None = None
     known: Mapping[str, Any] = field(default_factory=dict)
     asked: int = 0
+    tokens_known: Mapping[str, Any] = field(default_factory=dict)
+    away: ModelError | None = None
+    scored: Callable[[], Awaitable[object]] | None = None
 
     async def questions(self, agent: str, task_type: str | None) -> int:
         return self.left
 
     async def run(self, trial: Trial, proposal: Proposal, limit: int) -> int:
+        if self.away:
+            raise self.away
         count = min(limit, self.left)
         for _ in range(count):
             self.asked += 1
@@ -76,10 +82,17 @@ class Exam:
         return count
 
     async def score(self, trial: Trial, proposal: Proposal) -> Mapping[str, Any] | None:
+        if self.away:
+            raise self.away
+        if self.scored:
+            await self.scored()
         return self.held_out
 
     async def figures(self, trial: Trial) -> Mapping[str, Any]:
         return self.known
+
+    async def tokens(self, trial: Trial) -> Mapping[str, Any]:
+        return self.tokens_known
 
     async def without_one(self, trial: Trial) -> Mapping[str, Any]:
         return {}

@@ -11,7 +11,7 @@ import pytest
 from pydantic import BaseModel
 
 from agents.improvement.learner import Learned, Window
-from database.errors import BudgetExceeded, UnknownName
+from database.errors import BudgetExceeded, StoreError, UnknownName
 from database.learning import Finding
 from database.records import LEARNING, Feedback, Person, Run, RunQuery, one_person, private_channel
 from orchestrator.budgets import LearningBudget, LearningModels
@@ -19,6 +19,7 @@ from orchestrator.learning_cycle import CycleReport
 from orchestrator.leases import LEASE_SECONDS, lease
 from tests.orchestrator.fakes import ScriptedModels
 from tests.orchestrator.pipeline import ADA, CODER, Pipeline, ScriptedLearner, changed, proposal
+from tests.patience import PATIENCE_S
 
 NAME = "prompt-optimizer"
 PATTERN = Finding("f1", NAME, "pattern", "Numbers, then a chart", "Often.", runs=("r1", "r2"))
@@ -294,6 +295,34 @@ async def test_learning_may_spend_a_share_of_what_answers_cost(tmp_path: Path) -
 async def test_an_unknown_learner_is_told_with_those_there_are(pipeline: Pipeline) -> None:
     with pytest.raises(UnknownName, match=NAME):
         await pipeline.improvement.cycle("guesser")
+
+
+class Failing:
+    """Claims that cannot be renewed at first."""
+
+    def __init__(self) -> None:
+        self.tries = 0
+        self.renewed = asyncio.Event()
+
+    async def claim(self, name: str, ttl: float) -> bool:
+        return True
+
+    async def renew(self, name: str, ttl: float) -> bool:
+        self.tries += 1
+        if self.tries < 3:
+            raise StoreError("The disk is full.")
+        self.renewed.set()
+        return True
+
+    async def release(self, name: str) -> None:
+        return
+
+
+async def test_a_lease_that_could_not_be_renewed_once_is_renewed_the_next_time() -> None:
+    claims = Failing()
+    async with asyncio.timeout(PATIENCE_S), lease(claims, "work", 0.01) as mine:
+        assert mine
+        await claims.renewed.wait()
 
 
 async def test_what_one_process_holds_no_other_gets_until_it_is_let_go(pipeline: Pipeline) -> None:

@@ -1,16 +1,20 @@
 """Proposals on their way: tried, gated, decided once, verified or taken back."""
 
+import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from agents.errors import ModelUnavailable
 from database.errors import InputError, NotAllowed, StaleBase, UnknownName
-from database.learning import Change, Proposal
+from database.learning import Change, Decision, Proposal, proposal_id_of
+from database.records import content_hash
 from orchestrator.improvement_orchestrator import AlreadyDecided
 from orchestrator.leases import lease
-from orchestrator.moves import ITSELF
+from orchestrator.moves import ITSELF, digest_of
 from orchestrator.verifying import verification_id
 from tests.orchestrator.pipeline import (
     ADA,
@@ -22,6 +26,7 @@ from tests.orchestrator.pipeline import (
     observe,
     observe_all,
     proposal,
+    states,
 )
 
 BETTER = changed(CODER, system_prompt="You are coder. Answer with code only.")
@@ -68,6 +73,22 @@ async def test_low_risk_goes_live_by_itself_only_where_a_person_chose_automatic(
     live = await pipeline.now(made)
     assert (live.state, live.decided_by) == ("live", None)
     assert await pipeline.active("coder") == BETTER.version
+
+
+@pytest.mark.parametrize(("ratio", "state"), [(1.0, "live"), (1.5, "awaiting"), (None, "awaiting")])
+async def test_where_prices_are_unknown_tokens_decide_whether_it_is_dearer(
+    pipeline: Pipeline, ratio: float | None, state: str
+) -> None:
+    await pipeline.improvement.set_mode("coder", "automatic", ADA)
+    pipeline.exam.tokens_known = {} if ratio is None else {"tokens_ratio": ratio}
+    made = await pipeline.propose(BETTER)
+    await pipeline.improvement.advance()
+    trial = await pipeline.trial(made)
+    for number in range(60):
+        observe(pipeline.store, trial, f"r{number}", 0.0, 1.0)
+        observe(pipeline.store, trial, f"r{number}", 0.0, 0.0, "error")
+    await pipeline.improvement.advance()
+    assert (await pipeline.now(made)).state == state
 
 
 async def test_medium_risk_never_goes_live_by_itself(pipeline: Pipeline) -> None:
@@ -342,6 +363,136 @@ async def test_the_same_is_not_proposed_twice_whoever_proposes_it(pipeline: Pipe
     assert [h.reason for h in sifted.held] == ["The same was proposed before: proposed."] * 2
 
 
+async def test_what_is_proposed_anew_is_tried_anew(pipeline: Pipeline) -> None:
+    made = await pipeline.propose(BETTER)
+    await pipeline.improvement.advance()
+    trial = await pipeline.trial(made)
+    observe_all(pipeline.store, trial, 30, 1.0, 0.0)  # it would do harm beside what answers now
+    await pipeline.store.activate(
+        "agent",
+        "coder",
+        dict(WARMER.body or {}),
+        base=CODER.version,
+        origin="person",
+        author=GRACE,
+        reason=None,
+    )
+    await pipeline.improvement.advance()
+    assert (await pipeline.now(made)).state == "superseded"
+    assert (await pipeline.trial(made)).state == "stopped"
+    await pipeline.store.activate(
+        "agent",
+        "coder",
+        CODER.body(),
+        base=str(WARMER.version),
+        origin="person",
+        author=GRACE,
+        reason=None,
+    )
+
+    again = await pipeline.propose(BETTER)
+    assert again.proposal_id == made.proposal_id
+    assert await pipeline.improvement.trial_of(again.proposal_id) is None
+    second = await pipeline.tried(again, 0.0, 1.0)
+    assert second.trial_id != trial.trial_id
+    assert (second.method, second.state) == ("shadow", "proven")
+    assert (await pipeline.now(again)).state == "awaiting"
+
+
+async def many(pipeline: Pipeline, count: int, **more: Any) -> None:
+    """So many proposals for the writer, as the record holds them."""
+    now = pipeline.clock()
+    for first in range(0, count, 250):
+        changes = [
+            changed(WRITER, system_prompt=f"You are writer {first + n}.") for n in range(250)
+        ]
+        made = [
+            replace(
+                proposal(change), proposal_id=proposal_id_of("many", (change,)),
+                **{"created_at": now + first + n, "moved_at": now, "revision": 1, **more},
+            )
+            for n, change in enumerate(changes)
+        ]  # fmt: skip
+        await pipeline.store.decide(Decision(proposals=tuple(made)))
+
+
+async def test_what_waits_behind_a_thousand_others_is_not_proposed_again(
+    pipeline: Pipeline,
+) -> None:
+    waits = await pipeline.awaiting(BETTER)
+    await many(pipeline, 1_250, state="rejected")
+    sifted = await pipeline.improvement.submit([proposal(BETTER), proposal(BETTER, learner=ADA)])
+    assert [held.reason for held in sifted.held] == [
+        "The same was proposed before: awaiting. " + waits.reason
+    ] * 2
+    assert await pipeline.now(waits) == waits
+
+
+async def test_who_waits_longest_is_looked_at_first_and_answers_go_on_between(
+    pipeline: Pipeline,
+) -> None:
+    made = await pipeline.propose(BETTER)
+    await many(pipeline, 1_250, state="proposed", created_at=pipeline.clock())
+    turns = 0
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    beside = asyncio.create_task(others())
+    await pipeline.improvement.advance()
+    beside.cancel()
+    assert (await pipeline.now(made)).state == "trial"
+    assert turns > 500
+
+
+async def test_a_pass_ends_when_learning_is_paused(pipeline: Pipeline) -> None:
+    first = await pipeline.propose(BETTER)
+    second = await pipeline.propose(changed(WRITER, system_prompt="You are a better writer."))
+    await pipeline.improvement.advance()
+    assert states([await pipeline.now(p) for p in (first, second)]) == ["trial", "trial"]
+    for made in (first, second):
+        observe_all(pipeline.store, await pipeline.trial(made), 60, 0.0, 1.0)
+    pipeline.exam.scored = lambda: pipeline.policy.set("improvement", "paused", ADA)
+    await pipeline.improvement.advance()
+    assert states([await pipeline.now(p) for p in (first, second)]) == ["awaiting", "trial"]
+
+
+async def test_what_is_proven_waits_for_its_exam_where_the_model_is_away(
+    pipeline: Pipeline,
+) -> None:
+    pipeline.exam.away = ModelUnavailable("It is away.")
+    made = await pipeline.propose(BETTER)
+    trial = await pipeline.tried(made, 0.0, 1.0)
+    assert (trial.state, (await pipeline.now(made)).state) == ("proven", "trial")
+    await pipeline.improvement.advance()
+    assert await pipeline.trial(made) == trial, "its end is saved once"
+    pipeline.exam.away = None
+    pipeline.exam.held_out = {"before": 0.4, "after": 0.6, "n": 30}
+    await pipeline.improvement.advance()
+    assert (await pipeline.now(made)).evidence["exam"]["after"] == 0.6
+
+
+async def test_an_exam_that_is_never_to_be_had_is_not_waited_for(pipeline: Pipeline) -> None:
+    pipeline.exam.left, pipeline.exam.away = 60, ModelUnavailable("It is gone.")
+    made = await pipeline.propose(BETTER)
+    await pipeline.improvement.advance()
+    await pipeline.improvement.advance()
+    assert (await pipeline.trial(made)).state == "running"
+    pipeline.clock.now += 31 * 86_400.0
+    await pipeline.improvement.advance()
+    trial = await pipeline.trial(made)
+    assert trial.method == "shadow", "thirty days are enough for a replay"
+    observe_all(pipeline.store, trial, 60, 0.0, 1.0)
+    await pipeline.improvement.advance()
+    assert (await pipeline.now(made)).state == "trial"
+    pipeline.clock.now += 8 * 86_400.0
+    await pipeline.improvement.advance()
+    assert (await pipeline.now(made)).state == "awaiting"
+
+
 async def test_no_more_proposals_a_day_than_approvers_allow(pipeline: Pipeline) -> None:
     await pipeline.policy.set("proposals_per_day", "1", ADA)
     hopeful = proposal(BETTER, expected={"effect": 0.3})
@@ -416,10 +567,14 @@ async def test_an_agent_that_is_paused_does_not_change(pipeline: Pipeline) -> No
 
 
 async def test_a_discussion_puts_another_proposal_in_its_place(pipeline: Pipeline) -> None:
-    waits = await pipeline.awaiting(BETTER)
+    pipeline.exam.held_out = {"before": 0.4, "after": 0.6, "n": 30}
+    shown = {"runs": ["r1"], "figures": {"gain": 0.2}}
+    waits = await pipeline.propose(BETTER, evidence=shown)
+    await pipeline.tried(waits, 0.0, 1.0)
     wished = changed(CODER, system_prompt="You are coder. Code, then one sentence.")
     made = await pipeline.improvement.revise(waits.proposal_id, ADA, [wished], "They want words.")
     assert (made.state, made.learner, made.changes) == ("proposed", ADA, (wished,))
+    assert made.evidence == {"runs": ["r1"]}, "the figures were another change's"
     old = await pipeline.now(waits)
     assert (old.state, old.decided_by) == ("superseded", ADA)
     with pytest.raises(AlreadyDecided):
@@ -456,6 +611,11 @@ async def test_every_move_is_in_the_audit_and_its_chain_is_whole(pipeline: Pipel
     assert [e.action for e in entries] == actions
     assert "Because" not in str(entries), "the audit holds no texts"
     assert str(BETTER.version) in str(entries[3].details)
+    trial, *_ = await pipeline.store.trials_of(waits.proposal_id)
+    observations = await pipeline.store.observations(trial.trial_id)
+    for entry in entries[2:4]:
+        assert entry.details["seen"] == digest_of(observations) != digest_of(observations[1:])
+        assert entry.details["evidence"] == content_hash(waits.evidence)
     assert (await pipeline.store.audit_verify()).whole
     assert verification_id(waits.proposal_id) in str(entries[3].details)
 

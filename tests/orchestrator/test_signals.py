@@ -115,3 +115,14 @@ async def test_a_slot_of_the_clock_is_taken_by_one_process(pipeline: Pipeline) -
     await other.loop.slot("prompt-optimizer", clock=pipeline.clock)
     assert len(pipeline.learner.windows) == 2
     await other.close()
+
+
+async def test_a_clock_that_was_set_back_holds_no_learner_up(pipeline: Pipeline) -> None:
+    started = Started()
+    signals = signals_of(pipeline, started, threshold=1)
+    pipeline.clock.now += 30 * 86_400
+    signals.looked("counter")
+    pipeline.clock.now -= 30 * 86_400
+    await signals.recorded(pipeline.run("r1"))
+    await eventually(lambda: started.so_often(1), "the learner looks")
+    await signals.stop()

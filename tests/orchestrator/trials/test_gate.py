@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from database.learning import Change, Proposal, Trial
-from orchestrator.trials.gate import Allowed, decide
+from orchestrator.trials.gate import Allowed, Gate, decide
 from orchestrator.trials.risk import Bases, assess
 from orchestrator.trials.sequential import Verdict, verdict
 from tests.orchestrator.trials.observed import OLD, drawn, paired, trial
@@ -53,6 +53,19 @@ def test_an_unknown_cost_is_not_an_allowed_one() -> None:
     gate = decide(proposal(), *proven([]), "automatic", Allowed(9.0), BASES)
     assert gate.state == "awaiting"
     assert "not known" in gate.reason
+
+
+def test_where_no_price_is_known_tokens_are_compared() -> None:
+    found, told = proven([])
+
+    def decided(ratio: float, dearer: float = 0.0) -> Gate:
+        taking = replace(found, figures={**found.figures, "tokens_ratio": ratio})
+        return decide(proposal(), taking, told, "automatic", Allowed(dearer), BASES)
+
+    assert decided(1.0).state == "live"
+    assert decided(1.25).state == "awaiting"
+    assert "25% more tokens" in decided(1.25).reason
+    assert decided(1.25, 0.3).state == "live"
 
 
 def test_models_that_cost_nothing_are_not_dearer() -> None:

@@ -431,3 +431,16 @@ async def test_pairs_are_judged_after_a_restart(store: Store) -> None:
     restarted.models.structured_answers = better("B", "A")
     await restarted.outcomes.settle()
     assert await said_by(await house.seen(trial)) == [(0.0, 1.0, "check"), (0.0, 1.0, "judge")]
+
+
+@pytest.mark.parametrize("method", ["shadow", "split"])
+async def test_what_answers_take_is_known_without_prices(store: Store, method: Any) -> None:
+    house = await house_of(store, ScriptedModels(lambda *_: "bug"))
+    trial = await house.try_out(BETTER, method=method, share=1.0)
+    await both_arms(house, 10)
+    assert await house.outcomes.tokens(trial) == {}, "too few"
+    for n in range(11, 61):
+        await house.asked(TICKET.format(n=n), f"{n}.0")
+    told = await house.outcomes.tokens(trial)
+    assert told["tokens_ratio"] == 1.0
+    assert told["tokens_of"] >= 20

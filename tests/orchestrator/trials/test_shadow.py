@@ -1,5 +1,5 @@
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -185,7 +185,7 @@ async def test_an_active_version_whose_model_was_away_did_not_fail_either(store:
     ("why", "both"), [(refused, (1.0, 0.0)), (away, (None, None))], ids=["failed", "away"]
 )
 async def test_an_active_version_that_fails_is_an_error_of_its_own(
-    store: Store, why: Any, both: Any
+    store: Store, why: Callable[[Sequence[Turn], str], Say], both: tuple[float | None, ...]
 ) -> None:
     def fails(turns: Sequence[Turn], model: str) -> Say:
         if "You are cook" in turns[0].text:

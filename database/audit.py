@@ -7,7 +7,6 @@ so that the chain stays whole and names nobody.
 """
 
 import hashlib
-import json
 import re
 import secrets
 import sqlite3
@@ -181,15 +180,13 @@ def shown(rows: Iterable[Row], people: Iterable[Row]) -> list[AuditEntry]:
     def named(text: str) -> str:
         return _ALIAS.sub(lambda found: names.get(found[0], NOBODY), text)
 
-    return [
-        replace(
-            AUDIT.read(row),
-            actor=named(row["actor"]),
-            subject=named(row["subject"]),
-            details=json.loads(named(row["details"])),
-        )
+    return AUDIT.read_all(
+        {
+            **{column: row[column] for column in AUDIT.columns},
+            **{column: named(row[column]) for column in ("actor", "subject", "details")},
+        }
         for row in rows
-    ]
+    )
 
 
 class Verification:

@@ -4,14 +4,16 @@ from database.records import LEARNING
 
 REFUSALS = f"""unlearned AS (
         SELECT user_id FROM people
-        WHERE workspace = :workspace AND json_extract(settings, '$.{LEARNING}') = 'no'
+        WHERE workspace = :workspace AND CASE
+            WHEN json_type(iif(json_valid(settings), settings, 'null')) = 'object'
+            THEN json_extract(settings, '$.{LEARNING}') = 'no' ELSE 1 END
     ), decided AS (
         SELECT key, value, max(seq) FROM policy
         WHERE workspace = :workspace AND (key = '{LEARNING}' OR key LIKE '{LEARNING}.%')
         GROUP BY key
     )"""
-"""Two tables of a WITH: who declined, and the latest policy on learning for everywhere and for each
-channel."""
+"""Two tables of a WITH: who declined, or may have, as their settings are damaged; and the latest
+policy on learning for everywhere and for each channel."""
 
 
 def allowed(of: str = "") -> str:

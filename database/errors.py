@@ -9,6 +9,7 @@ VirtuousError
 |   +-- StaleRevision           somebody moved the proposal (or trial, ...) in the meantime
 |-- StoreError                  the record could not be read or written
 |   |-- MigrationError          the database and the code do not fit together
+|   |-- UnreadableRow           one row is damaged; it is left out wherever there are others
 |   |-- RecordAway              Supabase is not there just now; trying again later helps
 |   |-- RecordMisconfigured     Supabase refuses us, or lacks our tables; somebody must act
 |   +-- RecordRefused           Supabase refuses what was sent, whenever it is sent
@@ -51,6 +52,10 @@ class StoreError(VirtuousError):
 
 class MigrationError(StoreError):
     """The database and the code do not fit together."""
+
+
+class UnreadableRow(StoreError):
+    """One row of the record does not hold what it should."""
 
 
 class RecordAway(StoreError):

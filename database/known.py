@@ -2,7 +2,6 @@
 
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
-from itertools import groupby
 
 from database import rows
 from database.forgetting import LEARNED, THEIR_RUNS, THEIRS
@@ -37,6 +36,8 @@ READ: Mapping[str, tuple[Callable[[Row], Kept], str]] = {
     "findings": (FINDINGS.read, "created_at, finding_id"),
 }
 """How the rows of a table are read, and in which order; runs are read with their steps."""
+_NAMED_BY = {table.name: (table.key,) for table in (EXAM, PROPOSALS, FINDINGS)}
+"""Whose rows may be damaged."""
 
 
 def everything_about(connection: sqlite3.Connection, workspace: str, user_id: str) -> list[Kept]:
@@ -51,11 +52,8 @@ def everything_about(connection: sqlite3.Connection, workspace: str, user_id: st
         found: list[Row] = connection.execute(f"{sql} ORDER BY {order}", values).fetchall()
         return found
 
-    steps = {
-        run_id: tuple(rows.step_from(row) for row in group)
-        for run_id, group in groupby(read("steps", "run_id, position"), lambda row: row["run_id"])
-    }
-    runs = [rows.run_from(row, steps.get(row["run_id"], ())) for row in read("runs", "seq")]
+    steps = rows.steps_by_run(read("steps", "run_id, position"))
+    runs = rows.runs_from(read("runs", "seq"), steps)
     rest = {table: read(table, order) for table, (_, order) in READ.items()}
     connection.execute("ROLLBACK")
     return together(runs, rest)
@@ -63,5 +61,8 @@ def everything_about(connection: sqlite3.Connection, workspace: str, user_id: st
 
 def together(runs: Sequence[Run], others: Mapping[str, Sequence[Row]]) -> list[Kept]:
     """The person, their runs, and then the rows of the other tables of READ, in its order."""
-    rest = {table: [make(row) for row in others[table]] for table, (make, _) in READ.items()}
+    rest = {
+        table: rows.readable(others[table], make, *_NAMED_BY.get(table, ()))
+        for table, (make, _) in READ.items()
+    }
     return [*rest.pop("people"), *runs, *(kept for table in rest.values() for kept in table)]

@@ -5,11 +5,11 @@ Columns are named like the fields of the record, after `workspace`; but `check` 
 
 import json
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields
 from typing import Any, Generic, TypeVar
 
-from database.errors import InputError
+from database.errors import InputError, UnreadableRow
 from database.learning import (
     AuditEntry,
     Change,
@@ -22,7 +22,7 @@ from database.learning import (
     Trial,
 )
 from database.records import Document
-from database.rows import Row, Values
+from database.rows import Row, Values, from_json, readable, readable_or_none
 
 T = TypeVar("T")
 
@@ -65,7 +65,14 @@ def _without_nul(value: Any) -> Any:
             return value
 
 
-def _changes(values: list[dict[str, Any]]) -> tuple[Change, ...]:
+def _changes(text: str, column: str) -> tuple[Change, ...]:
+    try:
+        return _changes_of(from_json(text, column, list))
+    except (KeyError, TypeError) as error:
+        raise UnreadableRow(f"{column} holds no changes ({error!r}).") from error
+
+
+def _changes_of(values: list[dict[str, Any]]) -> tuple[Change, ...]:
     return tuple(
         Change(
             kind=value["kind"],
@@ -99,8 +106,13 @@ def _change_values(changes: tuple[Change, ...]) -> list[dict[str, Any]]:
     ]
 
 
-def _same(value: Any) -> Any:
-    return value
+def _mapping(text: str, column: str) -> Mapping[str, Any]:
+    found: Mapping[str, Any] = from_json(text, column, dict)
+    return found
+
+
+def _texts(text: str, column: str) -> tuple[str, ...]:
+    return tuple(from_json(text, column, list))
 
 
 class Table(Generic[T]):
@@ -111,7 +123,7 @@ class Table(Generic[T]):
         name: str,
         make: Callable[..., T],
         key: str,
-        json_fields: Mapping[str, Callable[[Any], Any]],
+        json_fields: Mapping[str, Callable[[str, str], Any]],
         renamed: Mapping[str, str] | None = None,
         leave_out: frozenset[str] = frozenset(),
     ) -> None:
@@ -142,10 +154,18 @@ class Table(Generic[T]):
         return dict(zip(self.columns, self.values(workspace, record), strict=True))
 
     def read(self, row: Row) -> T:
-        """The record of a row."""
+        """The record of a row. Raises UnreadableRow."""
         return self._make(
-            **{field: self._read(field, row[column]) for field, column in self._columns.items()}
+            **{field: self._read(field, column, row) for field, column in self._columns.items()}
         )
+
+    def read_all(self, found: Iterable[Row]) -> list[T]:
+        """The records of the rows that can be read."""
+        return readable(found, self.read, self.key)
+
+    def read_or_none(self, row: Row) -> T | None:
+        """The record of a row; None where it cannot be read."""
+        return readable_or_none(row, self.read, self.key)
 
     def insert(self, *more: str, conflict: str = "DO NOTHING") -> str:
         """The statement that adds a row, with columns that come behind those of `values`."""
@@ -173,24 +193,25 @@ class Table(Generic[T]):
             return packed(value)
         return _clean(value) if isinstance(value, str) else value
 
-    def _read(self, field: str, value: Any) -> Any:
+    def _read(self, field: str, column: str, row: Row) -> Any:
+        value = row[column]
         if field in self._json and value is not None:
-            return self._json[field](json.loads(value))
+            return self._json[field](value, column)
         return value
 
 
 PROPOSALS = Table(
     "proposals", Proposal, "proposal_id",
-    {"changes": _changes, "evidence": _same, "expected": _same, "risk_reasons": tuple},
+    {"changes": _changes, "evidence": _mapping, "expected": _mapping, "risk_reasons": _texts},
 )  # fmt: skip
-TRIALS = Table("trials", Trial, "trial_id", {"figures": _same})
-FINDINGS = Table("findings", Finding, "finding_id", {"data": _same, "runs": tuple})
-LEARNERS = Table("learner_states", LearnerState, "learner", {"state": _same})
+TRIALS = Table("trials", Trial, "trial_id", {"figures": _mapping})
+FINDINGS = Table("findings", Finding, "finding_id", {"data": _mapping, "runs": _texts})
+LEARNERS = Table("learner_states", LearnerState, "learner", {"state": _mapping})
 OBSERVATIONS = Table("observations", Observation, "observation_id", {})
 EXAM = Table(
-    "exam_questions", ExamQuestion, "question_id", {"check": _same}, {"check": "answer_check"}
+    "exam_questions", ExamQuestion, "question_id", {"check": _mapping}, {"check": "answer_check"}
 )
-AUDIT = Table("audit", AuditEntry, "seq", {"details": _same})
+AUDIT = Table("audit", AuditEntry, "seq", {"details": _mapping})
 
 DECIDED: Mapping[str, Table[Any]] = {
     table.name: table for table in (PROPOSALS, TRIALS, FINDINGS, LEARNERS)

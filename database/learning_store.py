@@ -22,7 +22,7 @@ from database.learning import (
     TrialState,
     WindowRows,
 )
-from database.learning_rows import FINDINGS, LEARNERS, PROPOSALS, TRIALS, refuse_twice
+from database.learning_rows import FINDINGS, PROPOSALS, TRIALS, refuse_twice
 from database.records import Document, RunKind
 
 WORK: tuple[RunKind, ...] = ("reply", "task")
@@ -38,6 +38,8 @@ _ORDERS: Mapping[ProposalOrder, str] = {
 
 class LearningStore:
     """The methods of the Store for learning. Each raises StoreError.
+
+    A row that is damaged is left out of what is read, with a line in the log, and stays as it is.
 
     What was decided is read from the local record, which knows decisions made elsewhere within ten
     seconds; facts and figures are read where the record is.
@@ -129,9 +131,11 @@ class LearningStore:
         return found[0] if found else None
 
     async def learner_state(self, name: str) -> LearnerState:
-        """What a learner remembers; revision 0 and empty while it has never looked."""
-        found = self._learned.read(LEARNERS, "AND learner = ?", (name,))
-        return found[0] if found else LearnerState(name)
+        """What a learner remembers; revision 0 and empty while it has never looked.
+
+        One whose state is damaged is empty too, and begins anew.
+        """
+        return self._learned.learner_state(name)
 
     # Facts
 

@@ -111,13 +111,8 @@ class _Asked:
         values = {**self._values, "run_ids": json.dumps(run_ids)}
         found = connection.execute(_ALLOWED.format(more=more), values).fetchall()
         values["run_ids"] = json.dumps([row["run_id"] for row in found])
-        steps = {
-            run_id: tuple(rows.step_from(row) for row in group)
-            for run_id, group in groupby(
-                connection.execute(_STEPS, values), key=lambda row: str(row["run_id"])
-            )
-        }
-        return tuple(rows.run_from(row, steps.get(row["run_id"], ())) for row in found)
+        steps = rows.steps_by_run(connection.execute(_STEPS, values))
+        return tuple(rows.runs_from(found, steps))
 
     def _seen(self, connection: sqlite3.Connection, table: str, found: Sequence[Row]) -> int:
         """Where the next window begins: behind all there is, where all of it was looked at."""

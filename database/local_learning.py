@@ -2,7 +2,6 @@
 decided here while Supabase was away, on its way there."""
 
 import asyncio
-import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
@@ -10,7 +9,9 @@ from typing import Any, Protocol
 import structlog
 
 from database.audit import HOUSE
+from database.errors import UnreadableRow
 from database.learning_rows import DECIDED, packed
+from database.rows import from_json, say_unreadable
 from database.sqlite_backend import SqliteBackend
 
 _AT_ONCE = 200
@@ -92,17 +93,22 @@ class LocalLearning:
 
         Raises RecordAway.
         """
-        waiting = self._learned.waiting()
-        for seq, text in waiting:
-            decision = json.loads(text)
+        arrived = False
+        for seq, text in self._learned.waiting():
+            try:
+                decision = from_json(text, "decision", dict)
+            except UnreadableRow as error:
+                say_unreadable("waiting_decisions", str(seq), problem=str(error))
+                continue
             answer = await self._decide(decision)
             if "refused" in answer:
                 _log.warning("late_decision_refused", why=answer["refused"])
                 await self._decide(_refused_late(decision, answer))
             self._learned.not_waiting(seq)
-        if waiting:
+            arrived = True
+        if arrived:
             self.look_at_all()
-        return bool(waiting)
+        return arrived
 
     async def _decide(self, decision: Mapping[str, Any]) -> Any:
         return await self._functions.call("decide", p_workspace=self._workspace, decision=decision)

@@ -1,10 +1,16 @@
 """Records to rows and back: the column names are the same in every backend."""
 
 import json
-from collections.abc import Mapping
-from typing import Any, Protocol
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import lru_cache
+from itertools import groupby
+from typing import Any, Protocol, TypeVar
 
+import structlog
+
+from database.errors import UnreadableRow
 from database.records import (
+    LEARNING,
     Document,
     Feedback,
     Message,
@@ -36,6 +42,9 @@ DOCUMENT = (
 )
 
 Values = tuple[Any, ...]
+T = TypeVar("T")
+
+_log = structlog.get_logger(__name__)
 
 
 class Row(Protocol):
@@ -45,12 +54,52 @@ class Row(Protocol):
         """The value of a column."""
 
 
+def readable(found: Iterable[Row], make: Callable[[Row], T], *key: str) -> list[T]:
+    """The records of the rows that can be read: one that is damaged is left out, and stays.
+
+    The log says so, once in a process, and names it by the columns of `key`.
+    """
+    made = (readable_or_none(row, make, *key) for row in found)
+    return [record for record in made if record is not None]
+
+
+def readable_or_none(row: Row | None, make: Callable[[Row], T], *key: str) -> T | None:
+    """The record of a row; None where there is none that can be read."""
+    if row is None:
+        return None
+    try:
+        return make(row)
+    except UnreadableRow as error:
+        say_unreadable(*(str(row[column]) for column in key), problem=str(error))
+        return None
+
+
+@lru_cache(maxsize=1000)
+def say_unreadable(*key: str, problem: str) -> None:
+    """A line in the log, once: rows are read again and again."""
+    _log.error(
+        "row_unreadable", row=" ".join(key), problem=problem,
+        advice="It is left out. Restore the record from a backup, or mend or delete that row.",
+    )  # fmt: skip
+
+
+def from_json(text: str, column: str, kind: type) -> Any:
+    """What a column of JSON holds. Raises UnreadableRow for anything but `kind`."""
+    try:
+        found = json.loads(text)
+    except ValueError as error:
+        raise UnreadableRow(f"{column} is no JSON ({error}).") from error
+    if not isinstance(found, kind):
+        raise UnreadableRow(f"{column} holds {type(found).__name__}, not {kind.__name__}.")
+    return found
+
+
 def _packed(value: Mapping[str, Any] | None) -> str | None:
     return None if value is None else json.dumps(value, ensure_ascii=False)
 
 
-def _unpacked(text: str | None) -> Any:
-    return None if text is None else json.loads(text)
+def _unpacked(row: Row, column: str) -> Any:
+    return None if row[column] is None else from_json(row[column], column, dict)
 
 
 def _bool(value: int | None) -> bool | None:
@@ -91,7 +140,7 @@ def run_from(row: Row, steps: tuple[Step, ...] = ()) -> Run:
         model=row["model"],
         reply=row["reply"],
         error=row["error"],
-        route=_unpacked(row["route"]),
+        route=_unpacked(row, "route"),
         outcome=Outcome(_bool(row["outcome_success"]), row["outcome_score"], row["outcome_source"]),
         input_tokens=row["input_tokens"],
         output_tokens=row["output_tokens"],
@@ -114,7 +163,7 @@ def step_from(row: Row) -> Step:
         position=row["position"],
         kind=row["kind"],
         name=row["name"],
-        arguments=_unpacked(row["arguments"]),
+        arguments=_unpacked(row, "arguments"),
         ok=_bool(row["ok"]),
         error=row["error"],
         duration_ms=row["duration_ms"],
@@ -122,6 +171,24 @@ def step_from(row: Row) -> Step:
         output_tokens=row["output_tokens"],
         cost_usd=row["cost_usd"],
     )
+
+
+def steps_by_run(found: Iterable[Row]) -> dict[str, tuple[Step, ...]]:
+    """The steps of rows that are ordered by run, by its id."""
+    return {
+        run_id: tuple(readable(group, step_from, "run_id", "position"))
+        for run_id, group in groupby(found, key=lambda row: str(row["run_id"]))
+    }
+
+
+def runs_from(found: Iterable[Row], steps: Mapping[str, tuple[Step, ...]]) -> list[Run]:
+    """The runs of rows, with those of the steps that are theirs."""
+    return readable(found, lambda row: run_from(row, steps.get(row["run_id"], ())), "run_id")
+
+
+def runs_with_steps(found: Sequence[Mapping[str, Any]]) -> list[Run]:
+    """The runs of rows that have theirs under "steps"."""
+    return runs_from(found, steps_by_run(step for row in found for step in row["steps"] or ()))
 
 
 def feedback_values(workspace: str, feedback: Feedback) -> Values:
@@ -198,12 +265,16 @@ def document_values(workspace: str, document: Document) -> Values:
     )  # fmt: skip
 
 
+def _body(row: Row) -> Mapping[str, Any]:
+    return _unpacked(row, "body") or {}
+
+
 def document_from(row: Row) -> Document:
-    """The document of a row; one whose body was forgotten has an empty body."""
+    """The document of a row; one whose body was forgotten, or is damaged, has an empty body."""
     return Document(
         kind=row["kind"],
         name=row["name"],
-        body=_unpacked(row["body"]) or {},
+        body=readable_or_none(row, _body, "kind", "name", "version") or {},
         version=row["version"],
         number=row["number"],
         base=row["base"],
@@ -217,8 +288,14 @@ def document_from(row: Row) -> Document:
 
 
 def person_from(row: Row) -> Person:
-    """The person of a row."""
-    return Person(row["user_id"], row["name"], _unpacked(row["settings"]))
+    """The person of a row; who may have declined anything, as nobody can read it, has declined."""
+    settings = readable_or_none(row, _settings, "user_id")
+    return Person(row["user_id"], row["name"], {LEARNING: "no"} if settings is None else settings)
+
+
+def _settings(row: Row) -> Mapping[str, Any]:
+    settings: Mapping[str, Any] = from_json(row["settings"], "settings", dict)
+    return settings
 
 
 def person_values(workspace: str, person: Person) -> Values:

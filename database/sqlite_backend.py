@@ -10,7 +10,6 @@ import sqlite3
 import time
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
-from itertools import groupby
 from pathlib import Path
 from typing import Self
 
@@ -395,7 +394,7 @@ class SqliteBackend:
         self, connection: sqlite3.Connection, found: Sequence[Row], with_steps: bool
     ) -> list[Run]:
         steps = self._steps_of(connection, [row["run_id"] for row in found] if with_steps else [])
-        return [rows.run_from(row, steps.get(row["run_id"], ())) for row in found]
+        return rows.runs_from(found, steps)
 
     def _steps_of(
         self, connection: sqlite3.Connection, run_ids: Sequence[str]
@@ -403,10 +402,7 @@ class SqliteBackend:
         sql = """SELECT * FROM steps WHERE workspace = ?
             AND run_id IN (SELECT value FROM json_each(?)) ORDER BY run_id, position"""
         found = connection.execute(sql, (self.workspace, json.dumps(run_ids))).fetchall()
-        return {
-            run_id: tuple(rows.step_from(row) for row in group)
-            for run_id, group in groupby(found, key=lambda row: str(row["run_id"]))
-        }
+        return rows.steps_by_run(found)
 
     async def metrics(self, query: RunQuery) -> Metrics:
         """Success, speed, cost and feedback of all runs that the query matches."""

@@ -21,6 +21,7 @@ from database.learning import (
     ExamPart,
     ExamQuestion,
     ImprovementCounts,
+    LearnerState,
     LearningFact,
     Observation,
     WindowRows,
@@ -28,6 +29,7 @@ from database.learning import (
 from database.learning_rows import (
     DECIDED,
     EXAM,
+    LEARNERS,
     OBSERVATIONS,
     Table,
     document_of,
@@ -156,7 +158,16 @@ class SqliteLearning:
     def read(self, table: Table[T], where: str, values: Sequence[Any]) -> list[T]:
         """The records of a table that a condition, an order and a limit name."""
         sql = f"SELECT * FROM {table.name} WHERE workspace = ? {where}"
-        return [table.read(row) for row in self._local.file.rows(sql, (self._workspace, *values))]
+        return table.read_all(self._local.file.rows(sql, (self._workspace, *values)))
+
+    def learner_state(self, name: str) -> LearnerState:
+        """What a learner remembers; one whose state cannot be read begins anew."""
+        sql = "SELECT * FROM learner_states WHERE workspace = ? AND learner = ?"
+        row = self._local.file.row(sql, (self._workspace, name))
+        if row is None:
+            return LearnerState(name)
+        # Its revision is that of the row: what it learns next is written over what is damaged.
+        return LEARNERS.read_or_none(row) or LearnerState(name, revision=row["revision"])
 
     def changes(self) -> int:
         """A number that grows with each decision."""
@@ -247,7 +258,7 @@ class SqliteLearning:
         }
 
         def find(connection: sqlite3.Connection) -> list[ExamQuestion]:
-            return [EXAM.read(row) for row in connection.execute(_EXAM, values)]
+            return EXAM.read_all(connection.execute(_EXAM, values))
 
         return await self._local.file.aside(find)
 

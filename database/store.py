@@ -173,8 +173,9 @@ class Store(LearningStore):
     def _with_steps(self, row: Row | None) -> Run | None:
         if row is None:
             return None
-        steps = self._local.steps(row["run_id"])
-        return rows.run_from(row, tuple(rows.step_from(step) for step in steps))
+        return next(
+            iter(rows.runs_from([row], rows.steps_by_run(self._local.steps(row["run_id"])))), None
+        )
 
     async def feedback_on(self, run_id: str) -> list[Feedback]:
         """Oldest first."""

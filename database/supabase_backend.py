@@ -254,7 +254,7 @@ class SupabaseBackend:
         found = await self._read("list_runs", query=_json(query), with_steps=with_steps)
         if found is None:
             return await self._local.runs(query, with_steps)
-        return [_run(row) for row in found]
+        return rows.runs_with_steps(found)
 
     async def old_run(
         self, run_id: str | None, channel_id: str | None, ts: str | None
@@ -266,7 +266,7 @@ class SupabaseBackend:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(OLD_RUN_SECONDS):
                 found = await self._read("one_run", p_run=run_id, p_channel=channel_id, p_ts=ts)
-                return _run(found) if found else None
+                return next(iter(rows.runs_with_steps([found] if found else [])), None)
         return None
 
     async def page_of_runs(self, after: int, user_id: str | None) -> tuple[int, list[Run]]:
@@ -281,7 +281,7 @@ class SupabaseBackend:
             of_user=user_id,
             page=_PAGE,
         )
-        return (found[-1]["seq"] if found else after), [_run(row) for row in found]
+        return (found[-1]["seq"] if found else after), rows.runs_with_steps(found)
 
     async def metrics(self, query: RunQuery) -> Metrics:
         """Success, speed, cost and feedback of all runs that the query matches."""
@@ -323,7 +323,7 @@ class SupabaseBackend:
         """What `forget` would empty or delete. Raises RecordAway: it is all or nothing."""
         await self._outbox.flush(FLUSH_SECONDS)
         found = await self._do("everything_about", read=True, p_user=user_id)
-        return together([_run(row) for row in found["runs"]], found)
+        return together(rows.runs_with_steps(found["runs"]), found)
 
     async def forget(self, user_id: str) -> ForgetReport:
         """There, then here. Raises RecordAway; then nothing was changed."""
@@ -402,10 +402,6 @@ def _json(query: RunQuery) -> dict[str, Any]:
         "audiences": None if query.audiences is None else sorted(query.audiences),
         "limit": query.limit,
     }
-
-
-def _run(row: Mapping[str, Any]) -> Run:
-    return rows.run_from(row, tuple(rows.step_from(step) for step in row["steps"] or ()))
 
 
 def _day_of(ts: str) -> int:

@@ -101,7 +101,7 @@ class SupabaseLearning:
         found = await self._asking.ask_or_none("observations_of", p_trial=trial_id, p_aspect=aspect)
         if found is None:
             return await self._local.learned.observations(trial_id, aspect)
-        return [OBSERVATIONS.read(row) for row in found]
+        return OBSERVATIONS.read_all(found)
 
     async def exam(
         self, part: ExamPart, agent: str | None, task_type: str | None, limit: int
@@ -113,7 +113,7 @@ class SupabaseLearning:
         )
         if found is None:
             return await self._local.learned.exam(part, agent, task_type, limit)
-        return [EXAM.read(row) for row in found]
+        return EXAM.read_all(found)
 
     async def window(
         self, runs_seen: int, feedback_seen: int, kinds: Sequence[RunKind], limit: int
@@ -135,8 +135,8 @@ class SupabaseLearning:
                 kinds=list(kinds),
                 page=page,
             )
-            runs |= {row["run_id"]: _run(row) for row in found["runs"]}
-            older |= {row["run_id"]: _run(row) for row in found["older"]}
+            runs |= {run.run_id: run for run in rows.runs_with_steps(found["runs"])}
+            older |= {run.run_id: run for run in rows.runs_with_steps(found["older"])}
             feedback += found["feedback"]
             runs_seen, feedback_seen = found["runs_seen"] or 0, found["feedback_seen"] or 0
             looked_at, more = looked_at + page, found["more"]
@@ -234,10 +234,6 @@ def refusal(decision: Decision, answer: Mapping[str, Any]) -> InputError:
             return beyond(made)
         case _:
             return stale(made, answer["number"])
-
-
-def _run(row: Mapping[str, Any]) -> Run:
-    return rows.run_from(row, tuple(rows.step_from(step) for step in row["steps"] or ()))
 
 
 def _by_run(found: Sequence[Mapping[str, Any]]) -> dict[str, tuple[Any, ...]]:

@@ -20,17 +20,18 @@ _DROP_UNREADABLE = """DELETE FROM proposals WHERE workspace = :workspace AND CAS
     ELSE EXISTS (SELECT 1 FROM json_each(changes) AS change WHERE change.type <> 'object') END"""
 
 
-def _rests(runs: str, path: str) -> str:
-    """Whether a column of JSON names runs of theirs, or nobody can say so."""
-    return f"""(NOT json_valid({runs}) OR EXISTS (
-        SELECT 1 FROM json_each(iif(json_valid({runs}), {runs}, '{{}}'), '{path}') AS run
+def _rests(column: str, kind: str, path: str) -> str:
+    """Whether a column names runs of theirs, or cannot be read, being no JSON of that kind."""
+    words = f"iif(json_valid({column}), {column}, 'null')"
+    return f"""(json_type({words}) <> '{kind}' OR EXISTS (
+        SELECT 1 FROM json_each({words}, '{path}') AS run
         WHERE run.value IN (SELECT run_id FROM temp.their_runs)
     ))"""
 
 
 _RESTING = f"""CREATE TEMP TABLE resting AS
     SELECT proposal_id FROM proposals WHERE workspace = :workspace
-        AND (audience = :own OR {_rests("evidence", "$.runs")})"""
+        AND (audience = :own OR {_rests("evidence", "object", "$.runs")})"""
 
 # A version that was there before its proposal does not rest on it, nor does what is shipped: that
 # comes from files. What was made, or is proposed, from a version has its words in it.
@@ -93,7 +94,7 @@ _STOP_TRIALS = f"""UPDATE trials SET state = 'stopped', reason = '{REASON}',
         AND proposal_id IN (SELECT proposal_id FROM temp.resting)"""
 _EMPTY_FINDINGS = f"""UPDATE findings SET title = '[forgotten]', text = '', data = '{{}}',
         runs = '[]', state = 'dismissed', revision = revision + 1, change = :change
-    WHERE workspace = :workspace AND (audience = :own OR {_rests("runs", "$")})"""
+    WHERE workspace = :workspace AND (audience = :own OR {_rests("runs", "array", "$")})"""
 _BEGIN_ANEW = """UPDATE learner_states SET state = '{}', runs_seen = 0, feedback_seen = 0,
         revision = revision + 1, change = :change
     WHERE workspace = :workspace AND (
@@ -173,7 +174,8 @@ def _activate_earlier(
         base = found["base"]
 
 
-_RUNS_ONLY = """CASE WHEN NOT json_valid(evidence) THEN evidence
+_RUNS_ONLY = """CASE
+    WHEN json_type(iif(json_valid(evidence), evidence, 'null')) <> 'object' THEN evidence
     WHEN json_type(evidence, '$.runs') = 'array'
     THEN json_object('runs', json_extract(evidence, '$.runs')) ELSE '{}' END"""
 _NEVER_LIVE = """state IN ('rejected', 'superseded') AND EXISTS (

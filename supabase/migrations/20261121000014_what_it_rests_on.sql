@@ -43,7 +43,7 @@ $$;
 create function public.runs_only(evidence text) returns text
 language sql immutable security invoker set search_path = '' as $$
     select case
-        when public.json_of(evidence) is null then evidence
+        when jsonb_typeof(public.json_of(evidence)) is distinct from 'object' then evidence
         when jsonb_typeof(public.json_of(evidence) -> 'runs') = 'array'
             then '{"runs":' || (evidence::json -> 'runs')::text || '}'
         else '{}'
@@ -74,7 +74,7 @@ begin
     get diagnostics dropped = row_count;
     select coalesce(array_agg(p.proposal_id), '{}') into resting from public.proposals p
     where p.workspace = p_workspace and (
-        p.audience = own or public.json_of(p.evidence) is null
+        p.audience = own or jsonb_typeof(public.json_of(p.evidence)) is distinct from 'object'
         or jsonb_path_query_array(public.json_of(p.evidence), '$.runs[*]') ?| theirs
     );
     spoiled := public.spoiled_versions(p_workspace, resting);
@@ -106,7 +106,8 @@ begin
     update public.findings f set title = '[forgotten]', text = '', data = '{}', runs = '[]',
         state = 'dismissed', revision = f.revision + 1, change = number
     where f.workspace = p_workspace and (
-        f.audience = own or public.json_of(f.runs) is null or public.json_of(f.runs) ?| theirs
+        f.audience = own or jsonb_typeof(public.json_of(f.runs)) is distinct from 'array'
+        or public.json_of(f.runs) ?| theirs
     );
     get diagnostics of_findings = row_count;
     update public.learner_states s set state = '{}', runs_seen = 0, feedback_seen = 0,

@@ -26,7 +26,7 @@ def clock() -> Clock:
 CONFORMANCE = {
     "test_store", "test_documents", "test_metrics", "test_forgetting", "test_run_files",
     "test_person_files", "test_decisions", "test_learning_window", "test_audit",
-    "test_unlearning",
+    "test_unlearning", "test_damaged_rows",
 }  # fmt: skip
 """What a store promises, it promises wherever its record is. The other files are about SQLite."""
 

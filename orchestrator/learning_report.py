@@ -10,7 +10,7 @@ from agents.improvement import cost_optimizer
 from agents.improvement.agent_performance_analyst import NAME as PERFORMANCE
 from agents.improvement.agent_performance_analyst import standings as healths_in
 from agents.improvement.cost_optimizer import NAME as COST_OPTIMIZER
-from agents.improvement.cost_optimizer import spent_in
+from agents.improvement.cost_optimizer import spent_in, variants_cost
 from agents.improvement.error_recovery import NAME as ERROR_RECOVERY
 from agents.improvement.error_recovery import prevented
 from agents.improvement.health import Health
@@ -99,9 +99,9 @@ class LearningReport:
         metrics = await self._store.metrics(RunQuery(since=since, until=until))
         answers = metrics.total
         rejected = await self._store.proposals({"rejected"}, _MOST)
-        errors = prevented((await self._store.learner_state(ERROR_RECOVERY)).state)
-        saved, how = await self._saved(since)
+        errors = prevented((await self._store.learner_state(ERROR_RECOVERY)).state, since, until)
         cost = (await self._store.learner_state(COST_OPTIMIZER)).state
+        saved, how = await self._saved(since, until, cost)
         could_save = cost_optimizer.could_save(cost)
         week = week_of(min(until, self._clock()))
         learning_usd = sum(row.learning_cost_usd for row in counts)
@@ -117,7 +117,8 @@ class LearningReport:
             minutes_saved=errors.minutes if errors.failing is not None else None,
             minutes_how=(
                 f"{errors.calls:,} calls that are known to fail were not made; "
-                f"{errors.failing:.0%} of {errors.controls:,} that were made all the same failed."
+                f"{errors.failing:.0%} of all {errors.controls:,} that were made all the same "
+                "so far failed."
                 if errors.failing is not None
                 else ""
             ),
@@ -190,25 +191,37 @@ class LearningReport:
         told = [question for found in await asyncio.gather(*parts) for question in found]
         return tuple(Contested(one.request, one.audience) for one in contested(told))
 
-    async def _saved(self, since: float) -> tuple[float | None, str]:
-        """What verified changes saved in money, held against what the old version cost."""
+    async def _saved(
+        self, since: float, until: float, cost: Mapping[str, Any]
+    ) -> tuple[float | None, str]:
+        """What changes of agents in force saved in money, beside what the old version cost."""
         total, found = 0.0, 0
         for proposal in await self._store.proposals({"live", "verified"}, _MOST):
+            agents = [change.name for change in proposal.changes if change.kind == "agent"]
+            began = max(since, proposal.moved_at)
             ratio = await self._cost_ratio(proposal)
-            if ratio is None or ratio <= 0.0 or len(proposal.changes) != 1:
+            if len(agents) != 1 or began >= until or ratio is None or ratio <= 0.0:
                 continue
-            agent = proposal.changes[0].name
-            spent = await self._store.metrics(
-                RunQuery(agent=agent, since=max(since, proposal.moved_at))
-            )
-            total += spent.total.cost_usd * (1.0 / ratio - 1.0)
+            spent = await self._spent_by(agents[0], began, until, cost)
+            total += spent * (1.0 / ratio - 1.0)
             found += 1
         if not found:
             return None, ""
         return total, (
-            f"Of {found} changes in force: what their answers cost since, beside the cost that the "
-            "version before them had in the trial."
+            f"Of {found} changes in force: what their answers cost in that time, beside the cost "
+            "that the version before them had in the trial."
         )
+
+    async def _spent_by(
+        self, name: str, since: float, until: float, cost: Mapping[str, Any]
+    ) -> float:
+        """What the answers of an agent itself, or of one variant of it, cost."""
+        of_variants = variants_cost(cost, since, until)
+        if variant_of(name):
+            return of_variants[name].usd if name in of_variants else 0.0
+        query = RunQuery(agent=name, since=since, until=until)
+        beside = sum(one.usd for of, one in of_variants.items() if agent_of(of) == name)
+        return max(0.0, (await self._store.metrics(query)).total.cost_usd - beside)
 
     async def _cost_ratio(self, proposal: Proposal) -> float | None:
         for trial in reversed(await self._store.trials_of(proposal.proposal_id)):

@@ -48,6 +48,13 @@ _COST = _words("cost costs spend spent save saved saving expensive")
 _MONEY = _words(
     "money time dollars tokens minutes hours team company workspace everybody everyone bill it out"
 )
+_SAVING = _words("save saved saving")
+_THINGS = _words("bill it out")
+_SAVES_US = re.compile(
+    r"\bsav(?:e|ed|ing)\s+(?:us|(?:the|our)\s+(?:team|company|workspace)|everybody|everyone"
+    r"|(?:(?:us|any|some)\s+)?(?:money|dollars|tokens|time))\b"
+    r"|\bhow many (?:dollars|tokens|minutes|hours|days)\b"
+)
 _BETTER = _words("improve improving improvement improvements better")
 _PLANS = _words("suggest suggesting propose proposing change changing try trying")
 _SELF = _words("yourself your")
@@ -101,10 +108,12 @@ def topic_of(text: str) -> Topic | None:
 
 
 def _asks_cost(plain: str, rest: set[str]) -> bool:
-    """`what did you save?` may also mean a workflow."""
+    """`what did you save?` may also mean a workflow, `what did you save us?` does not."""
     if not rest & _COST or not rest <= _COST | _MONEY:
         return False
-    return "much" in plain or bool(rest & (_COST - {"save", "saved", "saving"}))
+    if "much" in plain or rest & (_COST - _SAVING):
+        return True
+    return not rest & _THINGS and _SAVES_US.search(plain) is not None
 
 
 def _asks_plans(words: list[str], rest: set[str]) -> bool:

@@ -16,7 +16,7 @@ from agents.improvement.agent_performance_analyst import MAY_LOSE
 from agents.improvement.intervals import difference, wilson
 from agents.improvement.learner import Learned, Window
 from agents.improvement.reuse import Asked, Repeated
-from agents.improvement.spending import Spending, Spent, week_of
+from agents.improvement.spending import OfVariants, Spending, Spent, week_of
 from agents.improvement.tallies import Tallies, Tally
 from database.learning import Change, Finding, Proposal, learning_id, proposal_id_of
 from database.records import PUBLIC, Document
@@ -53,6 +53,8 @@ class CostOptimizer:
         spending, repeated = Spending(state.get("spending")), Repeated(state.get("asked"))
         tallies = Tallies(state.get("tallies"))
         spending.take_in(runs, window.now)
+        of_variants = OfVariants(state.get("variants"))
+        of_variants.take_in(runs)
         for run in runs:
             words = window.feedback.get(run.run_id, ())
             tallies.take_in(run, words, None)
@@ -71,7 +73,7 @@ class CostOptimizer:
         ]
         kept = {
             "spending": spending.as_json(), "asked": repeated.as_json(),
-            "tallies": tallies.as_json(), "week": week,
+            "tallies": tallies.as_json(), "week": week, "variants": of_variants.as_json(),
             "said": [*said, *(f.finding_id for f in findings if f.kind == "problem")][-500:],
         }  # fmt: skip
         return Learned(tuple(findings), tuple(proposals), kept)
@@ -117,12 +119,17 @@ def spent_in(state: Mapping[str, Any]) -> Spending:
     return Spending(state.get("spending"))
 
 
+def variants_cost(state: Mapping[str, Any], since: float, until: float) -> Mapping[str, Spent]:
+    """What the answers of variants cost on the days of a period, by document."""
+    return OfVariants(state.get("variants")).between(since, until)
+
+
 def could_save(state: Mapping[str, Any]) -> tuple[float, float, str]:
     """Dollars and minutes that reused answers would have saved, and how that is counted."""
     usd, seconds = Repeated(state.get("asked")).could_save()
     how = (
-        "Questions asked at least five times with one answer that somebody found good and nobody "
-        "bad: what all answers but the first took."
+        "Of all so far: questions asked at least five times with one answer that somebody found "
+        "good and nobody bad; what all answers but the first took."
     )
     return usd, seconds / 60, how
 

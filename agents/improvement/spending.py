@@ -1,4 +1,5 @@
-"""What answers cost, by agent, workflow, person and model, for this week and the last.
+"""What answers cost, by agent, workflow, person and model, for this week and the last; of variants
+by day.
 
 Weeks are ISO weeks (UTC). People are kept by id, so that whoever asks can be told their own; what
 is told to others is counts.
@@ -15,6 +16,10 @@ By = Literal["agent", "workflow", "person", "model"]
 _BY: tuple[By, ...] = ("agent", "workflow", "person", "model")
 _MOST: Mapping[By, int] = {"agent": 500, "workflow": 300, "person": 2000, "model": 50}
 _WEEKS = 2
+_DAY = 86_400.0
+_DAYS = 100
+_VARIANTS = 100
+"""Documents of variants whose sums are kept of a day."""
 
 
 @dataclass(slots=True)
@@ -76,6 +81,41 @@ class Spending:
                 for by, most in _MOST.items()
             }
             for week in weeks
+        }
+
+
+class OfVariants:
+    """What the answers of agents' variants cost, by day (UTC) and document."""
+
+    def __init__(self, state: Mapping[str, Any] | None) -> None:
+        self._days: dict[int, dict[str, Spent]] = {
+            int(day): {name: Spent(*row) for name, row in sums.items()}
+            for day, sums in (state or {}).items()
+        }
+
+    def take_in(self, runs: Iterable[Run]) -> None:
+        """Count those that a variant answered."""
+        for run in runs:
+            variant = (run.route or {}).get("variant")
+            if variant and run.started_at is not None:
+                sums = self._days.setdefault(int(run.started_at // _DAY), {})
+                sums.setdefault(str(variant), Spent()).add(run)
+
+    def between(self, since: float, until: float) -> Mapping[str, Spent]:
+        """The sums of the days that lie in a period, by document."""
+        found: dict[str, Spent] = {}
+        for day, sums in self._days.items():
+            if since < (day + 1) * _DAY and day * _DAY < until:
+                for name, spent in sums.items():
+                    found.setdefault(name, Spent()).plus(spent)
+        return found
+
+    def as_json(self) -> dict[str, Any]:
+        """What to remember."""
+        days = sorted(self._days.items())[-_DAYS:]
+        return {
+            str(day): {name: list(astuple(one)) for name, one in list(sums.items())[:_VARIANTS]}
+            for day, sums in days
         }
 
 

@@ -1,6 +1,7 @@
 """What learning says of money and health comes from runs, to the cent, for those who may know."""
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,10 +10,10 @@ from agents.improvement.agent_performance_analyst import AgentPerformanceAnalyst
 from agents.improvement.cost_optimizer import CostOptimizer
 from agents.improvement.learner import Learner, Window
 from agents.improvement.spending import week_of
-from database.learning import Decision, LearnerState
+from database.learning import Change, Decision, LearnerState, Trial
 from database.records import Outcome, Run, one_person, private_channel
 from tests.orchestrator.fakes import ScriptedModels, agent
-from tests.orchestrator.pipeline import Pipeline
+from tests.orchestrator.pipeline import CODER, Pipeline, changed, proposal
 
 ADA, GRACE = "U0ADA", "U0GRACE"
 SECRET = agent("secret", "write a secret")
@@ -99,6 +100,66 @@ async def test_what_could_be_saved_is_all_answers_but_the_first(pipeline: Pipeli
     assert found.could_save_usd == pytest.approx(19 * 0.01 + 19 * 0.03)
     assert found.could_save_minutes == pytest.approx(38)
     assert "all answers but the first" in found.could_save_how
+
+
+DAY = 86_400.0
+CHEAPER = "coder--kind-1"
+
+
+async def in_force(pipeline: Pipeline, change: Change, ratio: float) -> None:
+    """A change that went live a fortnight ago, at so much of the cost before it."""
+    key, then = f"live-{change.name}", pipeline.clock.now - 14 * DAY
+    made = replace(proposal(change), proposal_id=key, state="live", moved_at=then)
+    trial = Trial(
+        f"trial-{key}", key, "shadow", change.name, "before", change.version or "", state="proven",
+        figures={"guardrails": {"cost_usd": {"ratio": ratio}}},
+    )  # fmt: skip
+    await pipeline.store.decide(Decision(proposals=(made,), trials=(trial,)))
+
+
+async def test_what_changes_saved_is_of_the_period_and_of_what_they_changed(
+    pipeline: Pipeline,
+) -> None:
+    now = pipeline.clock.now
+    await in_force(pipeline, Change("agent", CHEAPER, None, CODER.body()), 0.5)
+    await in_force(pipeline, changed(CODER, temperature=0.5), 0.8)
+    lesson = Change("lesson", "calculator-1", None, {"tool": "calculator", "error": "e"})
+    await in_force(pipeline, lesson, 0.1)
+    runs = [
+        Run(f"r{n}", "Question", "coder", started_at=now - DAY * (1 + n // 4), reply="Yes",
+            cost_usd=0.01, route={"variant": CHEAPER} if n % 2 else None)
+        for n in range(40)
+    ]  # fmt: skip
+    pipeline.store.append(*runs)
+    await looked(pipeline, CostOptimizer(ScriptedModels(lambda t, m: "")), runs)
+
+    async def saved(since: float, until: float) -> float | None:
+        return (await pipeline.improvement.figures(now - since * DAY, now - until * DAY)).usd_saved
+
+    def both(answers: int) -> float:
+        """Half of them by the variant, which would have cost twice as much, half a quarter more."""
+        return answers / 2 * 0.01 * (2.0 - 1.0) + answers / 2 * 0.01 * (1 / 0.8 - 1.0)
+
+    midnight = now % DAY / DAY
+    assert await saved(midnight + 2, midnight) == pytest.approx(both(8))
+    assert await saved(midnight + 5, midnight + 2) == pytest.approx(both(12))
+    assert await saved(60, 30) is None, "before it was in force"
+
+
+async def test_what_lessons_prevented_is_of_the_period(pipeline: Pipeline) -> None:
+    now = pipeline.clock.now
+    today = int(now // DAY)
+    days = {str(today): [6, 0, 0, 0.0], str(today - 20): [100, 10, 8, 4_800_000.0]}
+    state = LearnerState("error-recovery", {"days": days}, revision=1)
+    await pipeline.store.decide(Decision(learners=(state,)))
+    week = await pipeline.improvement.figures(now - 7 * DAY, now + 1)
+    month = await pipeline.improvement.figures(now - 30 * DAY, now + 1)
+    assert week.prevented_errors == 5
+    assert week.minutes_saved == pytest.approx(6 * 0.8 * 10)
+    assert month.prevented_errors == 85
+    assert week.minutes_how.startswith(
+        "6 calls that are known to fail were not made; 80% of all 10"
+    )
 
 
 async def test_the_health_of_agents_stands_beside_their_record(pipeline: Pipeline) -> None:

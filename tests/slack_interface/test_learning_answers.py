@@ -49,6 +49,11 @@ def fits(blocks: Any, surface: Surface = "message") -> None:
         ("How much did you cost this week and what did you save?", "cost", "this week"),
         ("how much have you spent in the last 2 weeks?", "cost", "in the last 14 days"),
         ("how much time did you save us?", "cost", "in the last 7 days"),
+        ("What did you save us this month?", "cost", "this month"),
+        ("what have you saved the team last week?", "cost", "last week"),
+        ("Did you save us any money today?", "cost", "today"),
+        ("how many hours have you saved this month", "cost", "this month"),
+        ("have you saved time in the last 30 days?", "cost", "in the last 30 days"),
     ],
 )
 def test_questions_about_learning_are_understood(text: str, topic: Topic, period: str) -> None:
@@ -71,7 +76,11 @@ def test_yesterday_is_the_persons_own_day() -> None:
     [
         "what patterns do you see in this data?", "What did you learn about France?",
         "how would you improve it?", "how can you improve this text?", "can you improve?",
-        "what did you save?", "how can I improve myself?", "how much does this cost?",
+        "what did you save?", "what did you save for us?", "did you save it for the team?",
+        "what did you save yesterday?", "did you save us the bill?", "what did you save last time?",
+        "did you save me a seat?", "what have you saved in the last 24 hours?",
+        "how many hours are there in a year, would you say?", "how can I improve myself?",
+        "how much does this cost?",
         "What would you change?", "what do you suggest?", "Write about the patterns you found.",
         "How much did you cost? Also write me a poem about it\nplease", "what did you learn " * 20,
     ],

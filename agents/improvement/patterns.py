@@ -6,11 +6,11 @@ What is remembered is bounded: the latest sequences (item names and ids, no text
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal
 
 from agents.improvement.intervals import wilson
-from agents.improvement.sequences import Items, Occurrences, closed_patterns
+from agents.improvement.sequences import Items, Occurrences, closed_patterns, occurs
 from database.learning import Strength
 from database.records import PUBLIC
 
@@ -38,7 +38,8 @@ repeats at all is weak. The bound is Wilson's at 95%, so few or mixed results ke
 class Occurrence:
     """One sequence that was seen: of steps in a run, or of requests of a person.
 
-    `success` is None where nobody judged it; `seconds` what it took, 0 where unknown.
+    `success` is None where nobody judged it; `seconds` what it took, 0 where unknown. `end` is the
+    run that people judge in its place: the answer of a plan.
     """
 
     items: Items
@@ -47,6 +48,12 @@ class Occurrence:
     audience: str
     success: bool | None = None
     seconds: float = 0.0
+    end: str = ""
+
+    def judged(self, well: bool) -> "Occurrence":
+        """After a later word: it replaces an earlier one, but of several runs each must go well."""
+        alone = len(self.runs) == 1 or bool(self.end)
+        return replace(self, success=well and (alone or self.success is not False))
 
 
 @dataclass(slots=True)
@@ -144,6 +151,22 @@ class Patterns:
         self._recent = together[-_RECENT:]
         self._drop()
 
+    def judge(self, words: Mapping[str, bool]) -> None:
+        """Count what was said since of runs among the latest sequences: how they went, by run."""
+        if not words:
+            return
+        for at, one in enumerate(self._recent):
+            said = [words[run] for run in (*one.runs, one.end) if run in words]
+            if not said:
+                continue
+            now = one.judged(all(said))
+            self._recent[at] = now
+            more = (one.success is None, int(bool(now.success)) - int(bool(one.success)))
+            self.judged, self.good = self.judged + more[0], self.good + more[1]
+            for items, pattern in self.known.items():
+                if set(items) <= set(one.items) and occurs(items, one.items):
+                    pattern.judged, pattern.good = pattern.judged + more[0], pattern.good + more[1]
+
     def _count(self, patterns: Mapping[Items, Pattern], seen: Sequence[Occurrence]) -> None:
         occurrences = Occurrences([one.items for one in seen])
         for items, pattern in patterns.items():
@@ -213,7 +236,7 @@ def _alike(one: Pattern, other: Pattern) -> bool:
 
 
 def _row(one: Occurrence) -> list[Any]:
-    rest = (one.person, one.audience, one.success, one.seconds)
+    rest = (one.person, one.audience, one.success, one.seconds, one.end)
     return [list(one.items), list(one.runs), *rest]
 
 

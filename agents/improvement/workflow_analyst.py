@@ -77,10 +77,12 @@ def _without_gaps(window: Window, state: Mapping[str, Any]) -> Learned:
         shapes.take_in(run)
     seen = {"steps": _of_steps(runs, window), "requests": _of_requests(runs, window)}
     patterns = {kind: Patterns(kind, state.get(kind)) for kind in _KINDS}
+    later = _said_later(window)
     findings: list[Finding] = []
     proposals: list[Proposal] = []
     drafted: dict[str, list[Any]] = dict(state.get("drafted", {}))
     for kind in _KINDS:
+        patterns[kind].judge(later)
         patterns[kind].take_in(seen[kind])
         findings += [_told(p, patterns[kind], now) for p in patterns[kind].worth_telling()]
         for pattern in patterns[kind].known.values():
@@ -117,6 +119,14 @@ def _of_steps(runs: Sequence[Run], window: Window) -> list[Occurrence]:
     return found
 
 
+def _said_later(window: Window) -> dict[str, bool]:
+    """How runs of earlier windows went, that something was said of since."""
+    words = {
+        run.run_id: went_well(run, window.feedback.get(run.run_id, ())) for run in window.older
+    }
+    return {run_id: well for run_id, well in words.items() if well is not None}
+
+
 def _of_requests(runs: Sequence[Run], window: Window) -> list[Occurrence]:
     found = []
     answers = {_goal_of(run): run for run in runs if _is_answer(run)}
@@ -133,6 +143,7 @@ def _of_requests(runs: Sequence[Run], window: Window) -> list[Occurrence]:
                 _audience(sitting),
                 all(judged) if judged else None,
                 sum(run.duration_ms or 0.0 for run in sitting) / 1000,
+                last.run_id if last else "",
             )
         )
     return found

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from agents.improvement.learner import Learned, Window
@@ -96,6 +97,41 @@ async def test_a_pattern_grows_stronger_over_windows_and_is_told_only_then() -> 
     assert strongest.strength == "very strong"
     assert strongest.data["support"] == 30
     assert strongest.finding_id == patterns(first)[0].finding_id
+
+
+def thumb(of: Run, value: float) -> Feedback:
+    return Feedback(f"{of.run_id}-{value}", of.run_id, "rating", value, created_at=value)
+
+
+async def told_later(state: Any, older: Sequence[Run], *said: Feedback) -> Learned:
+    """What a window teaches that brings nothing but words on runs of before."""
+    by_run = {one.run_id: [f for f in said if f.run_id == one.run_id] for one in older}
+    return await WorkflowAnalyst().learn(Window((), 1.0, by_run, older), state)
+
+
+async def test_words_that_come_later_reach_what_was_seen_before() -> None:
+    runs = [weekly(n, success=None) for n in range(24)]
+    first = await learned(runs)
+    assert [one.strength for one in patterns(first)] == ["moderate"]
+    ups = [thumb(one, 1.0) for one in runs]
+    second = await told_later(first.state, runs, *ups)
+    [strong] = patterns(second)
+    assert (strong.strength, strong.data["judged"]) == ("very strong", 24)
+    assert strong.data["success"] == strong.data["success_of_all"] == 1.0
+    mind = await told_later(second.state, runs[:12], *[thumb(one, -1.0) for one in runs[:12]])
+    [weaker] = patterns(mind)
+    assert (weaker.data["judged"], weaker.data["success"]) == (24, 0.5)
+    assert json.loads(json.dumps(mind.state)) == (await learned([], mind.state)).state
+
+
+async def test_what_is_said_later_of_a_plan_is_said_of_its_steps() -> None:
+    runs = [one for number in range(1, 25) for one in planned(number)]
+    silent = [replace(one, outcome=Outcome()) for one in runs]
+    first = await learned(silent)
+    ends = [one for one in silent if one.agent == "team"]
+    second = await told_later(first.state, ends, *[thumb(one, 1.0) for one in ends])
+    [pattern] = patterns(second)
+    assert (pattern.data["judged"], pattern.data["success"]) == (24, 1.0)
 
 
 async def test_few_people_or_bad_results_keep_a_pattern_low() -> None:

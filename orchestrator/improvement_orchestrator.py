@@ -27,6 +27,7 @@ from database.learning import (
     Finding,
     FindingState,
     Proposal,
+    ProposalOrder,
     ProposalState,
     Trial,
     proposal_id_of,
@@ -96,10 +97,14 @@ class Improvement:
         return await self._store.proposal(proposal_id)
 
     async def proposals(
-        self, states: Collection[ProposalState] | None = None, limit: int = 200
+        self,
+        states: Collection[ProposalState] | None = None,
+        limit: int = 200,
+        order: ProposalOrder = "newest",
+        moved_since: float = 0.0,
     ) -> Sequence[Proposal]:
-        """Newest first."""
-        return await self._store.proposals(states, limit)
+        """Those in any of some states, or all; of what moved since then, in an order."""
+        return await self._store.proposals(states, limit, order, moved_since)
 
     async def trial_of(self, proposal_id: str) -> Trial | None:
         """The newest trial of a proposal, with the figures of its last look."""

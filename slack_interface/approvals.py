@@ -37,7 +37,10 @@ log = structlog.get_logger()
 
 FRESH_S = 2 * 86_400.0
 """What moved longer ago and has no card gets none, unless it waits for a decision."""
+STANDING: frozenset[ProposalState] = frozenset({"awaiting", "live"})
+"""Their cards change without a move."""
 LOOKED_AT = 200
+MOST = 10_000
 DIRECT_S = 300.0
 FIRST_USES = 8
 RESULTS: frozenset[ProposalState] = frozenset({"verified", "rolled_back"})
@@ -68,6 +71,7 @@ class Approvals:
     channel_id: str = ""
     clock: Callable[[], float] = time.time
     _showing: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _looked: bool = False
     _queued: set[str] = field(default_factory=set)
     _directs: TTLCache[str, str] = field(
         default_factory=lambda: TTLCache(1_000, DIRECT_S, timer=time.monotonic)
@@ -86,10 +90,24 @@ class Approvals:
     async def look(self) -> None:
         """Show what a crash, another process or a time without Slack left unshown."""
         async with self._showing:
-            await self._show_proposals(await self.improvement.proposals(limit=LOOKED_AT))
             since = self.clock() - FRESH_S
+            await self._show_proposals(await self._to_show(since))
             findings = await self.improvement.findings(since=since, limit=LOOKED_AT)
             await self._show_findings(findings)
+
+    async def _to_show(self, since: float) -> Sequence[Proposal]:
+        """What waits or is live, what moved lately and, at first, whatever has a card."""
+        still = await self.improvement.proposals(STANDING, MOST, "waits_longest")
+        lately = await self.improvement.proposals(None, MOST, "moved_last", since)
+        found = {proposal.proposal_id: proposal for proposal in (*still, *lately)}
+        for card in await self._cards() if not self._looked else ():
+            kind, _, proposal_id = card.partition(":")
+            if kind != "proposal" or proposal_id in found:
+                continue
+            if known := await self.improvement.proposal(proposal_id):
+                found[proposal_id] = known
+        self._looked = True
+        return sorted(found.values(), key=lambda p: p.moved_at, reverse=True)
 
     async def wheres(self) -> Sequence[Where]:
         """The improvements channel, or else the direct messages of those who decide."""
@@ -174,26 +192,33 @@ class Approvals:
 
     async def _show_proposals(self, proposals: Sequence[Proposal]) -> None:
         cards, wheres = await self._cards(), await self.wheres()
+        full: set[str] = set()
         for proposal in reversed(proposals):
+            await asyncio.sleep(0)  # people's messages go on between two of them
             card = f"proposal:{proposal.proposal_id}"
             known = cards.get(card, {})
             if not (known or self._waits(card) or self._worth(proposal)):
                 continue
             for where in await self._targets(card, wheres, cards):
                 card_id = card + where.suffix
+                kept = known.get(card_id)
+                if where.channel_id in full and kept is None and card_id not in self._queued:
+                    continue
                 try:
-                    await self._show_proposal(proposal, where, card_id, known.get(card_id))
+                    if not await self._show_proposal(proposal, where, card_id, kept):
+                        full.add(where.channel_id)
                 except VirtuousError as error:
                     log.warning("card_not_shown", card=card_id, error=str(error))
 
     async def _show_proposal(
         self, proposal: Proposal, where: Where, card_id: str, kept: Kept | None
-    ) -> None:
+    ) -> bool:
+        """False where nothing new may be posted today."""
         stage = self._stage(proposal, await self._check(proposal))
         version = f"{card_id}:{proposal.revision}{stage}"
         known = kept is not None or card_id in self._queued
         if (kept and _shows(kept, version)) or not (known or self._worth(proposal)):
-            return
+            return True
         suggestion = await self.suggestion(proposal, where.audiences)
         if kept and proposal.state in RESULTS:
             # First: a crash between the two leaves the card as it was, to be looked at again.
@@ -202,7 +227,7 @@ class Approvals:
             result = Post(f"result:{version}", where.channel_id, text, under=card_id)
             await self.proactive.outgoing.post(result)
         card = proposal_card(suggestion, where.audiences, self.clock())
-        await self._put(card_id, version, where, card, known=known)
+        return await self._put(card_id, version, where, card, known=known)
 
     async def _show_findings(self, findings: Sequence[Finding]) -> None:
         cards, wheres = await self._cards(), await self.wheres()
@@ -235,14 +260,17 @@ class Approvals:
         *,
         known: bool,
         most: float = 1.0,
-    ) -> None:
-        """Queue it; the first of a card counts among the day's posts."""
+    ) -> bool:
+        """Queue it; the first of a card counts among the day's posts: False when these are used."""
         text, blocks = card
         post = Post(version, where.channel_id, text, blocks, rewrites=card_id)
         if known:
             await self.proactive.outgoing.post(post)
         elif await self.proactive.post_improvement(post, most):
             self._queued.add(card_id)
+        else:
+            return await self.proactive.outgoing.knows(version)
+        return True
 
     async def _cards(self) -> Cards:
         found: Cards = {}

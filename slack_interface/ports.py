@@ -6,7 +6,15 @@ from typing import Any, Literal, Protocol
 from agents.generalising import WorkflowInput
 from agents.ports import FilesPort
 from database.goals import Goal
-from database.learning import Change, Finding, FindingState, Proposal, ProposalState, Trial
+from database.learning import (
+    Change,
+    Finding,
+    FindingState,
+    Proposal,
+    ProposalOrder,
+    ProposalState,
+    Trial,
+)
 from database.records import (
     Document,
     Feedback,
@@ -142,9 +150,13 @@ class ImprovementPort(Protocol):
         """One proposal."""
 
     async def proposals(
-        self, states: Collection[ProposalState] | None = None, limit: int = 200
+        self,
+        states: Collection[ProposalState] | None = None,
+        limit: int = 200,
+        order: ProposalOrder = "newest",
+        moved_since: float = 0.0,
     ) -> Sequence[Proposal]:
-        """Newest first."""
+        """Those in any of some states, or all; of what moved since then, in an order."""
 
     async def trial_of(self, proposal_id: str) -> Trial | None:
         """The newest trial of a proposal, with the figures of its last look."""

@@ -10,6 +10,7 @@ from database.learning import (
     Finding,
     FindingState,
     Proposal,
+    ProposalOrder,
     ProposalState,
     Trial,
     proposal_id_of,
@@ -220,10 +221,21 @@ class LearningInMemory:
         return self.all_proposals.get(proposal_id)
 
     async def proposals(
-        self, states: Collection[ProposalState] | None = None, limit: int = 200
+        self,
+        states: Collection[ProposalState] | None = None,
+        limit: int = 200,
+        order: ProposalOrder = "newest",
+        moved_since: float = 0.0,
     ) -> Sequence[Proposal]:
-        found = [p for p in self.all_proposals.values() if states is None or p.state in states]
-        return sorted(found, key=lambda p: p.created_at, reverse=True)[:limit]
+        found = [
+            p for p in self.all_proposals.values()
+            if (states is None or p.state in states) and p.moved_at >= moved_since
+        ]  # fmt: skip
+        by = {
+            "newest": lambda p: -p.created_at, "moved_last": lambda p: -p.moved_at,
+            "waits_longest": lambda p: p.moved_at,
+        }  # fmt: skip
+        return sorted(found, key=by[order])[:limit]
 
     async def trial_of(self, proposal_id: str) -> Trial | None:
         return next((t for t in self.all_trials if t.proposal_id == proposal_id), None)

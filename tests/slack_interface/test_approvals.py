@@ -278,6 +278,39 @@ async def test_a_live_card_says_how_it_does_as_its_use_grows(
         await the_card(world, f"{uses} uses so far.")
 
 
+async def test_what_waits_behind_many_others_has_a_card_that_follows_decisions_made_elsewhere(
+    world: World, improvement: LearningInMemory
+) -> None:
+    for number in range(250):
+        past = proposal(
+            proposal_id=f"past{number}", state="rejected", created_at=samples.NOW + number,
+            moved_at=1.0,
+        )  # fmt: skip
+        await improvement.put(past, told=False)
+    waits = proposal(moved_at=samples.NOW - 9 * 86_400.0)
+    await improvement.put(waits, told=False)
+    await look(world)
+    await the_card(world, "I suggest")
+    decided = replace(waits, state="rejected", decided_by=ADA, moved_at=samples.NOW, revision=9)
+    await improvement.put(decided, told=False)
+    await look(world)
+    await the_card(world, "Rejected")
+
+
+async def test_a_card_that_was_decided_elsewhere_while_nobody_looked_is_rewritten_at_the_start(
+    world: World, improvement: LearningInMemory
+) -> None:
+    await improvement.put(proposal())
+    await the_card(world, "I suggest")
+    assert world.bot
+    await world.bot.stop()
+    long_ago = samples.NOW - 9 * 86_400.0
+    decided = replace(proposal(), state="rejected", decided_by=ADA, moved_at=long_ago, revision=9)
+    await improvement.put(decided, told=False)
+    await world.start()
+    await the_card(world, "Rejected")
+
+
 async def test_what_was_decided_long_ago_gets_no_card(
     world: World, improvement: LearningInMemory
 ) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import structlog
 
-from agents.variants import variant_of
+from agents.variants import agent_of, variant_of
 from database.learning import Change, Proposal, Trial, proposal_id_of
 from database.records import PUBLIC, Document
 from database.store import Store
@@ -42,22 +42,35 @@ class Spreading:
             return
         if len(proposal.changes) != 1 or proposal.changes[0].kind != "agent":
             return
-        effect = effect_of(await self.store.trials_of(proposal.proposal_id))
+        trials = await self.store.trials_of(proposal.proposal_id)
+        effect = effect_of(trials)
         if effect is None or effect <= WORTH_TELLING:
             return
         [change] = proposal.changes
-        before = await self.store.document("agent", change.name, change.base)
-        if change.base is None or before is None or change.body is None:
+        before = await self._before(change, trials)
+        if before is None or change.body is None:
             return
         agents = [d for d in await self.store.documents("agent") if not variant_of(d.name)]
-        others = self._similar(change, [d for d in agents if d.audience == PUBLIC])
+        others = self._similar(agent_of(change.name), [d for d in agents if d.audience == PUBLIC])
         made = [suggestion(proposal, before.body, change.body, other, effect) for other in others]
         sifted = await self.cycles.submit([one for one in made if one])
         log.info("success_suggested", proposal=proposal.proposal_id, to=len(sifted.taken))
 
-    def _similar(self, change: Change, agents: Sequence[Document]) -> list[Document]:
-        known = [d for d in agents if d.name == change.name]
-        others = [d for d in agents if d.name not in (change.name, GENERALIST)]
+    async def _before(self, change: Change, trials: Sequence[Trial]) -> Document | None:
+        """What the change was held against: a new variant, its agent as it answered then."""
+        if change.base is not None:
+            return await self.store.document("agent", change.name, change.base)
+        if variant_of(change.name) is None:
+            return None
+        name = agent_of(change.name)
+        for trial in trials:  # that it holds is shown beside the old version, too
+            if trial.active != change.version:
+                return await self.store.document("agent", name, trial.active)
+        return None
+
+    def _similar(self, name: str, agents: Sequence[Document]) -> list[Document]:
+        known = [d for d in agents if d.name == name]
+        others = [d for d in agents if d.name not in (name, GENERALIST)]
         if not known or not others:
             return []
         vectors = self.embedder.embed([_about(d) for d in [*known, *others]])
@@ -94,17 +107,17 @@ def suggestion(
         body["system_prompt"] = f"{str(body.get('system_prompt', '')).rstrip()}\n\n{added}"
     if body == dict(other.body):
         return None
-    [from_] = proposal.changes
+    helped = agent_of(proposal.changes[0].name)
     change = Change("agent", other.name, other.version, body, other.audience)
     return Proposal(
         proposal_id_of(SPREADING, (change,)),
         SPREADING,
-        f"Let {other.name} do what helped {from_.name}",
-        f"It made {effect:.0%} more of {from_.name}'s answers right, and {other.name} is for "
+        f"Let {other.name} do what helped {helped}",
+        f"It made {effect:.0%} more of {helped}'s answers right, and {other.name} is for "
         "similar requests. Whether it helps here as well is what its trial shows.",
         (change,),
         evidence={
-            "figures": {f"effect at {from_.name}": round(effect, 3)},
+            "figures": {f"effect at {helped}": round(effect, 3)},
             "runs": list(proposal.evidence.get("runs", ())),
             "success": proposal.proposal_id,
         },

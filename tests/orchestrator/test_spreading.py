@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from database.learning import Proposal
+from database.learning import Change, Proposal
 from orchestrator.agent_pool import register_shipped
 from orchestrator.spreading import SPREADING, Spreading
 from tests.orchestrator.fakes import WordEmbedder, agent
@@ -30,7 +30,11 @@ async def pipeline(tmp_path: Path) -> AsyncIterator[Pipeline]:
 
 async def verified(pipeline: Pipeline, worse: float, **fields: Any) -> list[Proposal]:
     """A change of coder that held; what was suggested to others after it."""
-    waits = await pipeline.propose(changed(CODER, **fields))
+    return await held(pipeline, changed(CODER, **fields), worse)
+
+
+async def held(pipeline: Pipeline, change: Change, worse: float = 0.0) -> list[Proposal]:
+    waits = await pipeline.propose(change)
     await pipeline.improvement.advance()
     trial = await pipeline.trial(waits)
     observe_all(pipeline.store, trial, 60, 0.0, 1.0)
@@ -68,6 +72,14 @@ async def test_a_large_success_is_suggested_to_similar_agents_once(pipeline: Pip
     found = [p for p in await again.improvement.proposals() if p.learner == SPREADING]
     assert len(found) == len(suggested)
     await again.close()
+
+
+async def test_a_success_of_a_variant_is_suggested_as_well(pipeline: Pipeline) -> None:
+    body = {**CODER.body(), "system_prompt": f"{CODER.system_prompt} Say what is missing."}
+    suggested = await held(pipeline, Change("agent", "coder--kind-1", None, body))
+    made = {p.changes[0].name: p for p in suggested}["tester"]
+    assert prompt_of(made) == "You are tester.\n\nSay what is missing."
+    assert made.title == "Let tester do what helped coder"
 
 
 async def test_what_is_about_the_one_agent_stays_there(pipeline: Pipeline) -> None:

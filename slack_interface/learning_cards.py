@@ -228,7 +228,7 @@ def _fields(shown: Suggestion, told: bool) -> list[str]:
         "Risk": risk(proposal, told),
         "Expected": _expected(proposal),
         "Why I ask": said(proposal.reason, 500) if told and _waits(proposal) else "",
-        "Tried": tried(trial),
+        "Tried": tried(trial, len(proposal.changes)),
         "In use": _in_use(shown),
         "Smallest effect that it could see": _smallest(trial),
         "Cost of an answer": _cost(proposal, trial),

@@ -197,8 +197,10 @@ def strength(finding: Finding) -> str:
     return STRENGTHS.get(finding.strength or "", "")
 
 
-def tried(trial: Trial | None) -> str:
-    """How a trial went, and on what."""
+def tried(trial: Trial | None, changes: int = 1) -> str:
+    """How a trial went, and on what; `changes` are those that a proposal makes together."""
+    if trial is None and changes > 1:
+        return f"not tried: it makes {changes} changes at once, and only one can be compared"
     if trial is None:
         return "not yet: there is nothing to compare it with"
     words = effect(trial.figures)

@@ -82,7 +82,7 @@ def _asks(
     """Every reason why a person has to decide; none is needed twice."""
     reasons = []
     if verdict is None or trial is None:
-        reasons.append("There is nothing to compare it with.")
+        reasons.append(_untried(proposal))
     elif trial.proposal_id != proposal.proposal_id:
         reasons.append("Its trial is of another proposal.")
     if found != "low":
@@ -94,6 +94,19 @@ def _asks(
     if verdict is not None:
         reasons += _doubts(verdict.figures, trial.figures if trial else {}, allowed)
     return reasons
+
+
+def _untried(proposal: Proposal) -> str:
+    """Why nothing was compared, in words for who decides on it all the same."""
+    changes = proposal.changes
+    if len(changes) > 1:
+        return (
+            f"It was not tried: it makes {len(changes)} changes at once, and only a single one can "
+            "be compared beforehand."
+        )
+    if changes[0].body is None:
+        return "It was not tried: what it takes away can be compared with nothing beforehand."
+    return "It was not tried: there is nothing to compare it with."
 
 
 _MODES: Mapping[Mode, str] = {

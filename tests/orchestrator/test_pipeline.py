@@ -346,7 +346,7 @@ async def test_changes_that_are_made_together_are_taken_back_together(pipeline: 
     await pipeline.improvement.advance()
     waits = await pipeline.now(made)
     assert waits.state == "awaiting"
-    assert "nothing to compare" in waits.reason
+    assert "not tried: it makes 2 changes at once" in waits.reason
     await pipeline.improvement.decide(made.proposal_id, ADA, True)
     assert await pipeline.store.document("agent", "writer") is None
     await pipeline.active("helper")

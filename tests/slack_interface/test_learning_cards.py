@@ -125,9 +125,11 @@ def test_what_has_nothing_to_be_compared_with_says_so() -> None:
     proposal = samples.proposal(changes=(new, gone), expected=None)
     suggestion = Suggestion(proposal, None, (None, {"name": "poet"}))
     text = str(proposal_card(suggestion, EVERYBODY, NOW)[1])
-    for part in ("nothing to compare it with", "cannot be said beforehand",
+    for part in ("not tried: it makes 2 changes at once", "cannot be said beforehand",
                  "New: the runbook *weekly*", "Retires the agent *poet*"):  # fmt: skip
         assert part in text
+    alone = Suggestion(samples.proposal(changes=(new,), expected=None), None, (None,))
+    assert "nothing to compare it with" in str(proposal_card(alone, EVERYBODY, NOW)[1])
 
 
 def test_a_variant_is_shown_as_what_it_changes_of_its_agent() -> None:

@@ -24,7 +24,7 @@ from database.learning import (
 )
 from database.records import Document, DocumentKind, Run, Step, random_run_id
 from database.store import Store
-from orchestrator.budgets import LearningBudget, metered
+from orchestrator.budgets import LearningBudget, LearningOff, metered
 from orchestrator.learning_windows import (
     HIDDEN,
     SKIPPED_A_CYCLE,
@@ -38,6 +38,7 @@ from orchestrator.learning_windows import (
 from orchestrator.leases import Claims, lease
 from orchestrator.moves import Moves
 from orchestrator.policy import Policy
+from orchestrator.proposal_days import Days, until
 from orchestrator.proposal_rules import (
     MOST_OPEN,
     Active,
@@ -58,7 +59,6 @@ AT_ONCE = 1_000
 """Runs in a window; more are seen in the next one: memory is bounded, and answers do not wait long
 for what a learner computes."""
 MOST_WINDOWS = 200
-_DAY = 86_400.0
 TOO_MANY = "Too many proposals today"
 OPEN: frozenset[ProposalState] = frozenset({"proposed", "trial", "awaiting"})
 MOST_READ = 10_000
@@ -121,9 +121,10 @@ async def no_lull() -> None:
 
 @dataclass(slots=True)
 class Sifted:
-    """Proposals that are taken up, and those that are not."""
+    """Proposals that are taken up, those that wait for a day with room, and why others are not."""
 
     taken: list[Proposal] = field(default_factory=list)
+    later: list[Proposal] = field(default_factory=list)
     held: list[Held] = field(default_factory=list)
 
 
@@ -183,8 +184,8 @@ class Cycles:
     async def submit(self, proposals: Sequence[Proposal]) -> Sifted:
         """Take up proposals that come from no cycle (people's, a team review's)."""
         sifted = await self._sifted(proposals, {})
-        if sifted.taken:
-            await self._store.decide(self._decision(sifted.taken, ()))
+        if sifted.taken or sifted.later:
+            await self._store.decide(self._decision([*sifted.taken, *sifted.later], ()))
             for proposal in sifted.taken:
                 self._moves.announce(proposal)
         return sifted
@@ -245,6 +246,8 @@ class Cycles:
                 learned = await let_learn(learner, window, state.state)
             finally:
                 took = self._keep_cost(learner.name, steps, now)
+        if self._switch() == "off":
+            raise LearningOff("Learning was switched off meanwhile: what it found is not kept.")
         seen = {run.run_id: run for run in (*rows.runs, *rows.older)}
         sifted = await self._sifted(learned.proposals, seen)
         findings = await self._found(learned, seen)
@@ -253,7 +256,8 @@ class Cycles:
             runs_seen=rows.runs_seen, feedback_seen=rows.feedback_seen, updated_at=now,
             revision=state.revision + 1,
         )  # fmt: skip
-        await self._store.decide(self._decision(sifted.taken, findings, after))
+        proposed = [*sifted.taken, *sifted.later]
+        await self._store.decide(self._decision(proposed, findings, after))
         for finding in findings:
             self._moves.announce_finding(finding)
         for proposal in sifted.taken:
@@ -301,16 +305,24 @@ class Cycles:
             return sifted
         active = by_name(await self._documents())
         known = await self._known()
-        room = self._room_today(known)
+        now = self._clock()
+        days = Days(self._policy.count("proposals_per_day"), known, now)
         for proposal in sorted(proposals, key=_promise, reverse=True):
             made = await self._made_fit(proposal, seen, active)
-            reason = made if isinstance(made, str) else self._not_now(made, [*sifted.taken, *known])
-            if not reason and room is not None and len(sifted.taken) >= room:
-                reason = f"{TOO_MANY}: `policy set proposals_per_day NUMBER` allows more."
+            beside = [*sifted.taken, *sifted.later, *known]
+            reason = made if isinstance(made, str) else self._not_now(made, beside)
             if isinstance(made, str) or reason:
-                sifted.held.append(Held(proposal.title, str(reason)))
-            else:
+                sifted.held.append(Held(proposal.title, reason))
+                continue
+            day = days.next()
+            if day == now:
                 sifted.taken.append(made)
+                continue
+            when = f"it waits until {until(day)}" if day else "the next days are full"
+            reason = f"{TOO_MANY}: {when}. `policy set proposals_per_day NUMBER` allows more."
+            sifted.held.append(Held(proposal.title, reason))
+            if day:
+                sifted.later.append(replace(made, reason=reason, created_at=day, moved_at=day))
         for held in sifted.held:
             log.info("proposal_held", reason=held.reason)
         return sifted
@@ -358,13 +370,6 @@ class Cycles:
         if len(beside) >= MOST_OPEN:
             return f"{len(beside)} proposals for the same document are open already."
         return ""
-
-    def _room_today(self, known: Sequence[Proposal]) -> int | None:
-        most = self._policy.count("proposals_per_day")
-        if most is None:
-            return None
-        now = self._clock()
-        return max(0, most - sum(p.created_at >= now - now % _DAY for p in known))
 
     async def _found(self, learned: Learned, seen: Mapping[str, Run]) -> list[Finding]:
         """What is new among the findings, or says more than before; people's word on it stays."""

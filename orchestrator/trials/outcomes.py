@@ -173,6 +173,8 @@ class Outcomes:
         judged = 0
         self._questions = _SLOWLY if self._background.gives_way else _JUDGED_AT_ONCE
         for course in self._arms.courses:
+            if self._arms.off:
+                break
             seen = await self._store.observations(course.trial.trial_id)
             if course.trial.method == "split":
                 judged += await self._settle_split(course, seen)

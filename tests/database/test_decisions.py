@@ -88,6 +88,14 @@ async def test_lists_are_newest_first_and_chosen_by_state(store: Store) -> None:
         "cheaper 1"
     ]
     assert await store.proposals(()) == []
+    again = replace(proposal(0), state="trial", moved_at=2e9, revision=2)
+    await store.decide(Decision((again,)))
+    moved = [p.title for p in await store.proposals(order="moved_last")]
+    assert moved == ["cheaper 0", "cheaper 2", "cheaper 1"]
+    waits = await store.proposals({"awaiting", "trial"}, order="waits_longest")
+    assert [p.title for p in waits] == ["cheaper 1", "cheaper 0"]
+    lately = await store.proposals(order="waits_longest", moved_since=1e9 + 2)
+    assert [p.title for p in lately] == ["cheaper 2", "cheaper 0"]
     notes = tuple(Finding(f"f{n}", "l", "note", "t", "x", created_at=float(n)) for n in range(3))
     await store.decide(Decision(findings=(*notes[:2], replace(notes[2], state="verified"))))
     assert [f.finding_id for f in await store.findings(since=1.0)] == ["f2", "f1"]

@@ -17,6 +17,7 @@ from database.records import LEARNING, Feedback, Person, Run, RunQuery, one_pers
 from orchestrator.budgets import LearningBudget, LearningModels
 from orchestrator.learning_cycle import CycleReport
 from orchestrator.leases import LEASE_SECONDS, lease
+from orchestrator.policy import Policy
 from tests.orchestrator.fakes import ScriptedModels
 from tests.orchestrator.pipeline import ADA, CODER, Pipeline, ScriptedLearner, changed, proposal
 from tests.patience import PATIENCE_S
@@ -259,6 +260,32 @@ async def test_switched_off_a_cycle_asks_no_more(tmp_path: Path) -> None:
     stopped = await pipeline.improvement.cycle(NAME)
     assert "Learning is off" in stopped.skipped
     assert calls == 2
+    await pipeline.close()
+
+
+class Overtaken(ScriptedLearner):
+    """Learning is switched while it learns."""
+
+    policy: Policy
+    to = "off"
+
+    async def learn(self, window: Window, state: Mapping[str, Any]) -> Learned:
+        await self.policy.set("improvement", self.to, ADA)
+        return await super().learn(window, state)
+
+
+@pytest.mark.parametrize(("to", "kept"), [("off", 0), ("paused", 1)])
+async def test_what_is_found_while_learning_is_switched_off_is_not_kept(
+    tmp_path: Path, to: str, kept: int
+) -> None:
+    overtaken = Overtaken()
+    pipeline = await Pipeline(tmp_path, learner=overtaken).open()
+    overtaken.policy, overtaken.to = pipeline.policy, to
+    pipeline.run("r1")
+    overtaken.says = Learned((PATTERN,), (proposal(changed(CODER, system_prompt="New.")),))
+    await pipeline.improvement.cycle(NAME)
+    assert len(await pipeline.store.proposals()) == kept
+    assert len(await pipeline.store.findings()) == kept
     await pipeline.close()
 
 

@@ -35,6 +35,7 @@ from orchestrator.leases import Claims, lease
 from orchestrator.moves import Moves, digest_of
 from orchestrator.next_trial import METHODS, NextTrials, Replays, trial_id
 from orchestrator.policy import Mode, Policy
+from orchestrator.proposal_days import waits
 from orchestrator.proposal_rules import Active, bases, by_name, stale
 from orchestrator.trials import gate, sequential, use, verification
 from orchestrator.trials.guardrails import margins
@@ -257,7 +258,8 @@ class Advance:
         active = await self._active()
         if old := stale(proposal.changes, active):
             return await self._overtaken(proposal, old)
-        if self._paused(proposal) or await self._next.busy(proposal):
+        later = waits(proposal, self._clock()) or self._paused(proposal)
+        if later or await self._next.busy(proposal):
             return 0
         compared = await self._next.comparison(proposal, active)
         if compared is None:

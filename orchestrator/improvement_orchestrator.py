@@ -41,6 +41,7 @@ from orchestrator.learning_report import LearningReport
 from orchestrator.learning_status import LearningFigures, LearningStatus
 from orchestrator.moves import Moves
 from orchestrator.policy import COMMAND_LINE, Mode, Policy
+from orchestrator.proposal_days import waits
 from orchestrator.proposal_rules import MOST_CHANGES
 from orchestrator.verifying import verification_id
 
@@ -103,8 +104,12 @@ class Improvement:
         order: ProposalOrder = "newest",
         moved_since: float = 0.0,
     ) -> Sequence[Proposal]:
-        """Those in any of some states, or all; of what moved since then, in an order."""
-        return await self._store.proposals(states, limit, order, moved_since)
+        """Those in any of some states, or all; of what moved since then, in an order.
+
+        What waits for its day is not among them.
+        """
+        found = await self._store.proposals(states, limit, order, moved_since)
+        return [one for one in found if not waits(one, self._clock())]
 
     async def trial_of(self, proposal_id: str) -> Trial | None:
         """The newest trial of a proposal, with the figures of its last look."""

@@ -20,6 +20,7 @@ from database.learning import (
 from database.records import content_hash
 from database.store import Store
 from orchestrator.event_bus import EventBus
+from orchestrator.proposal_days import waits
 
 ITSELF = "virtuous6"
 """Who did what nobody decided."""
@@ -111,7 +112,9 @@ class Moves:
         self._bus.on("finding_made", handler)
 
     def announce(self, proposal: Proposal) -> None:
-        """Tell the house of a move, once in this process."""
+        """Tell the house of a move, once in this process; of what waits for its day, then."""
+        if waits(proposal, self._clock()):
+            return
         if self.seen.get(proposal.proposal_id, 0) < proposal.revision:
             self.seen[proposal.proposal_id] = proposal.revision
             self._bus.emit("proposal_moved", proposal)

@@ -99,6 +99,11 @@ class LearningStore:
         found = self._learned.read(PROPOSALS, "AND proposal_id = ?", (proposal_id,))
         return found[0] if found else None
 
+    async def proposal_revision(self, proposal_id: str) -> int:
+        """How often a proposal has moved, 0: there is none. Also of one that is damaged, which is
+        not read and which nothing is written over."""
+        return self._learned.revision(PROPOSALS, proposal_id)
+
     async def trials(
         self, states: Collection[TrialState] | None = None, limit: int = 200
     ) -> list[Trial]:

@@ -94,7 +94,7 @@ class SqliteLearning:
         return documents
 
     def _decide(self, connection: sqlite3.Connection, decision: Decision) -> list[Document]:
-        self._check(connection, decision)
+        self._check(decision)
         documents = [
             made
             for change in decision.changes
@@ -112,14 +112,12 @@ class SqliteLearning:
             connection.execute(_ADD_POLICY, values)
         return documents
 
-    def _check(self, connection: sqlite3.Connection, decision: Decision) -> None:
+    def _check(self, decision: Decision) -> None:
         """Whether nobody moved a record meanwhile. Raises StaleRevision."""
         for table, records in moving(decision):
             for record in records:
                 key = getattr(record, table.key)
-                sql = f"SELECT revision FROM {table.name} WHERE workspace = ? AND {table.key} = ?"
-                found = connection.execute(sql, (self._workspace, key)).fetchone()
-                if (found["revision"] if found else 0) != record.revision - 1:
+                if self.revision(table, key) != record.revision - 1:
                     raise moved(table.name, key)
 
     def _note_changed(self, connection: sqlite3.Connection) -> int:
@@ -159,6 +157,12 @@ class SqliteLearning:
         """The records of a table that a condition, an order and a limit name."""
         sql = f"SELECT * FROM {table.name} WHERE workspace = ? {where}"
         return table.read_all(self._local.file.rows(sql, (self._workspace, *values)))
+
+    def revision(self, table: Table[Any], key: str) -> int:
+        """How often a record has moved, also a damaged one; 0: there is none."""
+        sql = f"SELECT revision FROM {table.name} WHERE workspace = ? AND {table.key} = ?"
+        found = self._local.file.row(sql, (self._workspace, key))
+        return int(found["revision"]) if found else 0
 
     def learner_state(self, name: str) -> LearnerState:
         """What a learner remembers; one whose state cannot be read begins anew."""

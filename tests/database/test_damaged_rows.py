@@ -133,6 +133,7 @@ async def test_one_of_them_alone_is_none(store: Store, damage: Damage) -> None:
     damage(f"UPDATE runs SET route = '{NOT_JSON}' WHERE run_id = 'r1'")
     assert await store.proposal("p1") is None
     assert await store.run("r1") is None
+    assert [await store.proposal_revision(name) for name in ("p1", "p2", "p3")] == [1, 1, 0]
     with pytest.raises(StaleRevision):
         await store.decide(Decision((PROPOSAL,)))
 

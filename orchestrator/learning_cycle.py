@@ -343,6 +343,8 @@ class Cycles:
         before = await self._store.proposal(wanted)
         if before and before.state != "superseded":
             return _proposed_before(before)
+        if before is None and await self._store.proposal_revision(wanted):
+            return "The same was proposed before, and its record is damaged."
         now = self._clock()
         return replace(
             fitted, proposal_id=wanted, state="proposed", risk=level, risk_reasons=tuple(reasons),

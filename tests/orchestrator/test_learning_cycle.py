@@ -1,6 +1,7 @@
 """A learner's cycle: what is new is seen once, saved at once, and paid for."""
 
 import asyncio
+import sqlite3
 import time
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import replace
@@ -261,6 +262,21 @@ async def test_switched_off_a_cycle_asks_no_more(tmp_path: Path) -> None:
     assert "Learning is off" in stopped.skipped
     assert calls == 2
     await pipeline.close()
+
+
+async def test_a_proposal_whose_record_is_damaged_holds_up_no_other(pipeline: Pipeline) -> None:
+    one, other = (changed(CODER, system_prompt=words) for words in ("One.", "Other."))
+    made = await pipeline.propose(one)
+    with sqlite3.connect(pipeline.home / "record.db") as connection:
+        connection.execute("UPDATE proposals SET changes = '[{' WHERE workspace = 'T1'")
+    connection.close()
+    assert await pipeline.store.proposal(made.proposal_id) is None
+    pipeline.run("r1")
+    pipeline.learner.says = Learned((), (proposal(one), proposal(other)))
+    report = await pipeline.improvement.cycle(NAME)
+    assert [p.changes for p in report.proposals] == [(other,)]
+    assert "damaged" in report.held[0].reason
+    assert not report.skipped
 
 
 class Overtaken(ScriptedLearner):

@@ -74,6 +74,10 @@ _MORE_RESTING = """INSERT INTO temp.resting
     WHERE workspace = :workspace"""
 _IS_SPOILED = "(kind, name, version) IN (SELECT kind, name, version FROM temp.spoiled)"
 
+_RUNS_ONLY = """CASE
+    WHEN json_type(iif(json_valid(evidence), evidence, 'null')) <> 'object' THEN evidence
+    WHEN json_type(evidence, '$.runs') = 'array'
+    THEN json_object('runs', json_extract(evidence, '$.runs')) ELSE '{}' END"""
 _WITHOUT_BODIES = """(
         SELECT json_group_array(json(json_set(change.value, '$.body', NULL)))
         FROM json_each(proposals.changes) AS change
@@ -85,8 +89,8 @@ _EMPTY_PROPOSALS = f"""UPDATE proposals SET title = '[forgotten]', why = '', evi
             WHEN state IN ('live', 'verified') THEN 'rolled_back' ELSE state END,
         moved_at = max(moved_at, :now)
     WHERE workspace = :workspace AND proposal_id IN (SELECT proposal_id FROM temp.resting)"""
-_EMPTY_THEIR_PROPOSALS = """UPDATE proposals SET title = '[forgotten]', why = '', evidence = '{}',
-        revision = revision + 1, change = :change
+_EMPTY_THEIR_PROPOSALS = f"""UPDATE proposals SET title = '[forgotten]', why = '',
+        evidence = {_RUNS_ONLY}, revision = revision + 1, change = :change
     WHERE workspace = :workspace AND learner = :user"""
 _STOP_TRIALS = f"""UPDATE trials SET state = 'stopped', reason = '{REASON}',
         ended_at = :now, revision = revision + 1, change = :change
@@ -174,10 +178,6 @@ def _activate_earlier(
         base = found["base"]
 
 
-_RUNS_ONLY = """CASE
-    WHEN json_type(iif(json_valid(evidence), evidence, 'null')) <> 'object' THEN evidence
-    WHEN json_type(evidence, '$.runs') = 'array'
-    THEN json_object('runs', json_extract(evidence, '$.runs')) ELSE '{}' END"""
 _NEVER_LIVE = """state IN ('rejected', 'superseded') AND EXISTS (
     SELECT 1 FROM json_each(iif(json_valid(proposals.changes), proposals.changes, '[]')) AS change
     WHERE iif(change.type = 'object', json_type(change.value, '$.body'), 'null') <> 'null')"""

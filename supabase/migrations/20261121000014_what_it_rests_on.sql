@@ -122,8 +122,8 @@ begin
         )
     );
     get diagnostics of_learners = row_count;
-    update public.proposals p set title = '[forgotten]', why = '', evidence = '{}',
-        revision = p.revision + 1, change = number
+    update public.proposals p set title = '[forgotten]', why = '',
+        evidence = public.runs_only(p.evidence), revision = p.revision + 1, change = number
     where p.workspace = p_workspace and p.learner = p_user;
     get diagnostics of_own_proposals = row_count;
     return jsonb_build_object(

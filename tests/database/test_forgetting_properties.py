@@ -26,11 +26,12 @@ from tests.database.test_forgetting import HERS, bytes_of
 OLD = 1e9
 CLOSED: tuple[ProposalState, ...] = ("rejected", "superseded")
 NAMES = st.sampled_from(["poet", "clerk"])
+BY = st.sampled_from(["l", "U0BOB"])
 WHOSE = st.sampled_from(["U0ADA", "U0ADA", "U0BOB"])
 ACTS = st.lists(
     st.one_of(
-        st.tuples(st.just("wish"), WHOSE, NAMES),
-        st.tuples(st.just("learn"), WHOSE, NAMES),
+        st.tuples(st.just("wish"), WHOSE, NAMES, BY),
+        st.tuples(st.just("learn"), WHOSE, NAMES, BY),
         st.tuples(st.just("close"), st.sampled_from(CLOSED)),
         st.tuples(st.just("live")),
         st.tuples(st.just("end"), st.sampled_from(["verified", "rolled_back"])),
@@ -66,7 +67,7 @@ class World:
         )
         return run.run_id
 
-    async def wish(self, user: str, name: str) -> None:
+    async def wish(self, user: str, name: str, by: str) -> None:
         """A change of what is active, or something new; it keeps the words that are there."""
         run = await self.say(user)
         active = await self.store.document("agent", name)
@@ -75,14 +76,14 @@ class World:
         changes = (Change("agent", name, active.version if active else None, body),)
         quote = HERS if user == "U0ADA" else "hello"
         made = Proposal(
-            proposal_id_of("l", changes), "l", quote, quote, changes,
+            proposal_id_of(by, changes), by, quote, quote, changes,
             {"runs": [run], "examples": [quote]}, created_at=OLD, moved_at=OLD,
         )  # fmt: skip
         await self.store.decide(Decision((made,)))
 
-    async def learn(self, user: str, name: str) -> None:
+    async def learn(self, user: str, name: str, by: str) -> None:
         """A change that is made and proves good."""
-        await self.wish(user, name)
+        await self.wish(user, name, by)
         await self.live()
         await self.end("verified")
 

@@ -207,6 +207,18 @@ async def test_what_was_made_of_her_words_is_found_when_they_are_old(store: Stor
     assert await states(store) == {"p1": "rolled_back"}
 
 
+async def test_what_a_person_proposed_still_rests_on_others(store: Store) -> None:
+    """Who proposed it may be forgotten before those whose words it has."""
+    await begin(store)
+    await live(store, wish("p1", None, {"say": HERS}, ["hers"], learner="U0BOB"))
+    await store.forget("U0BOB")
+    [kept] = await store.proposals()
+    assert (kept.learner, kept.why, kept.evidence) == ("[forgotten]", "", {"runs": ["hers"]})
+    assert await store.document("agent", "poet") is not None
+    await store.forget("U0ADA")
+    assert await store.document("agent", "poet") is None
+
+
 async def test_old_words_of_what_never_came_to_be_go(store: Store) -> None:
     """Its version stays, so that the same is still known to have been rejected."""
     shipped = await first(store)

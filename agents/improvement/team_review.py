@@ -184,8 +184,9 @@ def _member(
     document: Document, definition: AgentDefinition, runs: Sequence[Run], window: Window
 ) -> Member:
     words = {run.run_id: went_well(run, window.feedback.get(run.run_id, ())) for run in runs}
-    bad = [run for run in runs if words[run.run_id] is False][-_BAD:]
-    good = [run for run in runs if words[run.run_id]][-_GOOD:]
+    told = [run for run in runs if run.request]  # the words of the exam's questions are hidden
+    bad = [run for run in told if words[run.run_id] is False][-_BAD:]
+    good = [run for run in told if words[run.run_id]][-_GOOD:]
     judged = [word for word in words.values() if word is not None]
     return Member(document, definition, runs, len(judged), sum(judged), [*bad, *good])
 

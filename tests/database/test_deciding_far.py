@@ -182,6 +182,22 @@ async def test_of_a_late_rollback_and_what_others_decided_that_stays(
     assert (await other.audit_verify()).whole
 
 
+async def test_a_damaged_decision_that_waits_holds_up_no_other(machine: Machine) -> None:
+    one = await machine("a")
+    await local_copy.ended(one._backend._keeping)  # type: ignore[attr-defined]
+    learned, copy = one._local.learned, one._backend._copy.learning  # type: ignore[attr-defined]
+    for name in ("damaged", "good"):
+        noted = Decision(audit=(AuditEntry("l", name, "p1", at=1e9),))
+        learned.decide_waiting(noted, payload("T1", noted, late=name))
+    with one._local.file.transaction() as connection:
+        connection.execute("UPDATE waiting_decisions SET decision = '{' WHERE seq = 1")
+    async with copy.one_at_a_time:
+        assert await copy.send_waiting()
+        assert not await copy.send_waiting()
+    assert [e.action for e in await one.audit()] == ["good"]
+    assert [text for _, text in learned.waiting()] == ["{"], "nobody has lost it"
+
+
 async def test_what_was_sent_and_not_heard_is_not_decided_twice(machine: Machine) -> None:
     """The late decision arrived, and the process ended before it knew."""
     one = await machine("a")

@@ -1,7 +1,9 @@
 """With Supabase: who is forgotten, and what is deleted, is gone there and on every machine."""
 
+from dataclasses import replace
 from pathlib import Path
 
+from database.learning import Change, Decision, Proposal
 from database.records import Run, RunQuery, Step
 from database.supabase_client import SupabaseClient
 from tests.database.machines import DERIVED, TABLES, Machine, all_the_same, eventually, there
@@ -22,6 +24,24 @@ async def test_forgetting_leaves_the_same_rows_in_both(
     assert "U0ADAM" in everywhere
     assert HERS not in everywhere
     assert "U0ADA" not in everywhere.replace("U0ADAM", "")
+
+
+async def test_old_texts_of_learning_go_on_all_machines(
+    machine: Machine, supabase: SupabaseServer
+) -> None:
+    one, other = await machine("a"), await machine("b")
+    changes = (Change("agent", "poet", None, {"say": HERS, "ü": "☀"}),)
+    made = Proposal("p1", "l", "title", "why", changes, {"runs": ["r1"], "quote": HERS},
+                    state="rejected", moved_at=1e9)  # fmt: skip
+    await one.decide(Decision((made, replace(made, proposal_id="p2", state="verified"))))
+    assert (await one.purge(1.5e9))["proposals"] == 2
+    await eventually(lambda: all_the_same(one, supabase))
+    await eventually(lambda: all_the_same(other, supabase))
+    for store in (one, other):
+        found = {p.proposal_id: p for p in await store.proposals()}
+        assert [p.evidence for p in found.values()] == [{"runs": ["r1"]}] * 2
+        assert found["p1"].changes == (replace(changes[0], body={}, forgotten=changes[0].version),)
+        assert found["p2"].changes == changes
 
 
 def whole_database(server: SupabaseServer) -> str:

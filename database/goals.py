@@ -145,7 +145,8 @@ class Goal:
     it came with, '' from the command line. `title` is the strategic goal in a line. `notes` are
     sentences for the thread: what was repaired in the plan, what was changed, what is blocked and
     why. `asks` is a question of the goal itself, such as whether it may go on beyond its budget,
-    which `asks_for_more` says that it is.
+    which `asks_for_more` says that it is; `askings` counts them. `acts` are the names of the last
+    things that people did with it, so that none is done twice.
     `replans` counts how often a failure was planned around. `revision` counts moves.
     `reader_channels` and `reader_public` are what might be read when it was asked for; of that
     `lost_channels` and, with `lost_public`, what is public may not be read any more.
@@ -173,6 +174,8 @@ class Goal:
     notes: tuple[str, ...] = ()
     asks: str | None = None
     asks_for_more: bool = False
+    askings: int = 0
+    acts: tuple[str, ...] = ()
     runbook: str | None = None
     replans: int = 0
     spawns: int = 0

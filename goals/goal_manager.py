@@ -51,7 +51,8 @@ class GoalManager:
 
     Who may act on a goal: whoever asked for it, and approvers. `approver` says that the caller has
     made sure that this person is one (Slack's admins are known to Slack's side only); approvers
-    that policy names are known here.
+    that policy names are known here. `act` is a name of what is done: the same one again, as after
+    a crash, changes nothing.
     """
 
     def __init__(
@@ -102,6 +103,15 @@ class GoalManager:
             now = self._clock()
             goal = replace(goal, notes=(*goal.notes, why))
             goal = task_graph.advance(task_graph.begin(goal, now), now)
+        keeping = asyncio.ensure_future(self._kept(goal))
+        try:
+            return await asyncio.shield(keeping)
+        except asyncio.CancelledError:
+            await asyncio.gather(keeping, return_exceptions=True)
+            raise
+
+    async def _kept(self, goal: Goal) -> Goal:
+        """A plan that is kept runs: whoever stops it sees it whole, or not at all."""
         if not await self.rows.create(goal):
             goal = await self._known(goal.goal_id)
         return await self._follow(goal)
@@ -125,7 +135,9 @@ class GoalManager:
         """The goals of somebody that have not ended, newest first."""
         return await self.rows.goals(user_id, ("proposed", "running", "waiting"), limit)
 
-    async def start(self, goal_id: str, person: str, *, approver: bool = False) -> Goal:
+    async def start(
+        self, goal_id: str, person: str, *, approver: bool = False, act: str = ""
+    ) -> Goal:
         """Run a proposed plan; one that runs already is left as it is.
 
         Raises UnknownName, NotAllowed, and InputError for one that has ended.
@@ -138,28 +150,39 @@ class GoalManager:
                 else task_graph.begin(goal, self._clock())
             )
 
-        return await self._act(goal_id, person, approver, begun)
+        return await self._act(goal_id, person, approver, begun, act)
 
     async def cancel(
-        self, goal_id: str, person: str, why: str = "", *, approver: bool = False
+        self, goal_id: str, person: str, why: str = "", *, approver: bool = False, act: str = ""
     ) -> Goal:
         """Stop everything of it; what is done stays. Raises UnknownName, NotAllowed, InputError."""
-        return await self._act(
-            goal_id, person, approver, lambda goal: task_graph.cancel(goal, why, self._clock())
-        )
+
+        def stopped(goal: Goal) -> Goal:
+            return task_graph.cancel(goal, why, self._clock())
+
+        return await self._act(goal_id, person, approver, stopped, act)
 
     async def skip(
-        self, goal_id: str, number: int, person: str, why: str = "", *, approver: bool = False
+        self,
+        goal_id: str,
+        numbers: Sequence[int],
+        person: str,
+        why: str = "",
+        *,
+        approver: bool = False,
+        act: str = "",
     ) -> Goal:
-        """Leave out step `number`. Raises UnknownName, NotAllowed, InputError."""
+        """Leave out these steps, all or none. Raises UnknownName, NotAllowed, InputError."""
 
         def skipped(goal: Goal) -> Goal:
-            return task_graph.skip(goal, number, why, self._clock())
+            for number in dict.fromkeys(numbers):
+                goal = task_graph.skip(goal, number, why, self._clock())
+            return goal
 
-        return await self._act(goal_id, person, approver, skipped)
+        return await self._act(goal_id, person, approver, skipped, act)
 
     async def change(
-        self, goal_id: str, words: str, person: str, *, approver: bool = False
+        self, goal_id: str, words: str, person: str, *, approver: bool = False, act: str = ""
     ) -> Goal:
         """Change the plan as the words say, also while it runs: "add a step that ...".
 
@@ -170,10 +193,13 @@ class GoalManager:
         lost = NOTHING
         for _ in range(_CHANGE_TRIES):
             goal = await self._as_now(await self._allowed(goal_id, person, approver))
+            if act and act in goal.acts:
+                return await self._follow(goal)
             if asks_a_model(words):
                 await self._within_the_day(goal.user_id)
             changed = await self._planning.change(goal, words)
             changed = replace(changed, planning=changed.planning + lost)
+            changed = task_graph.noted(changed, act)
             with suppress(StaleRevision):
                 return await self._follow(await self.rows.move(self._advanced(changed)), goal)
             lost = changed.planning - goal.planning
@@ -185,16 +211,20 @@ class GoalManager:
         goal_id: str,
         model: Literal["fast", "strong"],
         person: str,
+        numbers: Sequence[int] = (),
         *,
         approver: bool = False,
+        act: str = "",
     ) -> Goal:
-        """All that has not begun is done with this model.
+        """All that has not begun, or these steps of it, are done with this model.
 
         Raises UnknownName, NotAllowed, and InputError where nothing is left.
         """
-        return await self._act(
-            goal_id, person, approver, lambda goal: task_graph.use_model(goal, model)
-        )
+
+        def given(goal: Goal) -> Goal:
+            return task_graph.use_model(goal, model, numbers)
+
+        return await self._act(goal_id, person, approver, given, act)
 
     async def answer(
         self,
@@ -204,6 +234,7 @@ class GoalManager:
         number: int | None = None,
         *,
         approver: bool = False,
+        act: str = "",
     ) -> Goal:
         """What a person says to a question: of step `number`, of the goal itself, or the only one.
 
@@ -216,7 +247,7 @@ class GoalManager:
             key = None if number is None else task_graph.step(goal, number).key
             return task_graph.answer(goal, key, text, self._clock())
 
-        return await self._act(goal_id, person, approver, answered)
+        return await self._act(goal_id, person, approver, answered, act)
 
     async def changed(self, since: int | None) -> tuple[Sequence[Goal], int]:
         """Goals that moved after `since`, as they are now, and where to go on next time.
@@ -361,10 +392,18 @@ class GoalManager:
     # How everything moves.
 
     async def _act(
-        self, goal_id: str, person: str, approver: bool, move: Callable[[Goal], Goal]
+        self, goal_id: str, person: str, approver: bool, move: Callable[[Goal], Goal], act: str
     ) -> Goal:
-        await self._allowed(goal_id, person, approver)
-        return await self._moved_on(goal_id, lambda goal: self._advanced(move(goal)), anew=True)
+        def done(goal: Goal) -> Goal:
+            if act and act in goal.acts:
+                return goal
+            moved = self._advanced(move(goal))
+            return goal if moved == goal else task_graph.noted(moved, act)
+
+        goal = await self._allowed(goal_id, person, approver)
+        if act and act in goal.acts:
+            return await self._follow(goal)
+        return await self._moved_on(goal_id, done, anew=True)
 
     async def _moved_on(
         self, goal_id: str, move: Callable[[Goal], Goal], *, anew: bool = False

@@ -43,7 +43,8 @@ def read(body: bytes, revision: int) -> Goal:
     found["tasks"] = tuple(_task(one) for one in found.get("tasks", ()))
     for name in ("reader_channels", "lost_channels"):
         found[name] = frozenset(found.get(name, ()))
-    found["notes"] = tuple(found.get("notes", ()))
+    for name in ("notes", "acts"):
+        found[name] = tuple(found.get(name, ()))
     if "asks_for_more" not in found:
         asks = found.get("asks")
         found["asks_for_more"] = bool(asks) and _TRY_AGAIN not in asks

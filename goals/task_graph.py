@@ -24,6 +24,7 @@ MAX_ATTEMPTS = 3
 
 MAX_REPLANS = 2
 MAX_NOTES = 40
+MAX_ACTS = 50
 _MAX_REASON = 300
 
 
@@ -264,18 +265,31 @@ def read_as(goal: Goal, now: Reader) -> Goal:
     return replace(goal, lost_channels=lost, lost_public=goal.reader_public and not now.public)
 
 
-def use_model(goal: Goal, model: str) -> Goal:
-    """Have every step that has not begun done by this model ("fast", "strong")."""
+def use_model(goal: Goal, model: str, numbers: Sequence[int] = ()) -> Goal:
+    """Have every step that has not begun, or of these numbers, done by this model ("fast",
+    "strong").
+
+    Raises InputError where nothing is left to be done by it, UnknownName for a number of none.
+    """
     _check_open(goal)
+    begun = ENDED_TASK | {"running"}
+    for named in (step(goal, number) for number in numbers):
+        if named.state in begun:
+            raise InputError(f"Step {named.number} is {named.state} already.")
     changed = [
         replace(task, model=model)
         for task in goal.tasks
-        if task.state not in ENDED_TASK | {"running"}
+        if task.state not in begun and (not numbers or task.number in numbers)
     ]
     if not changed:
         raise InputError("No step is left that another model could do.")
-    numbers = _listed([task.number for task in changed])
-    return _moved(goal, *changed, notes=(f"The {model} model does {numbers}.",))
+    which = _listed([task.number for task in changed])
+    return _moved(goal, *changed, notes=(f"The {model} model does {which}.",))
+
+
+def noted(goal: Goal, act: str) -> Goal:
+    """With the name of what a person did, in the move that does it; '' for what has none."""
+    return replace(goal, acts=(*goal.acts, act)[-MAX_ACTS:]) if act else goal
 
 
 def may_replan(goal: Goal, key: str) -> bool:
@@ -344,6 +358,8 @@ def _hopeless(task: Task, states: Sequence[str]) -> bool:
 
 def _moved(goal: Goal, *changed: Task, notes: tuple[str, ...] = (), **fields: Any) -> Goal:
     """The goal with these steps in place, what they block or free, and where it stands then."""
+    if fields.get("asks") and not goal.asks:
+        fields["askings"] = goal.askings + 1
     by_key = {task.key: task for task in changed}
     tasks = tuple(by_key.get(task.key, task) for task in goal.tasks)
     goal = replace(goal, tasks=tasks, **fields)

@@ -78,11 +78,11 @@ class AssistantGoals(GoalManager):
                 self.limits.done(request)
 
     async def change(
-        self, goal_id: str, words: str, person: str, *, approver: bool = False
+        self, goal_id: str, words: str, person: str, *, approver: bool = False, act: str = ""
     ) -> Goal:
         """Change a plan, as `GoalManager.change`, before background work."""
         with replying_to(person):
-            return await super().change(goal_id, words, person, approver=approver)
+            return await super().change(goal_id, words, person, approver=approver, act=act)
 
     def ask_readers_of(self, ask: AskReader) -> None:
         """Have it asked what whoever wants a goal may read by now, also for workers elsewhere.

@@ -148,10 +148,11 @@ class Conversation:
             await self.places.reader(item.user_id)  # what they may read, asked every few minutes
         await self._meet(item.user_id)
         goals = self.commands.goals
-        if goals and goals.wanted(item, question):
-            if not await goals.begin(item, question):
-                await self.hear(item)
-        else:
+        wanted = goals is not None and goals.wanted(item, question)
+        begun = await goals.begin(item, question) if goals and wanted else "plainly"
+        if begun == "told":
+            await self.hear(item)
+        elif begun == "plainly":
             request = self.answering.request(item, question)
             await self.answering.answer(request, item, files)
             await self.feedback.after_answer(item, text)

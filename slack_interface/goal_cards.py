@@ -81,9 +81,10 @@ def planning_card() -> PlanCard:
     return _alike(text, [section(text), hint])
 
 
-def notice_card(words: str) -> PlanCard:
-    """Where no plan came about: why. `words` is mrkdwn."""
-    return _alike(words, [section(words)])
+def notice_card(words: str, again: str = "") -> PlanCard:
+    """Where no plan came about: why. `words` is mrkdwn; `again` what a button to try again says."""
+    below = [actions(button("Try again", f"{GOAL}:again", again, primary=True))] if again else []
+    return _alike(words, [section(words), *below])
 
 
 def _alike(text: str, blocks: list[Json]) -> PlanCard:

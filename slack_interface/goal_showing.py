@@ -39,7 +39,7 @@ from slack_interface.ports import GoalsPort, Record
 log = structlog.get_logger()
 
 _CARD, _ASK = "goal:", "goal-ask:"
-_ENDED, _ASKED = ":end", ":asked"
+_ENDED, _ASKED, _WITHOUT = ":end", ":asked", "without"
 MOST_TRIES = 5
 """A plan that cannot be shown is left until the next minute or move after so many attempts."""
 
@@ -82,11 +82,28 @@ class GoalShowing:
         where = item.channel_id, item.thread_ts
         await self._put(_CARD + goal_id, "planning", where, planning_card(), minor=True)
 
-    async def no_plan(self, goal_id: str, item: Incoming, words: str) -> None:
-        """None came about, and why, in mrkdwn."""
+    async def no_plan(
+        self,
+        goal_id: str,
+        item: Incoming,
+        words: str,
+        *,
+        again: bool = False,
+        version: str = "none",
+    ) -> None:
+        """None came about, and why, in mrkdwn; with `again` a button to try it once more."""
         where = item.channel_id, item.thread_ts
-        card = notice_card(words)
-        await self._put(_CARD + goal_id, f"none{_ENDED}", where, card, minor=False)
+        card = notice_card(words, f"{goal_id}:{item.ts or _pressed_on(item)}" if again else "")
+        await self._put(_CARD + goal_id, f"{version}{_ENDED}", where, card, minor=False)
+
+    async def goes_without(self, goal_id: str, item: Incoming, words: str) -> None:
+        """None came about, and why: the request is answered without one."""
+        await self.no_plan(goal_id, item, words, version=_WITHOUT)
+
+    async def went_without(self, goal_id: str) -> bool:
+        """Whether a former process had come to that."""
+        kept = await self.outgoing.kept_post(_CARD + goal_id)
+        return kept is not None and kept.shown.endswith(f":{_WITHOUT}{_ENDED}")
 
     async def look(self) -> None:
         """After a start: show what a crash left, and what moved meanwhile."""
@@ -297,6 +314,11 @@ def _answer_of(goal: Goal, team_id: str) -> Incoming:
     )
 
 
+def _pressed_on(item: Incoming) -> str:
+    """The message that a request came with, which was tried again by a button."""
+    return (item.inputs or {}).get("number", "")
+
+
 def _revision(kept: Kept) -> int:
     """Which revision a card shows; -1 where there is no plan on it yet."""
     number = kept.shown.removeprefix(f"{kept.post_id}:").partition(":")[0]
@@ -317,6 +339,7 @@ def _questions(goal: Goal) -> dict[str, Task | None]:
     if goal.asks:
         budget = goal.budget
         told = f"{goal.asks}|{budget.usd}|{budget.tokens}|{budget.seconds}"
+        told += f"|{goal.askings}" if goal.askings else ""
         digest = hashlib.sha256(told.encode()).hexdigest()[:16]
         found[f"{_ASK}{goal.goal_id}::{digest}"] = None
     for task in goal.tasks:

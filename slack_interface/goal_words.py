@@ -5,10 +5,11 @@ an ordinary message. Each pattern takes time in proportion to the text.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from goals.plain_words import agrees
 from slack_interface.polite import Wording, single_spaced
 from slack_interface.typed import is_stop
 
@@ -216,37 +217,35 @@ def begins_like(text: str) -> Act | None:
 
 
 def yes_or_no(text: str) -> bool | None:
-    """Whether somebody agrees; None where the words are neither."""
-    if len(text) > MOST_CHARS:
+    """Whether somebody agrees; None where the words are neither, or ask back."""
+    if len(text) > MOST_CHARS or len(said := single_spaced(text)) > MOST_AGREED or "?" in said:
         return None
-    said = " ".join(re.findall(r"[\w']+", single_spaced(text).lower()))
-    if len(said) > MOST_AGREED:
-        return None
-    if _AGREED.fullmatch(said):
-        return True
-    return False if _REFUSED.fullmatch(said) else None
+    parts = [part for part in re.split("[,.!;]", said) if part.strip()]
+    heard = {_agreed(part) for part in parts if not _only_polite(part)}
+    return heard.pop() if len(heard) == 1 else None
 
 
-def _whole_answer(words: str) -> re.Pattern[str]:
-    """One of these words or several, and perhaps what means nothing."""
-    idle = r"please|thanks|thank you|thx|now|then|just|well|oh|so"
-    return re.compile(rf"(?:(?:{idle}) )*(?:{words})(?: (?:{words}|{idle}))*")
+def _agreed(part: str) -> bool | None:
+    bare = Wording.of(part).bare.lower()
+    if bare in _MORE:
+        return _MORE[bare]
+    return agrees(bare or part)
 
 
-_GO = (
-    r"go(?: on| ahead| for it)?|continue|proceed|carry on|keep going|try(?: it)? again|do (?:it|so)"
-)
-_AGREED = _whole_answer(
-    r"yes|y|yep|yeah|yup|sure|ok|okay|alright|all right|of course|certainly|absolutely|definitely"
-    rf"|(?:let's |let us |(?:you|we) (?:can|may|should) )?(?:{_GO})|please do|by all means"
-    r"|approved?|agreed|i agree|(?:that's |that is )?fine(?: (?:with|by) me)?|why not|lgtm"
-    r"|(?:looks|sounds) good(?: to me)?|(?:that's|that is) (?:ok|okay)"
-)
-_REFUSED = _whole_answer(
-    r"no|n|nope|nah|no way|(?:stop|cancel|end|quit|abort)(?: (?:it|here|this|that))?|never ?mind"
-    r"|(?:don't|do not)(?: (?:go on|continue|proceed|do it|try again))?|rather not|better not"
-    r"|i'd rather not"
-)
+def _only_polite(part: str) -> bool:
+    return not Wording.of(part).bare and agrees(part) is None
+
+
+_MORE: Mapping[str, bool | None] = {
+    **dict.fromkeys(("try again", "try it again", "carry on", "keep going", "lgtm", "approve",
+                     "looks good", "looks good to me", "sounds good", "fine by me",
+                     "fine with me", "that's fine", "that's ok", "i agree"), True),
+    **dict.fromkeys(("never mind", "nevermind", "no way", "i'd rather not", "end it", "quit",
+                     "abort", "don't go on", "don't continue"), False),
+    "not now": None,
+}  # fmt: skip
+"""What answers whether a plan may go on, beyond a plain yes or no; who says "not now" may want it
+later."""
 
 
 def _numbers(text: str) -> tuple[int, ...]:

@@ -5,25 +5,39 @@ InputError whose words the person sees.
 """
 
 import asyncio
-import hashlib
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import structlog
 
-from database.errors import InputError, NotAllowed, StoreError, UnknownName, VirtuousError
+from database.errors import (
+    InputError,
+    NotAllowed,
+    StoreError,
+    UnknownName,
+    VirtuousError,
+)
 from database.goals import ANSWER, Goal, goal_id_of
 from database.records import Run
 from orchestrator.goal_requests import asks_for_plan
+from orchestrator.limits import LimitReached
 from slack_interface.answering import BROKEN, Answering
 from slack_interface.files import SharedFiles
 from slack_interface.gate import Gate
 from slack_interface.goal_cards import home_plans, results_text
 from slack_interface.goal_figures import listed, status, steps_of
-from slack_interface.goal_meant import MOST_TOLD, Meant, is_question, meant, names_of, which
+from slack_interface.goal_meant import (
+    MOST_TOLD,
+    Meant,
+    either,
+    is_question,
+    meant,
+    names_of,
+    which,
+)
 from slack_interface.goal_showing import GoalShowing
 from slack_interface.goal_words import GoalWord, goal_word
 from slack_interface.incoming import Incoming, Json
@@ -40,7 +54,18 @@ Read = TypeVar("Read")
 
 GONE = "I do not have that plan any more: ask me anew."
 STOPPED = "⏹️ Stopped before there was a plan."
+MAYBE_STOPPED = (
+    "⏹️ Stopped; but I cannot look whether there was a plan by then: {words} If one appears here, "
+    "say `stop` once more."
+)
 NO_PLAN = "🚫 *I could not make a plan*: {words}"
+PLAINLY = "🧭 *I answer without a plan*, as I could not make one: {words}"
+TRIED_AGAIN = "🚫 *I could not make a plan*. I try it again, see below."
+TRIED_ALREADY = "I have tried that again already: see below in the thread."
+NO_REQUEST = "I do not have that request any more: ask me anew."
+NOT_YOURS = "Only <@{user_id}>, who asked for it, can have it tried again."
+UNCHANGED = "⏹️ I have left the plan as it was."
+WHICH_STEP = "Say what the step should do, such as `add a step that checks our budget`."
 KEPT_FOR_LATER = (
     "I cannot look at my plans just now. I keep what you said and try again for ten minutes: you "
     "need not repeat it."
@@ -53,6 +78,8 @@ OVER = "That is over, so there is nothing to {verb}."
 RESULTS_CHARS = 11_000
 """Of results in the thread; Slack takes 12,000 characters in a markdown block."""
 BEGUN_S = 7 * 86_400.0
+Begun = Literal["planned", "told", "plainly"]
+"""What became of a request: there is a plan; there is none, which was said; an answer is wanted."""
 _ANYWHERE: frozenset[str] = frozenset({"status", "results", "cancel", "skip", "model"})
 """What counts in a direct message also outside the plan's thread, while a plan runs there."""
 
@@ -80,31 +107,81 @@ class Goals:
         """Whether to plan it; what comes with files or from a bot is answered as ever."""
         return not item.files and not item.bot and self.port.wanted(text)
 
-    async def begin(self, item: Incoming, text: str) -> bool:
-        """Make a plan and show it; False where none came about, which the thread says."""
-        request = self.answering.request(item, text)
+    async def begin(self, item: Incoming, text: str, *, message_ts: str = "") -> Begun:
+        """Make a plan and show it; where none came about, the thread says why.
+
+        Who did not ask for a plan in so many words gets an answer without one, then.
+        """
+        request = self.answering.request(item, text, message_ts=message_ts)
         goal_id = goal_id_of(request.run_id)
+        if item.resumed and await self.showing.went_without(goal_id):
+            return "plainly"
         running = self.answering.running.start(
             request.run_id, item.user_id, item.channel_id, item.thread_ts
         )
-        words = STOPPED
         try:
             await self.showing.planning(goal_id, item)
             await self.showing.moved(await self.port.begin(request))
+            return "planned"
         except asyncio.CancelledError:
             if not running.cut_short():
                 raise
+            return await self._stopped_planning(goal_id, item)
+        except (LimitReached, NotAllowed) as error:
+            await self.showing.no_plan(goal_id, item, NO_PLAN.format(words=said(str(error))))
+            return "told"
         except VirtuousError as error:
-            words = NO_PLAN.format(words=said(str(error)))
+            return await self._unplanned(goal_id, item, text, said(str(error)))
         except Exception:
             log.exception("planning_broken", run_id=request.run_id)
             words = said(BROKEN.format(run_id=request.run_id))
-        else:
-            return True
+            return await self._unplanned(goal_id, item, text, words)
         finally:
             self.answering.running.end(running)
+
+    async def _stopped_planning(self, goal_id: str, item: Incoming) -> Begun:
+        """Somebody said stop; that the plan was there by then, nobody could see."""
+        words = STOPPED
+        try:
+            goal = await self.port.goal(goal_id)
+            if goal and not goal.ended:
+                goal = await self.port.cancel(goal_id, goal.user_id, act=f"{item.key}:stop")
+            if goal:
+                await self.showing.moved(goal)
+                return "planned"
+        except VirtuousError as error:
+            words = MAYBE_STOPPED.format(words=said(str(error)))
         await self.showing.no_plan(goal_id, item, words)
-        return False
+        return "told"
+
+    async def _unplanned(self, goal_id: str, item: Incoming, text: str, why: str) -> Begun:
+        """Something failed, perhaps only after there was a plan."""
+        try:
+            if goal := await self.port.goal(goal_id):
+                await self.showing.moved(goal)
+                return "planned"
+        except VirtuousError as error:
+            log.warning("plan_not_read", goal=goal_id, error=str(error))
+        if asks_for_plan(text):
+            await self.showing.no_plan(goal_id, item, NO_PLAN.format(words=why), again=True)
+            return "told"
+        await self.showing.goes_without(goal_id, item, PLAINLY.format(words=why))
+        return "plainly"
+
+    async def _try_again(self, item: Incoming) -> None:
+        """Plan a request anew, once; `number` is the message that it came with."""
+        message_ts = (item.inputs or {}).get("number", "")
+        said_here = await self.answering.record.thread(item.channel_id, item.thread_ts, 500)
+        found = [m for m in said_here if m.ts == message_ts and m.role == "person"]
+        if not found:
+            raise UnknownName(NO_REQUEST)
+        if found[0].user_id != item.user_id:
+            raise NotAllowed(NOT_YOURS.format(user_id=found[0].user_id))
+        first = await self.gate.claims.claim(f"goal-again:{item.subject}", BEGUN_S)
+        if not first and not item.resumed:
+            raise InputError(TRIED_ALREADY)
+        await self.showing.no_plan(item.subject, item, TRIED_AGAIN, version="again")
+        await self.begin(item, found[0].text, message_ts=message_ts)
 
     # In its thread
 
@@ -122,7 +199,10 @@ class Goals:
             return False
         numbered = item.in_thread
         names = names_of(goals, numbered=numbered)
-        if wanted.unclear:
+        if wanted.word.act == "either" and not wanted.unclear:
+            asked = either(wanted.goals[0], text)
+            await self.voice.tell(item, asked, openly=True)
+        elif wanted.unclear:
             asked = which(wanted.goals, names, text, numbered=numbered)
             await self.voice.tell(item, asked, openly=True)
         else:
@@ -133,7 +213,7 @@ class Goals:
         """The plans that a message may be about, oldest first."""
         word = goal_word(text)
         if not item.in_thread:
-            may = item.direct and word and word.act in _ANYWHERE
+            may = item.direct and word and word.sure and word.act in _ANYWHERE
             return await self._under_way(item) if may else ()
         read = partial(self._in_thread, item.channel_id, item.thread_ts)
         try:
@@ -199,11 +279,17 @@ class Goals:
 
     async def obey(self, item: Incoming) -> None:
         """A button or a form: `command` says which, `subject` the goal, `inputs` perhaps a step."""
+        if item.command == "again":
+            await self._try_again(item)
+            return
         read = partial(self.known, item.subject, item.channel_id)
         try:
             goal = await read()
         except StoreError:
             goal = await self._later(item, read)
+        await self._pressed(item, goal)
+
+    async def _pressed(self, item: Incoming, goal: Goal) -> None:
         number = (item.inputs or {}).get("number", "")
         numbers = (int(number),) if number.isdecimal() else ()
         match item.command:
@@ -261,52 +347,63 @@ class Goals:
     async def _act(self, item: Incoming, goal: Goal, word: GoalWord) -> str:
         """Do it and show it; what to tell whoever wanted it, in mrkdwn."""
         approver = await self.may_act(goal, item.user_id)
-        if await self._was_done(item, goal):
-            return _told(goal, word)
+        if word.act == "change" and not word.words.strip():
+            raise InputError(WHICH_STEP)
         notice = WorkingNotice(
             self.voice.client, goal.channel_id, goal.thread_ts, self.answering.pace.slow()
         )
         try:
-            goal = await self._done(item, goal, word, approver)
+            do = self._change if word.act == "change" else self._done
+            goal = await do(item, goal, word, approver)
         finally:
             notice.no_more()
             await notice.end()
         await self.showing.moved(goal)
+        if word.act == "change" and item.key not in goal.acts:
+            return UNCHANGED
         return _told(goal, word)
 
+    async def _change(self, item: Incoming, goal: Goal, word: GoalWord, approver: bool) -> Goal:
+        """As `_done`; it takes a model's time, so "stop" does not wait behind it."""
+        running = self.answering.running.start(
+            item.key, item.user_id, goal.channel_id, goal.thread_ts, hears=True
+        )
+        try:
+            return await self._done(item, goal, word, approver)
+        except asyncio.CancelledError:
+            if not running.cut_short():
+                raise
+            return await self.known(goal.goal_id, goal.channel_id)
+        finally:
+            self.answering.running.end(running)
+
     async def _done(self, item: Incoming, goal: Goal, word: GoalWord, approver: bool) -> Goal:
-        port, person, identifier = self.port, item.user_id, goal.goal_id
-        if goal.ended:
+        """The goal after it. What a process that was killed has done already is not done again."""
+        port, person, identifier, act = self.port, item.user_id, goal.goal_id, item.key
+        if goal.ended and act not in goal.acts:
             raise InputError(OVER.format(verb=word.act if word.act != "model" else "change"))
         match word.act:
             case "start":
-                return await port.start(identifier, person, approver=approver)
+                return await port.start(identifier, person, approver=approver, act=act)
             case "cancel":
                 own = person == goal.user_id
                 why = "" if own else f"by {await self.gate.places.name(person)}"
-                return await port.cancel(identifier, person, why, approver=approver)
+                return await port.cancel(identifier, person, why, approver=approver, act=act)
             case "skip":
-                for number in word.numbers:
-                    why = word.words
-                    goal = await port.skip(identifier, number, person, why, approver=approver)
-                return goal
+                return await port.skip(
+                    identifier, word.numbers, person, word.words, approver=approver, act=act
+                )
             case "model":
-                return await port.use_model(identifier, word.model, person, approver=approver)
+                return await port.use_model(
+                    identifier, word.model, person, word.numbers, approver=approver, act=act
+                )
             case "change":
-                return await port.change(identifier, word.words, person, approver=approver)
+                return await port.change(identifier, word.words, person, approver=approver, act=act)
             case _:
                 which = word.numbers[0] if word.numbers else None
-                return await port.answer(identifier, word.words, person, which, approver=approver)
-
-    async def _was_done(self, item: Incoming, goal: Goal) -> bool:
-        """Whether a process that was killed has done it already: the plan has another form since.
-
-        Steps that go on by themselves do not change that form.
-        """
-        claims, name = self.gate.claims, f"goal-act:{item.key}"
-        first = await claims.claim(name, BEGUN_S)
-        same_form = not await claims.claim(f"{name}:{_form(goal)}", BEGUN_S)
-        return item.resumed and not first and not same_form
+                return await port.answer(
+                    identifier, word.words, person, which, approver=approver, act=act
+                )
 
     # Saving it as a workflow
 
@@ -343,15 +440,6 @@ def _steps_as_runs(goal: Goal, request: Run) -> list[Run]:
     ]  # fmt: skip
 
 
-def _form(goal: Goal) -> str:
-    """What acts of people change of a goal."""
-    answers = sum(len(task.answers) for task in goal.tasks)
-    skipped = sum(task.state == "skipped" for task in goal.tasks)
-    begun = goal.state != "proposed"
-    parts = (len(goal.tasks), goal.notes, answers, skipped, goal.asks, begun)
-    return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
-
-
 def _told(goal: Goal, word: GoalWord) -> str:
     note = said(goal.notes[-1], 500) if goal.notes else ""
     match word.act:
@@ -363,7 +451,8 @@ def _told(goal: Goal, word: GoalWord) -> str:
             return f"⏭️ Skipped: step {listed(word.numbers)}."
         case "model":
             kind = "fast, cheaper" if word.model == "fast" else "strong"
-            return f"🔧 From here on the {kind} model does the work."
+            what = f"step {listed(word.numbers)}" if word.numbers else "the work"
+            return f"🔧 From here on the {kind} model does {what}."
         case "change":
             return f"🔧 {note}" if note else "🔧 Changed: see the plan above."
         case _:

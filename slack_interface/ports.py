@@ -222,7 +222,8 @@ class GoalsPort(Protocol):
 
     Each act returns the goal as it is then. Acts raise NotAllowed for who neither asked for it nor
     decides here (`approver`: Slack's side has made sure), UnknownName for a goal that is not known,
-    InputError where it makes no sense any more; all may raise StoreError.
+    InputError where it makes no sense any more; all may raise StoreError. `act` is the name of what
+    is done: the same one again, as after a crash, changes nothing, and is in the goal's `acts`.
     """
 
     def wanted(self, text: str) -> bool:
@@ -242,28 +243,44 @@ class GoalsPort(Protocol):
     async def of_person(self, user_id: str, limit: int = 5) -> Sequence[Goal]:
         """Their goals that have not ended, newest first."""
 
-    async def start(self, goal_id: str, person: str, *, approver: bool = False) -> Goal:
+    async def start(
+        self, goal_id: str, person: str, *, approver: bool = False, act: str = ""
+    ) -> Goal:
         """Run a proposed plan; one that runs is left as it is."""
 
     async def cancel(
-        self, goal_id: str, person: str, why: str = "", *, approver: bool = False
+        self, goal_id: str, person: str, why: str = "", *, approver: bool = False, act: str = ""
     ) -> Goal:
         """Stop all of it; what is done stays."""
 
     async def skip(
-        self, goal_id: str, number: int, person: str, why: str = "", *, approver: bool = False
+        self,
+        goal_id: str,
+        numbers: Sequence[int],
+        person: str,
+        why: str = "",
+        *,
+        approver: bool = False,
+        act: str = "",
     ) -> Goal:
-        """Leave out a step."""
+        """Leave out steps, all of these or none."""
 
     async def change(
-        self, goal_id: str, words: str, person: str, *, approver: bool = False
+        self, goal_id: str, words: str, person: str, *, approver: bool = False, act: str = ""
     ) -> Goal:
         """Change the plan as the words say; the last of its notes says what came of it."""
 
     async def use_model(
-        self, goal_id: str, model: Literal["fast", "strong"], person: str, *, approver: bool = False
+        self,
+        goal_id: str,
+        model: Literal["fast", "strong"],
+        person: str,
+        numbers: Sequence[int] = (),
+        *,
+        approver: bool = False,
+        act: str = "",
     ) -> Goal:
-        """All that has not begun is done with this model."""
+        """All that has not begun, or these steps of it, are done with this model."""
 
     async def answer(
         self,
@@ -273,6 +290,7 @@ class GoalsPort(Protocol):
         number: int | None = None,
         *,
         approver: bool = False,
+        act: str = "",
     ) -> Goal:
         """What a person says to the question of a step, or to the one that waits longest."""
 

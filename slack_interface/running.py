@@ -6,13 +6,17 @@ from dataclasses import dataclass, field
 
 @dataclass(slots=True, eq=False)
 class RunningReply:
-    """One answer while its events are read; `stopped` once a person asked for it."""
+    """One answer while its events are read, or a change of a plan while it is made.
+
+    `stopped` once a person asked for it; `hears` says that this word is then still to be heard.
+    """
 
     run_id: str
     user_id: str
     channel_id: str
     thread_ts: str
     task: asyncio.Task[None]
+    hears: bool = False
     stopped: bool = False
 
     def stop(self) -> None:
@@ -42,11 +46,13 @@ class RunningReplies:
 
     _replies: set[RunningReply] = field(default_factory=set)
 
-    def start(self, run_id: str, user_id: str, channel_id: str, thread_ts: str) -> RunningReply:
+    def start(
+        self, run_id: str, user_id: str, channel_id: str, thread_ts: str, *, hears: bool = False
+    ) -> RunningReply:
         """The current task reads an answer's events from here on."""
         task = asyncio.current_task()
         assert task is not None, "answers are read in a task"
-        reply = RunningReply(run_id, user_id, channel_id, thread_ts, task)
+        reply = RunningReply(run_id, user_id, channel_id, thread_ts, task, hears)
         self._replies.add(reply)
         return reply
 
@@ -54,8 +60,10 @@ class RunningReplies:
         """No more events are read."""
         self._replies.discard(reply)
 
-    def stop(self, channel_id: str, thread_ts: str, user_id: str, direct: bool = False) -> int:
-        """Stop what runs in a thread; how many there were.
+    def stop(
+        self, channel_id: str, thread_ts: str, user_id: str, direct: bool = False
+    ) -> list[RunningReply]:
+        """Stop what runs in a thread; what that was.
 
         In a direct message, where a new message starts a thread, all that the person asked there.
         """
@@ -67,4 +75,4 @@ class RunningReplies:
         ]
         for reply in found:
             reply.stop()
-        return len(found)
+        return found

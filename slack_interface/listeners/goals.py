@@ -30,7 +30,7 @@ from slack_interface.listeners.pressed import (
     words_of,
 )
 
-_DONE_LATER = "start|cancel|yes|no|skip|plainly"
+_DONE_LATER = "start|cancel|yes|no|skip|plainly|again"
 _FORMS = {CHANGE_FORM: "change", ANSWER_FORM: "answer"}
 
 

@@ -36,8 +36,8 @@ class Lifecycle:
     async def on_stop(self, event: Json) -> None:
         """Slack's own Stop button."""
         channel, thread_ts = event["channel"], event.get("thread_ts") or ""
-        count = self.running.stop(channel, thread_ts, event.get("user") or "")
-        log.info("stop_pressed", channel=channel, thread_ts=thread_ts, stopped=count)
+        stopped = self.running.stop(channel, thread_ts, event.get("user") or "")
+        log.info("stop_pressed", channel=channel, thread_ts=thread_ts, stopped=len(stopped))
 
     async def on_joined(self, event: Json) -> None:
         """We were added to a channel: say hello, once ever."""

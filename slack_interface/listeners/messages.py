@@ -53,16 +53,19 @@ class Messages:
             await self.conversation.hear(item)
 
     async def _stopped(self, item: Incoming) -> bool:
-        """The word "stop" must not wait behind what it is to stop; what waits is not begun."""
+        """The word "stop" must not wait behind what it is to stop; what waits is not begun.
+
+        Whether that is all: where a plan was being changed it may be for the plan.
+        """
         if len(item.text) > 60 or not is_stop(plain_text(item.text, self.bot_user_id)):
             return False
         if item.key in self._stops:
             return True
         everywhere = item.direct and not item.in_thread
-        count = self.conversation.answering.running.stop(
+        stopped = self.conversation.answering.running.stop(
             item.channel_id, item.thread_ts, item.user_id, everywhere
         )
-        if not count:
+        if not stopped:
             return False
         self._stops[item.key] = True
 
@@ -72,7 +75,7 @@ class Messages:
 
         for dropped in await self.inbox.drop(waiting):
             await self.conversation.hear(dropped)
-        return True
+        return not any(reply.hears for reply in stopped)
 
     async def _changed(self, event: Json) -> None:
         """A person's words changed; links that unfold change a message too, but not its text."""

@@ -50,7 +50,7 @@ async def test_only_who_asked_and_approvers_decide(here: Here) -> None:
     acts = (
         here.manager.start(GOAL, GRACE),
         here.manager.cancel(GOAL, GRACE),
-        here.manager.skip(GOAL, 1, GRACE),
+        here.manager.skip(GOAL, (1,), GRACE),
         here.manager.change(GOAL, "skip step 1", GRACE),
         here.manager.use_model(GOAL, "fast", GRACE),
         here.manager.answer(GOAL, "yes", GRACE),

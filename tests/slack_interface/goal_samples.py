@@ -65,7 +65,8 @@ def asking_goal(goal_id: str, channel_id: str, revision: int = 1) -> Goal:
 @dataclass(slots=True)
 class ScriptedGoals:
     """The port. `plan` makes the goal of a request; `problem` is raised instead; while `gate` is
-    not set, planning does not end, nor does a change where it is `stuck`, which is made before.
+    not set, planning does not end, nor does a change where it is `stuck`, which is made before, or
+    before `thinks` is set, before which none is made. `broken` is raised when the plan was made.
     `acts` are what was asked of it, in order; `reader_of` tells what somebody may read.
     """
 
@@ -73,6 +74,8 @@ class ScriptedGoals:
     problem: VirtuousError | None = None
     gate: asyncio.Event | None = None
     stuck: bool = False
+    thinks: asyncio.Event | None = None
+    broken: Exception | None = None
     needs: str = "plan:"
     goals: dict[str, Goal] = field(default_factory=dict)
     acts: list[tuple[object, ...]] = field(default_factory=list)
@@ -93,6 +96,10 @@ class ScriptedGoals:
         self.planned += 1
         goal = self.plan(request)
         self.goals[goal.goal_id] = goal
+        if self.broken:
+            raise self.broken
+        if self.stuck:
+            await asyncio.Event().wait()
         return goal
 
     async def goal(self, goal_id: str) -> Goal | None:
@@ -108,47 +115,67 @@ class ScriptedGoals:
         ]
         return found[::-1][:limit]
 
-    async def start(self, goal_id: str, person: str, *, approver: bool = False) -> Goal:
-        goal = self._may(goal_id, person, approver, "start")
-        if goal.state != "proposed":
-            return goal
-        return await self.moves(
-            goal_id, lambda g: task_graph.advance(task_graph.begin(g, self.now()), self.now())
-        )
+    async def start(
+        self, goal_id: str, person: str, *, approver: bool = False, act: str = ""
+    ) -> Goal:
+        def move(goal: Goal) -> Goal:
+            return task_graph.begin(goal, self.now()) if goal.state == "proposed" else goal
+
+        return await self._act(goal_id, person, approver, act, move, "start")
 
     async def cancel(
-        self, goal_id: str, person: str, why: str = "", *, approver: bool = False
+        self, goal_id: str, person: str, why: str = "", *, approver: bool = False, act: str = ""
     ) -> Goal:
-        self._may(goal_id, person, approver, "cancel", why)
-        return await self.moves(goal_id, lambda g: task_graph.cancel(g, why, self.now()))
+        def move(goal: Goal) -> Goal:
+            return task_graph.cancel(goal, why, self.now())
+
+        return await self._act(goal_id, person, approver, act, move, "cancel", why)
 
     async def skip(
-        self, goal_id: str, number: int, person: str, why: str = "", *, approver: bool = False
+        self,
+        goal_id: str,
+        numbers: Sequence[int],
+        person: str,
+        why: str = "",
+        *,
+        approver: bool = False,
+        act: str = "",
     ) -> Goal:
-        self._may(goal_id, person, approver, "skip", number)
-
         def move(goal: Goal) -> Goal:
-            skipped = task_graph.skip(goal, number, why or "you said so", self.now())
-            return task_graph.advance(skipped, self.now())
+            for number in numbers:
+                goal = task_graph.skip(goal, number, why or "you said so", self.now())
+            return goal
 
-        return await self.moves(goal_id, move)
+        return await self._act(goal_id, person, approver, act, move, "skip", *numbers)
 
     async def change(
-        self, goal_id: str, words: str, person: str, *, approver: bool = False
+        self, goal_id: str, words: str, person: str, *, approver: bool = False, act: str = ""
     ) -> Goal:
-        self._may(goal_id, person, approver, "change", words)
         key = f"more{len(self.goals[goal_id].tasks)}"
         more = Task(key, 0, words[:60], words, "generalist", needs=("vendors",))
-        goal = await self.moves(goal_id, lambda g: task_graph.add(g, more))
+        if self.thinks:
+            await self.thinks.wait()
+        goal = await self._act(
+            goal_id, person, approver, act, lambda g: task_graph.add(g, more), "change", words
+        )
         if self.stuck:
             await asyncio.Event().wait()
         return goal
 
     async def use_model(
-        self, goal_id: str, model: Literal["fast", "strong"], person: str, *, approver: bool = False
+        self,
+        goal_id: str,
+        model: Literal["fast", "strong"],
+        person: str,
+        numbers: Sequence[int] = (),
+        *,
+        approver: bool = False,
+        act: str = "",
     ) -> Goal:
-        self._may(goal_id, person, approver, "model", model)
-        return await self.moves(goal_id, lambda g: task_graph.use_model(g, model))
+        def move(goal: Goal) -> Goal:
+            return task_graph.use_model(goal, model, numbers)
+
+        return await self._act(goal_id, person, approver, act, move, "model", model, *numbers)
 
     async def answer(
         self,
@@ -158,13 +185,13 @@ class ScriptedGoals:
         number: int | None = None,
         *,
         approver: bool = False,
+        act: str = "",
     ) -> Goal:
-        goal = self._may(goal_id, person, approver, "answer", text, number)
-        key = task_graph.step(goal, number).key if number else None
-        return await self.moves(
-            goal_id,
-            lambda g: task_graph.advance(task_graph.answer(g, key, text, self.now()), self.now()),
-        )
+        def move(goal: Goal) -> Goal:
+            key = task_graph.step(goal, number).key if number else None
+            return task_graph.answer(goal, key, text, self.now())
+
+        return await self._act(goal_id, person, approver, act, move, "answer", text, number)
 
     def on_changed(self, handler: Callable[[Goal], Awaitable[None]]) -> None:
         self._handlers.append(handler)
@@ -211,6 +238,23 @@ class ScriptedGoals:
             for task in queued:
                 await self.works(task.key, result_of(task.key))
         return self.only
+
+    async def _act(
+        self,
+        goal_id: str,
+        person: str,
+        approver: bool,
+        name: str,
+        move: Callable[[Goal], Goal],
+        *act: object,
+    ) -> Goal:
+        if name and goal_id in self.goals and name in self.goals[goal_id].acts:
+            return self.goals[goal_id]
+        goal = self._may(goal_id, person, approver, *act)
+        moved = task_graph.advance(move(goal), self.now())
+        if moved == goal:
+            return goal
+        return await self.moves(goal_id, lambda _: task_graph.noted(moved, name))
 
     def _may(self, goal_id: str, person: str, approver: bool, *act: object) -> Goal:
         if goal_id not in self.goals:

@@ -2,12 +2,22 @@
 
 import pytest
 
+from database.errors import ModelError
 from database.goals import Spent
 from goals.ports import TaskOutcome
 from slack_interface.slack_bot import Mode
 from tests.people import ADA, ALAN, GRACE, Json, eventually
 from tests.slack_interface.goal_samples import ScriptedGoals
-from tests.slack_interface.plans import GENERAL, acts_are, away, button, ours, planned, the_goals
+from tests.slack_interface.plans import (
+    ASKED,
+    GENERAL,
+    acts_are,
+    away,
+    button,
+    ours,
+    planned,
+    the_goals,
+)
 from tests.slack_interface.samples import click
 from tests.slack_interface.sender import Sender
 from tests.slack_interface.world import World
@@ -136,6 +146,22 @@ async def test_an_answer_in_a_form_outlasts_a_time_without_plans(
     monkeypatch.undo()
     await world.idle()
     assert goals.acts == [("answer", "Europe", 1)]
+
+
+async def test_what_could_not_be_planned_is_tried_again_once(
+    world: World, goals: ScriptedGoals, sender: Sender
+) -> None:
+    goals.problem = ModelError("The model gave no usable plan.")
+    ts = await world.say(f"@Virtuous6 {ASKED}", ADA, "general")
+    [told] = await ours(world, ts, GENERAL)
+    goals.problem = None
+    for _ in range(2):
+        pressed = click(ADA, GENERAL, **button(told, "Try again"))
+        pressed["message"]["thread_ts"] = pressed["container"]["thread_ts"] = ts
+        await sender.send(pressed)
+        await world.idle()
+    assert goals.planned == 1
+    assert "tried that again already" in (await world.whispers(ADA))[-1]["text"]
 
 
 async def test_a_plan_that_is_gone_is_said_to_be(

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from goals import task_graph
 from goals.ports import TaskOutcome
 from slack_interface.outgoing import Post
 from tests.people import ADA, GRACE, eventually, find
@@ -106,6 +107,59 @@ async def test_a_click_that_was_done_before_the_process_ended_is_not_done_again(
     assert plan["ts"] == (await plan_of(world, ts))["ts"]
 
 
+@pytest.mark.parametrize("word", ["stop", "skip steps 2 and 3"])
+async def test_an_act_that_was_cut_off_before_it_was_done_is_done(
+    quiet_world: World, goals: ScriptedGoals, monkeypatch: pytest.MonkeyPatch, word: str
+) -> None:
+    """The plan moves by itself meanwhile, so that it looks as if something had been done."""
+    world = quiet_world
+    bot = await world.start()
+    ts, _ = await planned(world)
+    await world.say("start", thread=ts)
+    await world.idle()
+    tried: list[object] = []
+
+    async def hangs(*args: object, **named: object) -> None:
+        tried.append(args)
+        await asyncio.Event().wait()
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ScriptedGoals, "cancel", hangs)
+        patch.setattr(ScriptedGoals, "skip", hangs)
+        await world.say(word, thread=ts)
+        await eventually(lambda: _any(tried), "it is begun")
+        await bot.stop(grace_s=0.1)
+    goals._handlers.clear()
+    await goals.works("vendors", TaskOutcome(question="Which region?"))
+    await goals.answer(goals.only.goal_id, "Europe", ADA)
+    await world.start()
+    told = "Stopped." if word == "stop" else "Skipped: step 2 and 3"
+    await eventually(lambda: last_with(world, ts, told), "the word of it")
+    states = [goals.only.task(key).state for key in ("budget", "draft")]
+    assert states == (["cancelled"] * 2 if word == "stop" else ["skipped"] * 2)
+
+
+async def test_the_same_question_asked_again_is_seen_again(
+    quiet_world: World, goals: ScriptedGoals
+) -> None:
+    world = quiet_world
+    await world.start()
+    ts, _ = await planned(world)
+    await world.say("start", thread=ts)
+    await world.idle()
+    why = "The day is full. Shall I try again now? Yes, or no to end it."
+    for _ in range(2):
+        goal_id = goals.only.goal_id
+        await goals.moves(goal_id, lambda g: task_graph.hold(g, "vendors", why))
+        await world.idle()
+        asked = [m for m in await ours(world, ts) if buttons(m) == ["Yes, go on", "No, stop here"]]
+        assert len(asked) == 1
+        await world.say("yes", thread=ts)
+        await world.idle()
+        assert goals.only.asks is None
+    assert len([m for m in await ours(world, ts) if "I asked whether" in m["text"]]) == 2
+
+
 async def test_who_has_many_plans_holds_up_only_their_own(
     quiet_world: World, goals: ScriptedGoals, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -193,3 +247,7 @@ async def test_where_messages_cannot_be_changed_progress_is_no_flood(
     plans = [m for m in messages if find(m.get("blocks") or [], "plan")]
     assert len(plans) == 3, "the plan, its start, its end"
     assert messages[-1]["text"].startswith("Take Sentry") or messages[-2]["text"].startswith("Take")
+
+
+async def _any(found: list[object]) -> bool:
+    return bool(found)

@@ -1,5 +1,6 @@
 """Words about plans: what they do, and to which plan."""
 
+import asyncio
 from dataclasses import replace
 
 import pytest
@@ -7,8 +8,10 @@ import pytest
 from database.goals import Spent
 from goals import task_graph
 from goals.ports import TaskOutcome
+from slack_interface.goal_meant import wish
+from slack_interface.goal_words import GoalWord, goal_word
 from tests.people import ADA, eventually
-from tests.slack_interface.goal_samples import ScriptedGoals
+from tests.slack_interface.goal_samples import ScriptedGoals, asking_goal
 from tests.slack_interface.plans import (
     ASKED,
     away,
@@ -94,6 +97,107 @@ async def test_in_a_direct_message_words_count_outside_the_thread_too(
     assert "0 of 4 steps done" in (await world.replies(other))[0]["text"]
     await world.say("stop")
     await eventually(lambda: has_ended(goals), "it was stopped")
+
+
+@pytest.mark.parametrize("text", ["let's go", "sure, go on"])
+async def test_whatever_says_yes_lets_a_goal_go_on_that_asks(
+    world: World, goals: ScriptedGoals, text: str
+) -> None:
+    ts, _ = await planned(world)
+    await world.say("start", thread=ts)
+    await world.idle()
+    why = "I used $1.00 of $1.00. May I go on?"
+    await goals.moves(goals.only.goal_id, lambda g: replace(g, asks=why, state="waiting"))
+    goals.acts.clear()
+    await world.say(text, thread=ts)
+    await world.idle()
+    assert goals.acts == [("answer", "yes", None)]
+    assert goals.only.state == "running"
+    assert world.orchestrator.requests == []
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [("ok go ahead", "yes"), ("go for it", "yes"), ("yes, do it", "yes"), ("please go on", "yes"),
+     ("approved", "yes"), ("of course", "yes"), ("Yes, try again", "yes"), ("start", "yes"),
+     ("no thanks", "no"), ("stop, please", "no"), ("never mind", "no")],
+)  # fmt: skip
+def test_yes_and_no_to_a_goal_that_asks(text: str, said: str) -> None:
+    goal = replace(asking_goal("G1", "D0ADA"), asks="May I go on?")
+    assert wish(goal, goal_word(text), text, ADA) == GoalWord("answer", words=said)
+
+
+async def test_what_may_be_an_answer_or_about_the_plan_is_asked_about(
+    world: World, goals: ScriptedGoals
+) -> None:
+    ts, _ = await planned(world)
+    await world.say("start", thread=ts)
+    await world.idle()
+    await asks(goals, goals.only.goal_id, "vendors", "Which ones?")
+    goals.acts.clear()
+    for text, how in {
+        "Stop using Sentry, take Rollbar": "say `stop`",
+        "skip the European ones": "`skip step 2`",
+        "go with the cheaper one": "`use the cheaper model`",
+    }.items():
+        await world.say(text, thread=ts)
+        await eventually(lambda how=how: last_with(world, ts, how), "what it asks")  # type: ignore[misc]
+        told = await last_with(world, ts, f"`answer: {text}`")
+        assert told
+        assert "Which ones?" in told["text"]
+    assert goals.acts == []
+    await world.say("answer: skip the European ones", thread=ts)
+    await world.idle()
+    assert goals.acts == [("answer", "skip the European ones", None)]
+    assert world.orchestrator.requests == []
+
+
+async def test_skip_it_is_about_the_step_that_asks(world: World, goals: ScriptedGoals) -> None:
+    ts, _ = await planned(world)
+    await world.say("start", thread=ts)
+    await world.idle()
+    await asks(goals, goals.only.goal_id, "vendors", "Which ones?")
+    goals.acts.clear()
+    await world.say("just skip it", thread=ts)
+    await world.idle()
+    assert goals.acts == [("skip", 1)]
+
+
+async def test_steps_are_skipped_all_or_none(world: World, goals: ScriptedGoals) -> None:
+    ts, _ = await planned(world)
+    await world.say("skip step 2 and step 99", thread=ts)
+    await eventually(lambda: last_with(world, ts, "There is no step 99"), "why not")
+    assert goals.only.task("budget").state == "pending"
+    await world.say("skip step 2 and step 3", thread=ts)
+    await eventually(lambda: last_with(world, ts, "Skipped: step 2 and 3"), "that it was done")
+    assert [goals.only.task(key).state for key in ("budget", "draft")] == ["skipped", "skipped"]
+    assert goals.only.revision == 1
+
+
+async def test_another_model_for_one_step(world: World, goals: ScriptedGoals) -> None:
+    ts, _ = await planned(world)
+    await world.say("use the cheaper model for step 2", thread=ts)
+    await world.idle()
+    assert [task.model for task in goals.only.tasks] == [None, "fast", None, None]
+
+
+async def test_a_step_that_says_nothing_is_not_added(world: World, goals: ScriptedGoals) -> None:
+    ts, _ = await planned(world)
+    await world.say("add a step", thread=ts)
+    await eventually(lambda: last_with(world, ts, "what the step should do"), "what is missing")
+    assert goals.acts == []
+
+
+async def test_stop_does_not_wait_behind_a_change(world: World, goals: ScriptedGoals) -> None:
+    ts, _ = await planned(world)
+    goals.thinks = asyncio.Event()
+    await world.say("add a step that calls Bugsnag", thread=ts)
+    await eventually(lambda: is_changing(world), "the change is under way")
+    await world.say("stop", thread=ts)
+    await eventually(lambda: has_ended(goals), "it was stopped")
+    await world.idle()
+    assert goals.acts == [("cancel", "")]
+    assert await last_with(world, ts, "left the plan as it was")
 
 
 OTHER = "plan: find a venue, invite the team, order the food"
@@ -246,3 +350,7 @@ async def test_an_answer_given_while_plans_cannot_be_read_is_kept(
         await eventually(lambda: last_with(world, ts, "please say it again"), "that it was in vain")
         assert goals.acts == []
     assert world.orchestrator.requests == [], "it was no question"
+
+
+async def is_changing(world: World) -> bool:
+    return bool(the_goals(world).answering.running._replies)

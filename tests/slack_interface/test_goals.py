@@ -1,12 +1,10 @@
 """Plans in Slack: shown, changed, followed and answered in their thread; what happens is told."""
 
-import asyncio
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from database.errors import ModelError
 from database.goals import ANSWER, Goal
 from goals.ports import TaskOutcome
 from orchestrator.goal_replies import answer_run_id
@@ -224,24 +222,6 @@ async def test_twins_and_double_clicks_count_once(world: World, goals: ScriptedG
     messages = await ours(world, ts, GENERAL)
     assert len([m for m in messages if find(m.get("blocks") or [], "plan")]) == 1
     assert len([m for m in messages if m["text"].startswith("Take Sentry")]) == 1
-
-
-async def test_no_plan_is_said_in_its_place(world: World, goals: ScriptedGoals) -> None:
-    goals.problem = ModelError("The model gave no usable plan: ask in fewer words.")
-    ts = await world.say(ASKED)
-    [said] = await world.replies(ts)
-    assert "The model gave no usable plan" in said["text"]
-    assert buttons(said) == []
-
-
-async def test_planning_can_be_stopped(world: World, goals: ScriptedGoals) -> None:
-    goals.gate = asyncio.Event()
-    ts = await world.say(ASKED)
-    await eventually(lambda: last_with(world, ts, "making a plan"), "the card")
-    await world.say("stop", thread=ts)
-    await eventually(lambda: last_with(world, ts, "Stopped before"), "the word of it")
-    assert len(await ours(world, ts)) == 1
-    assert goals.goals == {}
 
 
 async def test_a_refused_plan_says_why_and_can_be_answered_anyway(

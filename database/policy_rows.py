@@ -40,16 +40,25 @@ class PolicyRows:
         return (found["last"] if found else None) or 0
 
     async def spent(self, since: float) -> list[Spent]:
-        """What runs of any kind took since a moment, by person and channel."""
-        sql = """SELECT user_id, channel_id,
+        """What runs of any kind took since a moment, by person, channel, agent and workflow."""
+        sql = """SELECT user_id, channel_id, agent,
+                CASE WHEN route IS NULL THEN '' ELSE
+                    coalesce(json_extract(route, '$.workflow'), '') END AS workflow,
                 sum(coalesce(input_tokens, 0) + coalesce(output_tokens, 0)) AS tokens,
                 sum(coalesce(cost_usd, 0.0)) AS usd
             FROM runs WHERE workspace = ? AND day >= ? AND started_at >= ?
-            GROUP BY user_id, channel_id"""
+            GROUP BY user_id, channel_id, agent, workflow"""
         values = (self._workspace, int(since // 86_400), since)
         rows = await self._file.aside(lambda connection: connection.execute(sql, values).fetchall())
         return [
-            Spent(row["user_id"] or "", row["channel_id"] or "", row["tokens"], row["usd"])
+            Spent(
+                row["user_id"] or "",
+                row["channel_id"] or "",
+                row["tokens"],
+                row["usd"],
+                row["agent"],
+                str(row["workflow"]),
+            )
             for row in rows
         ]
 

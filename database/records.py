@@ -217,12 +217,17 @@ class PolicyChange:
 
 @dataclass(frozen=True, slots=True)
 class Spent:
-    """What the runs of a person in a channel took; `usd` leaves out what has no known price."""
+    """What the runs of a person in a channel took; `usd` leaves out what has no known price.
+
+    By the agent that answered, and the workflow ('' for none) that they were steps of.
+    """
 
     user_id: str
     channel_id: str
     tokens: int
     usd: float
+    agent: str = ""
+    workflow: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -279,6 +279,8 @@ class AgentOrchestrator:
             await self._known_errors.refresh()
         person = await self._store.person(request.user_id)
         first = await self._routed(answer, person)
+        if self._limits:
+            self._limits.admit_agent(first)
         turns = await self._turns(request, person)
         named = await self._workflows.named_in(request.text, thread_reader(request))
         return first, turns, self._context(answer, person, files, named)
@@ -426,7 +428,9 @@ class AgentOrchestrator:
         definitions = self._pool.definitions
         if first not in definitions:
             return [first]
-        return [first, *fallback_order(definitions[first], definitions)]
+        others = fallback_order(definitions[first], definitions)
+        limits = self._limits
+        return [first, *(one for one in others if limits is None or limits.agent_may(one))]
 
     def _worth_trying(self, name: str, problem: VirtuousError, answer: Answer) -> bool:
         if not isinstance(problem, AWAY):

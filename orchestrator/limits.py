@@ -1,4 +1,5 @@
-"""How much one person, one channel and the whole workspace may ask for.
+"""How much one person, one channel and the whole workspace may ask for, and what one agent and
+one workflow may cost.
 
 Windows of minutes and hours are kept in this process (each worker has its own); what was spent
 today comes from the record, so that a restart forgives nothing and other workers count.
@@ -6,7 +7,7 @@ today comes from the record, so that a restart forgives nothing and other worker
 
 import time
 from collections import Counter, defaultdict, deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Protocol
@@ -19,6 +20,8 @@ from orchestrator.requests import Request
 _DAY = 86_400.0
 _WINDOWS: Mapping[Measure, float] = {"requests_per_minute": 60.0, "requests_per_hour": 3600.0}
 _Whose = tuple[Scope, str]
+_Measured = tuple[Measure, float, Callable[[float], str]]
+"""A measure, what is used of it, and when something of it will be free again."""
 
 _WORDS: Mapping[Measure, str] = {
     "requests_per_minute": "{limit:,.0f} requests a minute",
@@ -31,6 +34,8 @@ _THEIRS: Mapping[Scope, str] = {
     "person": "You have reached your limit of",
     "channel": "This channel has reached its limit of",
     "workspace": "This workspace has reached its limit of",
+    "agent": "The agent {of} has reached its limit of",
+    "workflow": "The workflow {of} has reached its limit of",
 }
 
 
@@ -39,6 +44,7 @@ ALERT_AT = 0.8
 _MOST_ALERTS = 10
 _WHO: Mapping[Scope, str] = {
     "person": "<@{of}> has", "channel": "<#{of}> has", "workspace": "This workspace has",
+    "agent": "The agent {of} has", "workflow": "The workflow {of} has",
 }  # fmt: skip
 
 
@@ -50,7 +56,7 @@ class SpentSource(Protocol):
     """The record of what runs took."""
 
     async def spent(self, since: float) -> list[Spent]:
-        """By person and channel."""
+        """By person, channel, agent and workflow."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +74,8 @@ class _Used:
     usd: defaultdict[_Whose, float] = field(default_factory=lambda: defaultdict(float))
 
     def add(self, spent: Spent) -> None:
-        for whose in _scopes(spent.user_id, spent.channel_id):
+        whom = [*_scopes(spent.user_id, spent.channel_id), *_named(spent.agent, spent.workflow)]
+        for whose in whom:
             self.tokens[whose] += spent.tokens
             self.usd[whose] += spent.usd
 
@@ -108,11 +115,25 @@ class Limits:
             self._day, self._used = _day(now), _Used()
         whose = list(_scopes(request.user_id, request.channel_id))
         for scope in whose:
-            self._check(scope, now)
+            self._check(scope, self._measured(scope, now))
+        for scope in _named(request.agent or "", request.workflow or ""):
+            self._check(scope, self._budgeted(scope, now))
         for scope in whose:
             self._running[scope] += 1
             for measure in _WINDOWS:
                 self._asked[scope, measure].append(now)
+
+    def admit_agent(self, name: str) -> None:
+        """Raises LimitReached for an agent that has spent its day's budget."""
+        self._check(("agent", name), self._budgeted(("agent", name), self._clock()))
+
+    def agent_may(self, name: str) -> bool:
+        """Whether an agent may still answer today."""
+        try:
+            self.admit_agent(name)
+        except LimitReached:
+            return False
+        return True
 
     def done(self, request: Request) -> None:
         """An admitted request has ended."""
@@ -126,7 +147,9 @@ class Limits:
         if run.started_at is None or run.started_at >= self._day:
             tokens = (run.input_tokens or 0) + (run.output_tokens or 0)
             who, where = run.user_id or "", run.channel_id or ""
-            self._used.add(Spent(who, where, tokens, run.cost_usd or 0.0))
+            workflow = str((run.route or {}).get("workflow") or "")
+            usd = run.cost_usd or 0.0
+            self._used.add(Spent(who, where, tokens, usd, run.agent, workflow))
 
     def alerts(self) -> list[Alert]:
         """What approvers should know of today's tokens and dollars, the gravest first."""
@@ -139,27 +162,27 @@ class Limits:
                 limit = self._policy.limit(whose[0], measure, whose[1])
                 if limit is not None and spent and spent >= ALERT_AT * limit:
                     found.append(_alert(whose, measure, spent, limit))
-        order = {"workspace": 0, "channel": 1, "person": 2}
+        order = {"workspace": 0, "channel": 1, "agent": 2, "workflow": 3, "person": 4}
         found.sort(key=lambda one: (one.share < 1.0, order[one.about.split("-")[1]], -one.share))
         return found[:_MOST_ALERTS]
 
-    def _check(self, whose: _Whose, now: float) -> None:
+    def _check(self, whose: _Whose, measured: Iterable[_Measured]) -> None:
         scope, of = whose
-        for measure, used, free_in in self._measured(whose, now):
+        for measure, used, free_in in measured:
             limit = self._policy.limit(scope, measure, of)
             if limit is not None and used >= limit:
                 raise LimitReached(_refusal(whose, measure, limit, free_in(limit)))
 
-    def _measured(
-        self, whose: _Whose, now: float
-    ) -> Iterator[tuple[Measure, float, Callable[[float], str]]]:
-        """Each measure, what is used of it, and when something of it will be free again."""
+    def _measured(self, whose: _Whose, now: float) -> Iterator[_Measured]:
         yield "at_once", self._running[whose], lambda _: "as soon as one of them is answered"
         for measure, seconds in _WINDOWS.items():
             asked = self._asked[whose, measure]
             while asked and asked[0] <= now - seconds:
                 asked.popleft()
             yield measure, len(asked), _when_free(asked, seconds, now)
+        yield from self._budgeted(whose, now)
+
+    def _budgeted(self, whose: _Whose, now: float) -> Iterator[_Measured]:
         until = _in_words(self._day + _DAY - now)
         tomorrow = f"{until}, when the day begins (00:00 UTC)"
         yield "tokens_per_day", self._used.tokens[whose], lambda _: tomorrow
@@ -179,6 +202,13 @@ def _scopes(user_id: str, channel_id: str) -> Iterator[_Whose]:
     yield "workspace", ""
 
 
+def _named(agent: str, workflow: str) -> Iterator[_Whose]:
+    if agent:
+        yield "agent", agent
+    if workflow:
+        yield "workflow", workflow
+
+
 def _when_free(asked: deque[float], seconds: float, now: float) -> Callable[[float], str]:
     def free(limit: float) -> str:
         place = len(asked) - int(limit)
@@ -189,7 +219,7 @@ def _when_free(asked: deque[float], seconds: float, now: float) -> Callable[[flo
 
 def _refusal(whose: _Whose, measure: Measure, limit: float, when: str) -> str:
     scope, of = whose
-    reached = f"{_THEIRS[scope]} {_WORDS[measure].format(limit=limit)}."
+    reached = f"{_THEIRS[scope].format(of=of)} {_WORDS[measure].format(limit=limit)}."
     name = f"{scope}_{measure}" + (f".{of}" if of else "")
     return (
         f"{reached} Ask again {when}. An approver can raise it: `policy set {name} NUMBER`, "

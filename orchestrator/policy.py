@@ -3,7 +3,7 @@
 Learning never changes these: a policy is no Document. Each change is a row that stays; the latest
 row of a key counts. A key is a name of `NAMES`, or for one place or person `NAME.ID`, where the id
 is the workspace's own (`speak.C0123`, `person_tokens_per_day.U0123`), or for one agent `NAME.AGENT`
-(`mode.coder`).
+(`mode.coder`) or one workflow (`workflow_usd_per_day.weekly-report`).
 """
 
 import re
@@ -21,7 +21,7 @@ Speaking = Literal["mentions", "threads", "everything"]
 Mode = Literal["automatic", "ask", "paused"]
 Improving = Literal["on", "paused", "off"]
 GoalStart = Literal["ask", "small", "always"]
-Scope = Literal["person", "channel", "workspace"]
+Scope = Literal["person", "channel", "workspace", "agent", "workflow"]
 Measure = Literal["requests_per_minute", "requests_per_hour", "tokens_per_day", "usd_per_day",
                   "at_once"]  # fmt: skip
 
@@ -37,7 +37,8 @@ MEASURES: tuple[Measure, ...] = (
 
 _ID = re.compile(r"^[A-Z][A-Z0-9]+$")
 _AGENT = "agent"
-"""In place of an id's first letters: the name of an agent follows."""
+"""In place of an id's first letters: the name of an agent, or of a workflow, follows."""
+_WORKFLOW = "workflow"
 _AGENT_NAME = re.compile(r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$")
 _MENTION = re.compile(r"<@([A-Z0-9]+)(?:\|[^>]*)?>")
 _UNLIMITED = frozenset({"unlimited", "none", "off"})
@@ -128,6 +129,12 @@ _WORDS: Mapping[Measure, str] = {
 }
 
 
+BUDGETS: Mapping[Measure, Callable[[str], Any]] = {
+    "tokens_per_day": _count, "usd_per_day": _money,
+}  # fmt: skip
+"""What may be spent in a day, by an agent and a workflow as well."""
+
+
 def _limits() -> dict[str, Known]:
     found = {}
     for measure in MEASURES:
@@ -137,6 +144,10 @@ def _limits() -> dict[str, Known]:
             ids = {"person": "UWB", "channel": "CG", "workspace": ""}[scope]
             known = Known(f"{_WORDS[measure]}, {whose}", default, read, ids)
             found[f"{scope}_{measure}"] = known
+    for named in (_AGENT, _WORKFLOW):
+        for measure, reads in BUDGETS.items():
+            about = f"{_WORDS[measure]}, of one {named}"
+            found[f"{named}_{measure}"] = Known(about, None, reads, named)
     return found
 
 
@@ -424,7 +435,7 @@ def _known(key: str) -> Known:
 
 
 def _names_one(known: Known, of: str) -> bool:
-    if known.ids == _AGENT:
+    if known.ids in (_AGENT, _WORKFLOW):
         return bool(_AGENT_NAME.match(of))
     return bool(known.ids and _ID.match(of) and of[0] in known.ids)
 
@@ -434,6 +445,8 @@ def _names_none(key: str, name: str, known: Known) -> str:
         return f"{name} holds for the whole workspace."
     if known.ids == _AGENT:
         return f"{key} does not name an agent: write {name}.AGENT, such as {name}.coder."
+    if known.ids == _WORKFLOW:
+        return f"{key} does not name a workflow: write {name}.NAME, such as {name}.weekly-report."
     return (
         f"{key} does not name a {_kind(known.ids)}: write {name}.ID, such as {name}."
         f"{known.ids[0]}0123ABCD."

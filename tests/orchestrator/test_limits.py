@@ -145,6 +145,56 @@ async def test_approvers_hear_at_four_fifths_and_are_asked_at_all_of_it(store: S
     assert door.ask() == ""
 
 
+def step_of(workflow: str | None, agent: str = "coder", usd: float = 0.5) -> Run:
+    route = {"workflow": workflow} if workflow else None
+    return Run(f"r-{workflow}-{agent}", "x", agent, user_id="U1", channel_id="C1", started_at=NOON,
+               cost_usd=usd, input_tokens=100, route=route)  # fmt: skip
+
+
+async def test_an_agent_and_a_workflow_have_a_days_budget(store: Store) -> None:
+    door = await Door.with_policies(store)
+    await door.policy.set("agent_usd_per_day.coder", "1", "U9")
+    await door.policy.set("workflow_tokens_per_day.weekly-report", "100", "U9")
+    store.append(step_of(None), step_of("weekly-report", "writer"))
+    await door.limits.load()
+    assert door.limits.agent_may("coder")
+    weekly = request("again", workflow="weekly-report")
+    with pytest.raises(LimitReached, match="The workflow weekly-report has reached its limit of"):
+        door.limits.admit(weekly)
+    door.limits.spend(step_of(None, usd=0.4))
+    near, full = sorted(door.limits.alerts(), key=lambda one: one.share)
+    assert near.text.startswith("The agent coder has used $0.90 of $1.00 a day (90%).")
+    assert "`policy set workflow_tokens_per_day.weekly-report NUMBER`" in full.text
+    door.limits.spend(step_of(None, usd=0.1))
+    with pytest.raises(
+        LimitReached, match=r"The agent coder has reached its limit of \$1.00 a day"
+    ):
+        door.limits.admit_agent("coder")
+    assert not door.limits.agent_may("coder")
+    assert door.limits.agent_may("writer")
+    assert door.ask() == "", "others are answered by others"
+    door.watch.now += 12 * 3600
+    door.limits.admit(weekly)
+    assert door.limits.agent_may("coder")
+
+
+async def test_an_agent_that_spent_its_budget_answers_nobody_and_is_not_blamed(
+    store: Store,
+) -> None:
+    house = House(store, ScriptedModels(lambda _, __: "yes"))
+    policy = Policy(store.policy)
+    house.orchestrator._limits = limits = Limits(policy, store.policy)
+    await house.start()
+    first = await house.answer(request("hello"), "1.2")
+    assert isinstance(first, ReplyFinished)
+    await policy.set(f"agent_tokens_per_day.{first.run.agent}", "1", "U1")
+    await limits.load()
+    refused = await house.answer(request("hello", "2.000001"), "2.2")
+    assert isinstance(refused, ReplyFinished)
+    assert f"The agent {first.run.agent} has reached its limit" in str(refused.problem)
+    assert len(house.models.asked) == 1
+
+
 async def test_one_persons_own_limit_and_no_limit_at_all(store: Store) -> None:
     door = await Door.with_policies(store, person_at_once="0")
     assert door.ask()

@@ -102,9 +102,9 @@ class Task:
     `specialty` describes. `others_words` says that what others wrote was read, or is repeated, in
     making it: it may do as little unasked as if it had read that itself. `question` is what it
     waits to hear from a person, `answers` what they said, oldest first. `run_id` is the Run of the
-    last attempt; `held` attempts were put back before they began; `reserved` is held of the
-    budgets while it runs. `result` is the text it came to, `reason` why it failed, was skipped or
-    blocked.
+    last attempt; `held` attempts were put back, before they began or to go on later; `reserved` is
+    held of the budgets while it runs, `least` what an attempt needs at least to go on. `result`
+    is the text it came to, `reason` why it failed, was skipped or blocked.
     """
 
     key: str
@@ -127,6 +127,7 @@ class Task:
     question: str | None = None
     answers: tuple[str, ...] = ()
     reserved: Spent = NOTHING
+    least: Spent = NOTHING
     spent: Spent = NOTHING
     started_at: float | None = None
     ended_at: float | None = None

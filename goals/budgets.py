@@ -95,6 +95,18 @@ def follow(
             _count(transaction, owner, day, change, limit)
 
 
+def check_day(limit: DayLimit, used: DayUse) -> None:
+    """Raise BudgetExceeded where nothing of a person's day is left for planning."""
+    total = used.spent + used.held
+    if (limit.usd is not None and total.usd >= limit.usd) or (
+        limit.tokens is not None and total.tokens >= limit.tokens
+    ):
+        raise BudgetExceeded(
+            "Your goals have used up what they may use today. Ask again tomorrow (UTC), or have an "
+            "approver raise goal_usd_per_day or goal_tokens_per_day."
+        )
+
+
 def release(transaction: Transaction, owner: Owner, goal_id: str) -> None:
     """Let go of all that a goal holds, as it is deleted."""
     found = transaction.rows(_ATTEMPTS, workspace=owner.workspace, goal_id=goal_id)

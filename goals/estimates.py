@@ -7,6 +7,7 @@ from database.errors import BudgetExceeded
 from database.goals import (
     ANSWER,
     ENDED_TASK,
+    NOTHING,
     UNKNOWN,
     Budget,
     Estimate,
@@ -40,15 +41,25 @@ _ROUNDING = 1e-9
 
 
 def reservation(task: Task) -> Spent:
-    """What a task holds of the budgets while it runs: an upper estimate.
+    """What a task holds of the budgets from its start: an upper estimate, or what it asked for.
 
     Dollars are 0 where no price is known; tokens bound it then.
     """
     expected = task.estimate
-    return Spent(
+    if expected == NO_WORK:
+        return task.least
+    usual = Spent(
         max(LEAST_SECONDS, HEADROOM * expected.seconds),
         max(LEAST_TOKENS, round(HEADROOM * expected.tokens)),
         HEADROOM * (expected.usd or 0.0),
+    )
+    return most(usual, task.least)
+
+
+def most(one: Spent, other: Spent) -> Spent:
+    """The more of each."""
+    return Spent(
+        max(one.seconds, other.seconds), max(one.tokens, other.tokens), max(one.usd, other.usd)
     )
 
 
@@ -107,9 +118,12 @@ def counts(goal: Goal, task: Task) -> bool:
 
 
 def check_room(goal: Goal, task: Task, reserve: Spent) -> None:
-    """Raise BudgetExceeded where the goal's budget has no room for `reserve` and this agent."""
-    budget, would = goal.budget, _bound(goal) + reserve
-    running = [other for other in goal.tasks if other.state == "running"]
+    """Raise BudgetExceeded where the goal's budget has no room for `reserve` and this agent.
+
+    What the task holds already is part of `reserve`.
+    """
+    budget, would = goal.budget, _bound(goal) - task.reserved + reserve
+    running = [one for one in goal.tasks if one.state == "running" and one.key != task.key]
     agents = {other.agent for other in goal.tasks if other.attempt and other.agent} | {task.agent}
     new = goal.spawns + sum(other.agent is None for other in (*running, task))
     limits = (
@@ -125,6 +139,27 @@ def check_room(goal: Goal, task: Task, reserve: Spent) -> None:
                 f"Step {task.number} would bring this to {_figure(needed)} {what} of the "
                 f"{_figure(most)} it may have; answer its question in the thread to go on."
             )
+
+
+def others_hold(goal: Goal, task: Task) -> bool:
+    """Whether steps beside this one hold some of the budget."""
+    return any(one.reserved != NOTHING for one in goal.tasks if one.key != task.key)
+
+
+def fits(goal: Goal, task: Task) -> bool:
+    """Whether the goal's budget has room for what this step would hold from its start."""
+    try:
+        check_room(goal, task, reservation(task))
+    except BudgetExceeded:
+        return False
+    return True
+
+
+def check_planning(goal: Goal) -> None:
+    """Raise BudgetExceeded where nothing is left of the goal's budget to plan with."""
+    bound, budget = _bound(goal), goal.budget
+    if bound.tokens >= budget.tokens or bound.usd >= budget.usd:
+        raise BudgetExceeded("Nothing is left of the goal's budget to plan anew with.")
 
 
 def enough(goal: Goal) -> Budget:

@@ -26,11 +26,21 @@ from database.errors import (
 from database.goals import NOTHING, Goal, Spent, Task, goal_id_of
 from database.records import Reader
 from goals import task_graph
+from goals.budgets import check_day
 from goals.changing import asks_a_model
 from goals.decomposition import Alternative, Decomposition
-from goals.estimates import reservation
+from goals.estimates import check_planning, reservation
 from goals.ledger import Goals
-from goals.ports import BrokenOff, Chronicle, Engine, Rules, TaskOutcome, Wish, Workforce
+from goals.ports import (
+    BrokenOff,
+    Chronicle,
+    Engine,
+    HoldMore,
+    Rules,
+    TaskOutcome,
+    Wish,
+    Workforce,
+)
 from goals.watching import Changed, Watch
 
 _RACES = 30
@@ -38,7 +48,6 @@ _RACES = 30
 _CHANGE_TRIES = 3
 _LEAST_OF_AN_ID = 6
 _LOOKED_AT = 1_000
-_ASK_AGAIN = "{why} Shall I try again now? Yes, or no to end it."
 
 Rights = Callable[[Goal], Awaitable[Reader]]
 """What a goal's person may read now, in its place, where the house can ask for it."""
@@ -296,12 +305,22 @@ class GoalManager:
         if goal is None:
             return
         try:
-            outcome = await self._workforce.work(goal, goal.task(key))
+            more = self._holds_more(goal_id, key, attempt)
+            outcome = await self._workforce.work(goal, goal.task(key), more)
         except asyncio.CancelledError as broken_off:
             spent = broken_off.spent if isinstance(broken_off, BrokenOff) else NOTHING
             await asyncio.shield(self._let_go(goal_id, key, attempt, spent))
             raise
         await self._settle(goal_id, key, attempt, outcome)
+
+    def _holds_more(self, goal_id: str, key: str, attempt: int) -> HoldMore:
+        async def more(least: Spent) -> Spent:
+            def grown(goal: Goal) -> Goal:
+                return task_graph.hold_more(goal, key, least, attempt=attempt)
+
+            return (await self._moved(goal_id, grown, day=True)).task(key).reserved
+
+        return more
 
     async def _let_go(self, goal_id: str, key: str, attempt: int, spent: Spent = NOTHING) -> None:
         """An attempt was broken off: it holds nothing any more, where it is not wanted.
@@ -335,7 +354,7 @@ class GoalManager:
         try:
             goal = await self._moved(goal_id, started, day=True, anew=True)
         except BudgetExceeded as error:
-            question = _ASK_AGAIN.format(why=error)
+            question = task_graph.ASK_AGAIN.format(why=error)
             goal = await self._moved(
                 goal_id, lambda g: self._advanced(task_graph.hold(g, key, question))
             )
@@ -384,6 +403,8 @@ class GoalManager:
             settled = task_graph.settle(goal, key, outcome, self._clock(), attempt=attempt)
             if not _failed(settled, key) or not task_graph.may_replan(settled, key):
                 return nothing
+            check_planning(settled)
+            await self._within_the_day(goal.user_id)
             return await self._planning.alternative(settled, key)
         except VirtuousError as error:
             log.info("no_way_around", goal=goal_id, task=key, reason=str(error))
@@ -485,15 +506,7 @@ class GoalManager:
         )
 
     async def _within_the_day(self, user_id: str) -> None:
-        limit, used = self._rules.day(user_id), await self.rows.use_today(user_id)
-        total = used.spent + used.held
-        if (limit.usd is not None and total.usd >= limit.usd) or (
-            limit.tokens is not None and total.tokens >= limit.tokens
-        ):
-            raise BudgetExceeded(
-                "Your goals have used up what they may use today. Ask again tomorrow (UTC), or "
-                "have an approver raise goal_usd_per_day or goal_tokens_per_day."
-            )
+        check_day(self._rules.day(user_id), await self.rows.use_today(user_id))
 
     def _asked(self, request: Wish) -> Goal:
         reader = self._read_by(request)

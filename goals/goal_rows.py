@@ -20,7 +20,7 @@ _NEWER = (
     "A goal was written by a newer version of this program (it has {names}). Update the program "
     "here; nothing was changed."
 )
-_TASK_PARTS = {"estimate": Estimate, "reserved": Spent, "spent": Spent}
+_TASK_PARTS = {"estimate": Estimate, "reserved": Spent, "least": Spent, "spent": Spent}
 _GOAL_PARTS = {"budget": Budget, "estimate": Estimate, "planning": Spent}
 
 

@@ -4,22 +4,30 @@ A small model that is to make one answer of several results leaves some out and 
 asked is better served by the results themselves, each below its step.
 """
 
+from collections.abc import Callable
+
 from database.goals import ANSWER, NOTHING, Goal, Spent, Task
 from goals.drafts import AIM
-from goals.ports import TaskOutcome, Workforce
+from goals.ports import HoldMore, TaskOutcome, Workforce
 from goals.repairs import clipped
+
+Record = Callable[[Goal, Task, str], TaskOutcome]
+"""Records the Run of an answer that nobody worked at; returns its outcome."""
 
 
 class HandingOver:
     """Carries out tasks as `others` do, but for the answer, which it hands over (goals.ports)."""
 
-    def __init__(self, others: Workforce) -> None:
+    def __init__(self, others: Workforce, record: Record) -> None:
         self._others = others
+        self._record = record
 
-    async def work(self, goal: Goal, task: Task) -> TaskOutcome:
+    async def work(self, goal: Goal, task: Task, more: HoldMore | None = None) -> TaskOutcome:
         """One attempt; an answer is made by a model only where no step has found anything."""
         answer = handed_over(goal) if task.key == ANSWER else ""
-        return TaskOutcome(result=answer) if answer else await self._others.work(goal, task)
+        if answer:
+            return self._record(goal, task, answer)
+        return await self._others.work(goal, task, more)
 
     async def stopped(
         self, goal: Goal, task: Task, spent: Spent = NOTHING, why: str = ""

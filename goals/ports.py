@@ -1,7 +1,7 @@
 """What goals need of the rest of the house; orchestrator has it, bootstrap wires it."""
 
 from asyncio import CancelledError
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
@@ -118,7 +118,9 @@ class TaskOutcome:
     """How an attempt at a task ended: with a result, with a question to a person, or a failure.
 
     `retry` says that another attempt may go better (the model was away); `uncertain` that something
-    with an effect may or may not have been done, so that a person has to say.
+    with an effect may or may not have been done, so that a person has to say; `away` that what it
+    works with was away all the time, so that this is no failure of the task's; `lacks` is no end:
+    so much must be held for the attempt that goes on from there.
     """
 
     result: str | None = None
@@ -126,10 +128,17 @@ class TaskOutcome:
     failure: str | None = None
     retry: bool = False
     uncertain: bool = False
+    away: bool = False
+    lacks: Spent | None = None
     spent: Spent = NOTHING
     run_id: str | None = None
     agent: str | None = None
     spawned: bool = False
+
+
+HoldMore = Callable[[Spent], Awaitable[Spent]]
+"""Holds at least so much of the budgets for the attempt that runs; returns what it holds then.
+Raises BudgetExceeded where the goal's budget or its person's day has no room for it."""
 
 
 class BrokenOff(CancelledError):
@@ -163,10 +172,11 @@ class JournalRows(Protocol):
 class Workforce(Protocol):
     """Carries out a task. At least once: what it did before a crash is found in its journal."""
 
-    async def work(self, goal: Goal, task: Task) -> TaskOutcome:
+    async def work(self, goal: Goal, task: Task, more: HoldMore | None = None) -> TaskOutcome:
         """Do one attempt and record its Run. Raises nothing but CancelledError.
 
-        BrokenOff is one that says what the attempt took.
+        It takes no more than is held for it (`Task.reserved`) and what `more` adds to that; without
+        `more` as much as it likes. BrokenOff is one that says what the attempt took.
         """
 
     async def stopped(

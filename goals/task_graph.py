@@ -8,14 +8,14 @@ that make no sense raise InputError, which says what to do. Times are seconds si
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from database.errors import InputError, UnknownName
 from database.goals import ANSWER, ENDED_TASK, NOTHING, Goal, Spent, Task
 from database.records import Reader
 from goals.checking import checked_plan
-from goals.estimates import check_room, counts, enough, shortfall
+from goals.estimates import check_room, counts, enough, fits, most, others_hold, shortfall
 from goals.plain_words import agrees
 from goals.ports import TaskOutcome
 
@@ -28,27 +28,11 @@ MAX_ACTS = 50
 _MAX_REASON = 300
 
 
+ASK_AGAIN = "{why} Shall I try again now? Yes, or no to end it."
+
+
 class StaleTask(InputError):
     """The step has moved on since this attempt at it began; its work is no longer wanted."""
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """How many steps are where; `open` ones wait for others or for a worker."""
-
-    total: int
-    done: int
-    running: int
-    waiting: int
-    open: int
-    failed: int
-    blocked: int
-    left_out: int
-
-    @property
-    def share(self) -> float:
-        """How much of it has ended, 0..1."""
-        return 1 - (self.running + self.waiting + self.open) / self.total if self.total else 1.0
 
 
 def step(goal: Goal, which: int | str) -> Task:
@@ -82,22 +66,6 @@ def blocked_by(goal: Goal, key: str) -> tuple[Task, ...]:
     return tuple(sorted(found.values(), key=lambda task: task.number))
 
 
-def progress(goal: Goal) -> Progress:
-    """How far it is; steps that another has replaced count as left out."""
-    states = [task.state if counts(goal, task) else "left out" for task in goal.tasks]
-    left_out = states.count("left out")
-    return Progress(
-        total=len(states) - left_out,
-        done=states.count("done"),
-        running=states.count("running"),
-        waiting=states.count("waiting"),
-        open=states.count("pending") + states.count("queued"),
-        failed=states.count("failed"),
-        blocked=states.count("blocked"),
-        left_out=left_out,
-    )
-
-
 def begin(goal: Goal, now: float) -> Goal:
     """Start a proposed plan. Raises InputError where there is nothing to start."""
     if goal.state != "proposed":
@@ -118,11 +86,13 @@ def queue(goal: Goal, key: str) -> Goal:
 def advance(goal: Goal, now: float) -> Goal:
     """What follows from where it stands: the goal ends, or whatever is ready is queued.
 
-    Done after every other move of a started goal; doing it twice changes nothing.
+    Done after every other move of a started goal; doing it twice changes nothing. What the budget
+    has no room for waits while others hold some of it: they may give it back.
     """
     goal = finish(goal, now)
     for task in ready(goal):
-        goal = queue(goal, task.key)
+        if not others_hold(goal, task) or fits(goal, task):
+            goal = queue(goal, task.key)
     return goal
 
 
@@ -145,14 +115,34 @@ def start(
     return _moved(goal, begun)
 
 
+def hold_more(goal: Goal, key: str, least: Spent, *, attempt: int) -> Goal:
+    """A running attempt holds at least so much of the budget from now on.
+
+    Raises StaleTask when it is no longer wanted, BudgetExceeded when there is no room.
+    """
+    task = _current(goal, key, attempt)
+    if task.state != "running" or goal.ended:
+        raise StaleTask(f"Step {task.number} is not wanted now: it is {task.state}.")
+    reserve = most(task.reserved, least)
+    if reserve == task.reserved:
+        return goal
+    check_room(goal, task, reserve)
+    return _moved(goal, replace(task, reserved=reserve))
+
+
 def hold(goal: Goal, key: str, question: str = "") -> Goal:
-    """Put a queued step back and ask whether to go on; without a question, about the budget."""
+    """Put a queued step back and ask whether to go on; without a question, about the budget.
+
+    Nobody is asked about the budget while others hold some of it, and may give it back.
+    """
     task = step(goal, key)
     if task.state != "queued":
         raise StaleTask(f"Step {task.number} is not queued: it is {task.state}.")
+    held = replace(task, state="pending", held=task.held + 1)
+    if not question and others_hold(goal, task):
+        return _moved(goal, held)
     asks = goal.asks or question or f"{shortfall(goal)} May I go on? Yes or no."
     more = goal.asks_for_more if goal.asks else not question
-    held = replace(task, state="pending", held=task.held + 1)
     return _moved(goal, held, asks=asks, asks_for_more=more)
 
 
@@ -176,7 +166,11 @@ def settle(
     spawns = goal.spawns + outcome.spawned
     ended = _outcome_of(paid, outcome, now)
     notes = () if ended.state != "failed" else (f"{_named(ended)} failed: {ended.reason}",)
-    return _moved(goal, ended, notes=notes, spawns=spawns)
+    moved = _moved(goal, ended, notes=notes, spawns=spawns)
+    if goal.asks or ended.tries or not outcome.away:
+        return moved
+    asks = ASK_AGAIN.format(why=f"{_named(ended)}: {ended.reason}")
+    return _moved(moved, asks=asks)
 
 
 def answer(goal: Goal, key: str | None, text: str, now: float) -> Goal:
@@ -386,15 +380,15 @@ def _blocked(goal: Goal) -> Goal:
             now = "blocked" if hopeless else "pending"
             changing = changing or now != states[task.key]
             states[task.key] = "blocked" if hopeless else "pending"
-    if all(states[task.key] == task.state for task in goal.tasks):
-        return goal
+    freed = {task.key for task in goal.tasks if task.state == "blocked" != states[task.key]}
     goal = replace(goal, tasks=tuple(replace(t, state=states[t.key]) for t in goal.tasks))
-    return replace(goal, tasks=tuple(_with_reason(goal, task) for task in goal.tasks))
+    tasks = (replace(t, reason="") if t.key in freed else t for t in goal.tasks)
+    return replace(goal, tasks=tuple(_with_reason(goal, task) for task in tasks))
 
 
 def _with_reason(goal: Goal, task: Task) -> Task:
     if task.state != "blocked":
-        return replace(task, reason="") if task.state == "pending" and task.reason else task
+        return task
     numbers = _listed([one.number for one in blocked_by(goal, task.key)])
     return replace(task, reason=f"It needs {numbers}." if numbers else "Nothing came before it.")
 
@@ -417,7 +411,11 @@ def _outcome_of(task: Task, outcome: TaskOutcome, now: float) -> Task:
         return replace(
             task, state="done", result=outcome.result, reason="", question=None, ended_at=now
         )  # fmt: skip
+    if outcome.lacks is not None:
+        return replace(task, state="pending", held=task.held + 1, least=outcome.lacks)
     why = _short(outcome.failure or "It came to no result.")
+    if outcome.away and task.tries >= MAX_ATTEMPTS:
+        return replace(task, state="pending", reason=why, held=task.held + task.tries)
     if outcome.retry and task.tries < MAX_ATTEMPTS:
         return replace(task, state="pending", reason=why)
     return replace(task, state="failed", reason=why, question=None, ended_at=now)

@@ -36,11 +36,16 @@ def task_run(goal: Goal, task: Task, agent: str, steps: Sequence[Step], **known:
     )  # fmt: skip
 
 
-def new_steps(steps: tuple[Step, ...], inherited: int) -> tuple[Step, ...]:
-    """Without the model calls that an earlier attempt has made, and what came between them."""
+def new_steps(
+    steps: tuple[Step, ...], inherited: int, *, all_done: bool = False
+) -> tuple[Step, ...]:
+    """Without the model calls that an earlier attempt has made, and what came between them.
+
+    With `all_done` it has also done what the last of them asked for.
+    """
     calls = 0
     for at, step in enumerate(steps):
-        if calls >= inherited:
+        if calls >= inherited and (step.kind == "model" or not (all_done and inherited)):
             return tuple(replace(s, position=n) for n, s in enumerate(steps[at:]))
         calls += step.kind == "model"
     return () if inherited else steps

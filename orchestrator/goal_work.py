@@ -20,13 +20,14 @@ from database.goals import ANSWER, NOTHING, Goal, Spent, Task
 from database.privacy import Redactor
 from database.records import Outcome, Run, Step, run_id_of
 from database.store import Store
-from goals.ports import BrokenOff, JournalRows, TaskOutcome
+from goals.ports import BrokenOff, HoldMore, JournalRows, TaskOutcome
 from orchestrator.agent_pool import AgentPool, LiveAgent, fallback_order
 from orchestrator.answering import STOPPED, local_time
 from orchestrator.consent import Consent
 from orchestrator.event_bus import EventBus
+from orchestrator.goal_replies import AGENT
 from orchestrator.goal_runs import new_steps, task_run
-from orchestrator.journal import Journal, JournalledModels
+from orchestrator.journal import Journal, JournalledModels, TooLittleHeld
 from orchestrator.known_errors import KnownErrors
 from orchestrator.limits import Limits
 from orchestrator.ports import ModelsPort
@@ -91,12 +92,14 @@ class _Attempt:
     spawned: bool
     learned: bool
     waited: Waited
+    more: HoldMore | None
     began: float
     started_at: float
     live: LiveAgent | None = None
     finished: AgentFinished | None = None
     steps: tuple[Step, ...] = ()
     problem: VirtuousError | None = None
+    lacks: Spent | None = None
 
     @property
     def run_id(self) -> str:
@@ -124,8 +127,8 @@ class GoalWork:
         self._sleep = sleep
         self._repeatable = frozenset(n for n, tool in team.tools.items() if tool.repeatable)
 
-    async def work(self, goal: Goal, task: Task) -> TaskOutcome:
-        """Do one attempt as the person who asked, and record its Run.
+    async def work(self, goal: Goal, task: Task, more: HoldMore | None = None) -> TaskOutcome:
+        """Do one attempt as the person who asked, and record its Run (goals.ports).
 
         Raises only CancelledError, and StaleRevision where another worker has taken it over.
 
@@ -135,7 +138,7 @@ class GoalWork:
         attempt: _Attempt | None = None
         try:
             with working_for(goal.user_id), counting_waits() as waited:
-                attempt = await self._begun(goal, task, waited)
+                attempt = await self._begun(goal, task, waited, more)
                 await self._patiently(attempt)
         except StaleRevision:
             raise  # another worker has taken this attempt over
@@ -152,7 +155,9 @@ class GoalWork:
             return outcome
         return replace(await self.stopped(goal, task, _spent(attempt), why), retry=True)
 
-    async def _begun(self, goal: Goal, task: Task, waited: Waited) -> _Attempt:
+    async def _begun(
+        self, goal: Goal, task: Task, waited: Waited, more: HoldMore | None
+    ) -> _Attempt:
         team = self._team
         began, started_at = time.perf_counter(), team.clock()
         await team.pool.refresh()
@@ -163,7 +168,9 @@ class GoalWork:
         by = f"{agent}@{team.pool.document(agent).version}"
         journal = Journal(self._rows, goal, task, entries, by, self._repeatable)
         learned = await team.consent.given(goal.user_id, goal.channel_id or None)
-        return _Attempt(goal, task, journal, agent, spawned, learned, waited, began, started_at)
+        return _Attempt(
+            goal, task, journal, agent, spawned, learned, waited, more, began, started_at
+        )
 
     async def _agent(self, goal: Goal, task: Task, journal: Journal) -> tuple[str, bool]:
         """Who works, and whether they were made for it: whoever cannot be had, the generalist."""
@@ -219,7 +226,7 @@ class GoalWork:
             attempt.live = await stack.enter_async_context(team.pool.use(attempt.agent))
             definition = _roomy(attempt.live.definition, task)
             attempt.journal.begin()
-            models = JournalledModels(team.models, attempt.journal)
+            models = JournalledModels(team.models, attempt.journal, task.reserved, attempt.more)
             agent = UniversalAgent(definition, models, team.tools)
             events = await stack.enter_async_context(aclosing(agent.run(turns, context)))
             try:
@@ -228,6 +235,9 @@ class GoalWork:
                         attempt.finished = event
             except AgentStopped as stopped:
                 attempt.problem, attempt.steps = stopped.cause, stopped.steps
+            except TooLittleHeld as stopped:
+                attempt.lacks = stopped.lacks
+                await attempt.journal.lacks()
         if attempt.finished:
             attempt.problem = attempt.finished.error
             attempt.steps = attempt.finished.steps
@@ -304,6 +314,8 @@ class GoalWork:
             agent=attempt.agent,
             spawned=attempt.spawned,
         )
+        if attempt.lacks is not None:
+            return replace(made, lacks=attempt.lacks)
         finished, problem = attempt.finished, attempt.problem
         reply = finished.reply.strip() if finished else ""
         if finished and finished.needs_person:
@@ -317,7 +329,7 @@ class GoalWork:
 
     def _failed(self, attempt: _Attempt, made: TaskOutcome, why: str) -> TaskOutcome:
         if isinstance(attempt.problem, _AWAY):
-            return replace(made, failure=why, retry=True)
+            return replace(made, failure=why, retry=True, away=True)
         definitions = self._team.pool.definitions
         others = [
             name
@@ -337,7 +349,12 @@ class GoalWork:
 
     def _run(self, attempt: _Attempt, outcome: TaskOutcome) -> Run:
         task, finished, live = attempt.task, attempt.finished, attempt.live
-        steps = new_steps(attempt.steps, attempt.journal.inherited_calls)
+        journal = attempt.journal
+        steps = new_steps(
+            attempt.steps, journal.inherited_calls, all_done=journal.begins_with_a_call
+        )
+        if attempt.lacks is not None:
+            steps = journal.steps
         failed = outcome.failure is not None
         return task_run(
             attempt.goal,
@@ -352,8 +369,23 @@ class GoalWork:
             reply=finished.reply or None if finished else None,
             error=f"{type(attempt.problem).__name__}: {attempt.problem}" if failed else None,
             outcome=Outcome(False, source="check") if failed else Outcome(),
-            waits=bool(outcome.question),
+            waits=outcome.question is not None or attempt.lacks is not None,
         )
+
+    def handed_over(self, goal: Goal, task: Task, answer: str) -> TaskOutcome:
+        """Record the Run of an answer that is made of other steps' results, by no model."""
+        run = task_run(
+            goal,
+            task,
+            AGENT,
+            (),
+            started_at=self._team.clock(),
+            duration_ms=0.0,
+            task_type=self._task_type(task),
+            reply=answer,
+        )
+        self._record(run)
+        return TaskOutcome(result=answer, run_id=run.run_id)
 
     def _task_type(self, task: Task) -> str | None:
         return self._team.task_types.known(self._team.router.embed(task.instruction))

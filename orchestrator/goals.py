@@ -202,7 +202,7 @@ class GoalWorks:
         manager = AssistantGoals(
             rows,
             self._execution.of(workspace),
-            HandingOver(work) if small else work,
+            HandingOver(work, work.handed_over) if small else work,
             Decomposition(GoalPlanner(team.models), roster, team.clock, small=small),
             GoalRules(policy, roster, self._settings.approvers),
             GoalChronicle(team.store, record),

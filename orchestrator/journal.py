@@ -9,7 +9,7 @@ changed in the world is not changed a second time.
 import hashlib
 import json
 from collections import Counter
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
@@ -25,11 +25,11 @@ from agents.turns import (
     Turn,
 )
 from agents.universal_agent import ModelPort
-from database.errors import VirtuousError
-from database.goals import Goal, Spent, Task
+from database.errors import BudgetExceeded, VirtuousError
+from database.goals import NOTHING, Goal, Spent, Task
 from database.records import Step
 from goals.plain_words import agrees, was_done
-from goals.ports import JournalEntry, JournalRows
+from goals.ports import HoldMore, JournalEntry, JournalRows
 from orchestrator.model_steps import step_of
 
 Effect = Literal["read", "write"]
@@ -38,8 +38,23 @@ _MODEL, _INTENT, _RESULT, _FAILED = "model", "intent", "result", "failed"
 _ASKED, _UNCERTAIN, _BEFOREHAND = "asked", "uncertain", "beforehand"
 _WAITED = frozenset({_ASKED, _UNCERTAIN, _BEFOREHAND})
 """An attempt with one of these has ended with a question to a person."""
+_SHORT = "short"
+"""An attempt with this has ended before a model call that its budget had no room for."""
+
+ANSWER_TOKENS = 2_000
+"""What a model call is taken to write at most that is given no bound."""
+_BYTES_A_TOKEN = 3
+"""Of what a model reads, in UTF-8: about as few as any language has that most people write."""
 
 _ARGUMENTS_SHOWN = 300
+
+
+class TooLittleHeld(VirtuousError):
+    """The next model call may take more than is held and may be had; `lacks` says what it takes."""
+
+    def __init__(self, lacks: Spent, why: BudgetExceeded) -> None:
+        super().__init__(str(why))
+        self.lacks = lacks
 
 
 class Journal:
@@ -67,10 +82,13 @@ class Journal:
         earlier = sorted(
             (e for e in entries if e.attempt < task.attempt), key=lambda entry: entry.attempt
         )
-        chain = _waited_for(earlier, by) if task.answers else []
-        answers = task.answers[-len(chain) :]
-        self._answers = dict(zip(chain, answers, strict=False))
-        self._inherited = {e.position: e for e in earlier if e.attempt in self._answers}
+        chain = _before(earlier, by)
+        waited = [one for one in chain if _has(earlier, one, _WAITED)]
+        answers = task.answers[-len(waited) :] if waited else ()
+        self._answers = dict(zip(waited, answers, strict=False))
+        followed = [one for one in chain if one in self._answers or one not in waited]
+        self._last = max(followed, default=0)
+        self._inherited = {e.position: e for e in earlier if e.attempt in followed}
         self._effects = {e.position: e for e in earlier if e.body.get("effect") == "write"}
         self._decided = {
             _position(e.body["tool"], e.body["arguments"]): self._answers[e.attempt]
@@ -83,18 +101,18 @@ class Journal:
 
     @property
     def goes_on(self) -> bool:
-        """Whether this attempt goes on where an earlier one waited for a person."""
-        return bool(self._answers)
+        """Whether this attempt goes on where an earlier one stopped, to wait for a person."""
+        return bool(self._inherited)
 
     @property
     def spent(self) -> Spent:
         """What the model calls of this attempt took, those before a crash included."""
-        ends = [e.body["end"] for e in self._own.values() if e.kind == _MODEL]
-        return Spent(
-            sum(end["duration_ms"] for end in ends) / 1000,
-            sum((end["input_tokens"] or 0) + (end["output_tokens"] or 0) for end in ends),
-            sum(end["cost_usd"] or 0.0 for end in ends),
-        )
+        return _taken(self._own.values())
+
+    def expects(self, tokens: int) -> Spent:
+        """What a call of so many tokens takes, at the price of those before it."""
+        before = _taken((*self._inherited.values(), *self._own.values()))
+        return Spent(0.0, tokens, tokens * before.usd / before.tokens if before.tokens else 0.0)
 
     @property
     def steps(self) -> tuple[Step, ...]:
@@ -113,6 +131,11 @@ class Journal:
     def inherited_calls(self) -> int:
         """With how many model calls of earlier attempts this one begins."""
         return [entry.kind for entry in self._inherited.values()].count(_MODEL)
+
+    @property
+    def begins_with_a_call(self) -> bool:
+        """Whether the attempt that this one goes on with ended before a model call."""
+        return any(e.kind == _SHORT and e.attempt == self._last for e in self._inherited.values())
 
     def done_before(self) -> list[str]:
         """What earlier attempts have changed already, in words for whoever tries again."""
@@ -153,6 +176,10 @@ class Journal:
             tool, arguments = self._first_undecided
             body = {"tool": tool, "arguments": dict(arguments)}
             await self.keep(f"beforehand {self._attempt}", _BEFOREHAND, body)
+
+    async def lacks(self) -> None:
+        """The attempt has ended before a call that its budget has no room for."""
+        await self.keep(f"short {self._attempt}", _SHORT, {})
 
     async def result(
         self,
@@ -243,10 +270,16 @@ class Journal:
 
 @dataclass
 class JournalledModels:
-    """The models of one attempt: each call is noted when it is over, and asked only once."""
+    """The models of one attempt: each call is noted when it is over, and asked only once.
+
+    `held` is what the attempt may take, and `more` has that made more; without `more` it is as much
+    as it likes.
+    """
 
     models: ModelPort
     journal: Journal
+    held: Spent = NOTHING
+    more: HoldMore | None = None
     calls: int = 0
 
     async def stream(
@@ -258,13 +291,17 @@ class JournalledModels:
         max_tokens: int | None = None,
         tools: Sequence[ToolSpec] = (),
     ) -> AsyncGenerator[ModelEvent, None]:
-        """One model call, or the one that stands in its place in the journal."""
+        """One model call, or the one that stands in its place in the journal.
+
+        Raises TooLittleHeld before one that may take more than can be held for it.
+        """
         position = f"model {self.calls}"
         self.calls += 1
         if (kept := self.journal.kept(position)) is not None:
             for event in _events(kept):
                 yield event
             return
+        await self._hold(self.journal.expects(_at_most(turns, max_tokens, tools)))
         said: list[str] = []
         asked: tuple[ToolCall, ...] = ()
         events = self.models.stream(
@@ -283,6 +320,39 @@ class JournalledModels:
         finally:
             if isinstance(events, AsyncGenerator):
                 await events.aclose()
+
+    async def _hold(self, call: Spent) -> None:
+        """See that as much is held as a call may take, and those before it have taken.
+
+        Of dollars only where a price was known: else tokens bound them.
+        """
+        least = self.journal.spent + call
+        priced = self.held.usd > 0 and least.usd > self.held.usd
+        if self.more is None or not (least.tokens > self.held.tokens or priced):
+            return
+        try:
+            self.held = await self.more(Spent(0.0, least.tokens, least.usd if priced else 0.0))
+        except BudgetExceeded as error:
+            raise TooLittleHeld(call, error) from error
+
+
+def _at_most(turns: Sequence[Turn], max_tokens: int | None, tools: Sequence[ToolSpec]) -> int:
+    """How many tokens a call takes at most, read and written."""
+    texts = [turn.text for turn in turns]
+    texts += [_shown(call.arguments) for turn in turns for call in turn.tool_calls]
+    texts += [f"{tool.name} {tool.description} {json.dumps(tool.parameters)}" for tool in tools]
+    read = sum(len(text.encode()) for text in texts)
+    return read // _BYTES_A_TOKEN + (ANSWER_TOKENS if max_tokens is None else max_tokens)
+
+
+def _taken(entries: Iterable[JournalEntry]) -> Spent:
+    """What model calls took."""
+    ends = [entry.body["end"] for entry in entries if entry.kind == _MODEL]
+    return Spent(
+        sum(end["duration_ms"] for end in ends) / 1000,
+        sum((end["input_tokens"] or 0) + (end["output_tokens"] or 0) for end in ends),
+        sum(end["cost_usd"] or 0.0 for end in ends),
+    )
 
 
 def _step(entry: JournalEntry) -> Step | None:
@@ -304,14 +374,18 @@ def _events(kept: Mapping[str, Any]) -> list[ModelEvent]:
     return [*events, ModelFinished(**kept["end"])]
 
 
-def _waited_for(earlier: Sequence[JournalEntry], by: str) -> list[int]:
-    """The attempts before this one that waited for a person, as far as nothing came between."""
+def _has(entries: Sequence[JournalEntry], attempt: int, kinds: AbstractSet[str]) -> bool:
+    return any(entry.attempt == attempt and entry.kind in kinds for entry in entries)
+
+
+def _before(earlier: Sequence[JournalEntry], by: str) -> list[int]:
+    """The attempts before this one that stopped to go on later, as far as nothing came between."""
     chain: list[int] = []
     for attempt in sorted({entry.attempt for entry in earlier}, reverse=True):
         entries = [entry for entry in earlier if entry.attempt == attempt]
         if not all(entry.body.get("by") in (by, "") for entry in entries):
             break
-        if not any(entry.kind in _WAITED for entry in entries):
+        if not _has(entries, attempt, {*_WAITED, _SHORT}):
             break
         chain.insert(0, attempt)
     return chain

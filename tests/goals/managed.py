@@ -9,7 +9,7 @@ from goals.budgets import DayLimit
 from goals.decomposition import Alternative
 from goals.goal_manager import GoalManager
 from goals.ledger import Ledger
-from goals.ports import BrokenOff, TaskOutcome
+from goals.ports import BrokenOff, HoldMore, TaskOutcome
 from tests.goals.standins import WORKSPACE, Anything, Scripted
 
 GOAL = goal_id_of("r1")
@@ -42,7 +42,7 @@ class Hands:
     noted: Spent = NOTHING
     hold: asyncio.Event | None = None
 
-    async def work(self, goal: Goal, task: Task) -> TaskOutcome:
+    async def work(self, goal: Goal, task: Task, more: HoldMore | None = None) -> TaskOutcome:
         self.worked.append(f"{task.key} by {task.agent}")
         self.read.append(goal.reader.audiences())
         if self.hold:

@@ -18,7 +18,7 @@ from goals.decomposition import Alternative, Decomposition
 from goals.execution import Execution, Ready
 from goals.goal_manager import GoalManager
 from goals.ledger import Goals, Ledger
-from goals.ports import JournalEntry, TaskOutcome
+from goals.ports import HoldMore, JournalEntry, TaskOutcome
 from tests.patience import PATIENCE_S
 
 WORKSPACE = "T1"
@@ -114,7 +114,7 @@ class Hands:
     def __init__(self, goals: Goals, seconds: float, effect: Effect) -> None:
         self._goals, self._seconds, self._effect = goals, seconds, effect
 
-    async def work(self, goal: Goal, task: Task) -> TaskOutcome:
+    async def work(self, goal: Goal, task: Task, more: HoldMore | None = None) -> TaskOutcome:
         """Do a task."""
         known = {e.position: e for e in await self._goals.journal(goal.goal_id, task.key)}
         if "m0" not in known:

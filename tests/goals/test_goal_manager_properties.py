@@ -21,16 +21,17 @@ from goals.budgets import DayLimit
 from goals.decomposition import Alternative
 from goals.goal_manager import GoalManager
 from goals.ledger import Goals, Ledger
-from goals.ports import TaskOutcome
+from goals.ports import HoldMore, TaskOutcome
 from tests.goals.standins import WORKSPACE, Anything, Asked, Nowhere, Scripted
 
-End = Literal["result", "question", "failure", "away", "uncertain"]
+End = Literal["result", "question", "failure", "away", "uncertain", "lacks"]
 Act = tuple[Any, ...]
 GOAL = goal_id_of("r1")
 LIVES = 30
 
 ENDS: Sequence[End] = (
     "result", "result", "result", "question", "failure", "failure", "away", "uncertain",
+    "lacks",
 )  # fmt: skip
 KEYS = ("s0_0", "s1_0", "s0_1", "s1_1", "s0_0r", "s1_1r", "a5", ANSWER)
 ACTS: Mapping[str, tuple[float, Sequence[Any]]] = {
@@ -127,14 +128,16 @@ class Hands:
     ends: Mapping[tuple[str, int], End]
     returned: set[str]
 
-    async def work(self, goal: Goal, task: Task) -> TaskOutcome:
+    async def work(self, goal: Goal, task: Task, more: HoldMore | None = None) -> TaskOutcome:
         end = self.ends.get((task.key, task.attempt % 4), "result")
         run = f"{task.key}#{task.attempt}"
         made = TaskOutcome(run_id=run, spent=Spent(1.0, 900, 0.001), agent=task.agent)
         if end in ("question", "uncertain") and task.attempt < 9:  # it has to end some day
             return replace(made, question="Which?", uncertain=end == "uncertain")
+        if end == "lacks" and task.attempt < 9:
+            return replace(made, lacks=Spent(0.0, 5_000, 0.0))
         if end in ("failure", "away"):
-            return replace(made, failure="It did not go.", retry=end == "away")
+            return replace(made, failure="It did not go.", retry=end == "away", away=end == "away")
         self.returned.add(run)
         return replace(made, result=run)
 

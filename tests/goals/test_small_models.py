@@ -12,7 +12,7 @@ from database.goals import ANSWER, NOTHING, Goal, Spent, Task
 from goals.decomposition import Decomposition
 from goals.handing_over import HandingOver, handed_over
 from goals.pieces import spread
-from goals.ports import Specialist, TaskOutcome
+from goals.ports import HoldMore, Specialist, TaskOutcome
 from tests.goals.planners import (
     PLANNING,
     TEAM,
@@ -188,9 +188,16 @@ async def test_one_result_is_the_answer_itself() -> None:
 
 
 class Others:
-    """Says who was asked."""
+    """Says who was asked, and keeps what was handed over."""
 
-    async def work(self, goal: Goal, task: Task) -> TaskOutcome:
+    def __init__(self) -> None:
+        self.recorded: list[str] = []
+
+    def record(self, goal: Goal, task: Task, answer: str) -> TaskOutcome:
+        self.recorded.append(answer)
+        return TaskOutcome(result=answer, run_id="r1")
+
+    async def work(self, goal: Goal, task: Task, more: HoldMore | None = None) -> TaskOutcome:
         return TaskOutcome(result=f"a model's {task.key}")
 
     async def stopped(
@@ -201,11 +208,13 @@ class Others:
 
 async def test_only_the_answer_is_handed_over_and_only_if_there_is_one() -> None:
     goal = await planned(VENDORS, brings(), brings(1), brings(2))
-    work = HandingOver(Others())
+    others = Others()
+    work = HandingOver(others, others.record)
     assert (await work.work(goal, goal.task("s1"))).result == "a model's s1"
     assert (await work.work(goal, goal.task(ANSWER))).result == "a model's answer"
     goal = with_results(goal, s1="Green, Blue.")
-    assert (await work.work(goal, goal.task(ANSWER))).result == "Green, Blue."
+    assert await work.work(goal, goal.task(ANSWER)) == TaskOutcome("Green, Blue.", run_id="r1")
+    assert others.recorded == ["Green, Blue."]
 
 
 async def test_parts_that_others_used_are_handed_over_and_no_heading_is_cut() -> None:

@@ -6,8 +6,9 @@ from dataclasses import replace
 import pytest
 
 from database.errors import BudgetExceeded, InputError, UnknownName
-from database.goals import ANSWER, NOTHING, Budget, Goal, Spent
+from database.goals import ANSWER, NOTHING, Budget, Estimate, Goal, Spent
 from goals.checking import PlanInvalid
+from goals.estimates import reservation
 from goals.ports import TaskOutcome
 from goals.task_graph import (
     MAX_ATTEMPTS,
@@ -21,8 +22,8 @@ from goals.task_graph import (
     cancel,
     finish,
     hold,
+    hold_more,
     may_replan,
-    progress,
     queue,
     ready,
     replace_failed,
@@ -151,21 +152,82 @@ def test_it_must_be_clear_which_question_is_answered() -> None:
 
 def test_without_room_in_the_budget_a_step_does_not_begin_but_asks() -> None:
     budget = Budget(1.0, 2_500, 3_600, 8, 2, 12)
-    goal = advance(begin(plan({"a": (), "b": ()}, replace(budget, tokens=3_000)), NOW), NOW)
+    goal = advance(begin(plan({"a": (), "b": ()}, replace(budget, tokens=10_000)), NOW), NOW)
     goal = start(replace(goal, budget=budget), "a", Spent(10, 2_000, 0.0), NOW)
     with pytest.raises(BudgetExceeded, match="3,000 tokens of the 2,500"):
         start(goal, "b", Spent(10, 1_000, 0.0), NOW)
-    goal = hold(goal, "b")
-    assert goal.state == "running"  # a is still at work
-    assert "tokens" in (goal.asks or "")
-    assert advance(goal, NOW).task("b").state == "pending"
+    goal = advance(hold(goal, "b"), NOW)
+    assert (goal.state, goal.asks) == ("running", None), "a may give back what it holds"
+    assert goal.task("b").state == "pending"
     goal = settle(goal, "a", TaskOutcome(result="found", run_id="r", spent=TOOK), NOW)
-    assert advance(goal, NOW).state == "waiting"
+    goal = advance(goal, NOW)
+    assert goal.task("b").state == "queued"
+    goal = hold(goal, "b")
+    assert "tokens" in (goal.asks or "")
+    assert (goal.state, advance(goal, NOW).task("b").state) == ("waiting", "pending")
     with pytest.raises(InputError, match="yes or no"):
         answer(goal, None, "perhaps", NOW)
     goal = advance(answer(goal, None, "Yes.", NOW), NOW)
     assert (goal.asks, goal.task("b").state) == (None, "queued")
     assert start(goal, "b", Spent(30, 4_000, 0.0), NOW).task("b").state == "running"
+
+
+def test_steps_beside_each_other_that_only_hold_make_nobody_ask() -> None:
+    """Three of 2,500 expected tokens each, of 10,000: one after the other they fit."""
+    goal = plan({"a": (), "b": (), "c": ()}, Budget(9.0, 10_000, 10**6, 8, 2, 12))
+    dear = Estimate(10.0, 2_500, 0.0, 0.9)
+    goal = replace(goal, tasks=tuple(replace(one, estimate=dear) for one in goal.tasks))
+    goal = advance(begin(goal, NOW), NOW)
+    took = Spent(4.0, 500, 0.0)
+    for _ in range(30):
+        queued = [one for one in goal.tasks if one.state == "queued"]
+        for one in queued:
+            try:
+                goal = start(goal, one.key, reservation(one), NOW)
+            except BudgetExceeded:
+                goal = advance(hold(goal, one.key), NOW)
+        assert goal.asks is None
+        for one in [one for one in goal.tasks if one.state == "running"][:1]:
+            done = TaskOutcome(result="found", run_id=one.key, spent=took)
+            goal = advance(settle(goal, one.key, done, NOW), NOW)
+    assert goal.state == "done"
+
+
+def test_an_attempt_holds_more_where_there_is_room_and_goes_on_later_where_there_is_none() -> None:
+    goal = plan({"a": ()}, Budget(9.0, 6_000, 10**6, 8, 2, 12))
+    goal = start(advance(begin(goal, NOW), NOW), "a", Spent(30.0, 4_000, 0.03), NOW)
+    goal = hold_more(goal, "a", Spent(0.0, 5_500, 0.02), attempt=1)
+    assert goal.task("a").reserved == Spent(30.0, 5_500, 0.03)
+    assert hold_more(goal, "a", Spent(0.0, 5_000, 0.0), attempt=1) == goal
+    with pytest.raises(BudgetExceeded, match="7,000 tokens of the 6,000"):
+        hold_more(goal, "a", Spent(0.0, 7_000, 0.0), attempt=1)
+    with pytest.raises(StaleTask):
+        hold_more(goal, "a", Spent(0.0, 100, 0.0), attempt=2)
+    short = TaskOutcome(lacks=Spent(0.0, 7_000, 0.0), spent=Spent(9.0, 5_000, 0.02), run_id="r")
+    goal = settle(goal, "a", short, NOW, attempt=1)
+    assert (goal.task("a").state, goal.task("a").tries) == ("pending", 0), "that was no try"
+    assert reservation(goal.task("a")).tokens == 7_000
+    goal = hold(advance(goal, NOW), "a")
+    goal = advance(answer(goal, None, "yes", NOW), NOW)
+    assert goal.budget.tokens >= 12_000
+    assert start(goal, "a", reservation(goal.task("a")), NOW).task("a").state == "running"
+
+
+def test_what_is_away_for_long_is_asked_about_and_no_failure() -> None:
+    goal = running({"a": (), "b": ("a",)})
+    away = TaskOutcome(failure="The model is away.", retry=True, away=True)
+    for _ in range(2):
+        for _ in range(3):
+            assert goal.asks is None
+            goal = ended(goal, "a", away)
+        assert (goal.state, goal.task("a").state) == ("waiting", "pending")
+        assert goal.asks == (
+            "Step 1 (Title a): The model is away. Shall I try again now? Yes, or no to end it."
+        )
+        assert not goal.asks_for_more
+        goal = advance(answer(goal, None, "yes", NOW), NOW)
+        assert goal.task("a").state == "queued"
+    assert answer(replace(goal, asks="x"), None, "no", NOW).state == "cancelled"
 
 
 def test_no_to_more_budget_ends_the_goal() -> None:
@@ -289,7 +351,6 @@ def test_steps_in_the_place_of_another_need_what_it_needed() -> None:
     )
     goal = replace_failed(goal, "x", [task("z", 0)])
     assert not may_replan(goal, "z")
-    assert progress(goal).left_out == 2
 
 
 def test_a_failed_step_can_be_tried_by_another_agent() -> None:
@@ -344,14 +405,6 @@ def test_moves_that_make_no_sense_are_refused() -> None:
         start(over, "a", RESERVE, NOW)
     with pytest.raises(UnknownName):
         step(goal, "zz")
-
-
-def test_progress_counts_each_step_once() -> None:
-    goal = failed(running(CHAIN), "a")
-    seen = progress(goal)
-    assert (seen.total, seen.failed, seen.blocked, seen.open, seen.done) == (4, 1, 1, 2, 0)
-    assert seen.share == 0.5
-    assert progress(skip(goal, 1, "", NOW)).total == 3
 
 
 def test_notes_are_short_and_not_endless() -> None:

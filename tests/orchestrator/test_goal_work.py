@@ -12,10 +12,11 @@ from agents.errors import ModelUnavailable
 from agents.tools import CATALOGUE
 from agents.tools.base import Tool, ToolFailed
 from agents.turns import ToolCall, ToolCallsRequested, Turn
+from database.errors import BudgetExceeded
 from database.goals import ANSWER, Budget, Estimate, Goal, Spent, Task
 from database.records import PUBLIC, Message, Reader, Run, RunQuery, one_person, run_id_of
 from database.store import Store
-from goals.ports import BrokenOff, JournalEntry, TaskOutcome
+from goals.ports import BrokenOff, HoldMore, JournalEntry, TaskOutcome
 from orchestrator.answering import STOPPED
 from orchestrator.goal_work import STEP_TOKENS, GoalWork, Team, shares
 from orchestrator.resource_pool import ResourcePool
@@ -72,9 +73,11 @@ class Work:
             house.workflows, house.consent, house.router, TaskTypes(house.store), house.bus,
         )  # fmt: skip
 
-    async def do(self, of: Goal, key: str, **team: Any) -> TaskOutcome:
+    async def do(
+        self, of: Goal, key: str, more: HoldMore | None = None, **team: Any
+    ) -> TaskOutcome:
         made = GoalWork(replace(self.team, **team), self.rows, sleep=self.sleep)
-        return await made.work(of, of.task(key))
+        return await made.work(of, of.task(key), more)
 
     async def sleep(self, seconds: float) -> None:
         self.slept.append(seconds)
@@ -473,3 +476,92 @@ async def test_the_seconds_of_a_step_are_those_of_work(store: Store) -> None:
         waited = time.perf_counter() - waits
     outcome = await doing
     assert outcome.spent.seconds <= time.perf_counter() - began - waited
+
+
+class Purse:
+    """Gives as much as it has, and remembers what it was asked for."""
+
+    def __init__(self, tokens: int) -> None:
+        self.tokens = tokens
+        self.asked: list[Spent] = []
+
+    async def more(self, least: Spent) -> Spent:
+        self.asked.append(least)
+        if least.tokens > self.tokens:
+            raise BudgetExceeded("The goal has no more.")
+        return least
+
+
+async def call_of(work: Work) -> int:
+    """What a first call may take at most."""
+    plan = goal(step("s0", 1, agent="sender", reserved=Spent(30.0, 1, 0.0)))
+    short = await work.do(plan, "s0", Purse(0).more)
+    assert short.lacks is not None
+    return short.lacks.tokens
+
+
+async def test_what_is_held_grows_with_each_call_that_may_take_more(store: Store) -> None:
+    work = await working(store, sends("Ada", "Grace"), send=sending([]))
+    purse, first = Purse(10**6), await call_of(work)
+    plan = goal(step("s1", 1, agent="sender", reserved=Spent(30.0, first, 0.0)))
+    assert (await work.do(plan, "s1", purse.more)).result == "All sent."
+    assert len(purse.asked) == 2
+    assert all(first < asked.tokens < 2 * first for asked in purse.asked)
+    roomy = goal(step("s2", 1, agent="sender", reserved=Spent(30.0, 9_000, 0.0)))
+    asked = len(purse.asked)
+    assert (await work.do(roomy, "s2", purse.more)).result == "All sent."
+    assert len(purse.asked) == asked
+
+
+async def test_dollars_are_held_where_their_price_is_known(store: Store) -> None:
+    """The scripted model takes 0.001 for 15 tokens: at that price a call may cost a dime."""
+    work = await working(store, sends("Ada", "Grace"), send=sending([]))
+    purse = Purse(10**6)
+    plan = goal(step("s1", 1, agent="sender", reserved=Spent(30.0, 90_000, 0.01)))
+    assert (await work.do(plan, "s1", purse.more)).result == "All sent."
+    assert 0.1 < purse.asked[0].usd < 0.5
+
+
+async def test_an_attempt_without_room_ends_and_goes_on_from_there(store: Store) -> None:
+    """Nothing is asked or done twice, nothing has failed, and no budget was passed."""
+    done: list[str] = []
+    work = await working(store, sends("Ada", "Grace"), send=sending(done))
+    held = step("s1", 1, agent="sender", reserved=Spent(30.0, await call_of(work), 0.0))
+    calls = work.house.models.asked
+    short = await work.do(goal(held), "s1", Purse(0).more)
+    assert (short.failure, short.result, short.question) == (None, None, None)
+    assert short.lacks is not None
+    assert (len(calls), done) == (1, ["Ada"])
+    again = replace(held, attempt=2, held=1, reserved=short.lacks + short.lacks)
+    assert (await work.do(goal(again), "s1", Purse(0).more)).result == "All sent."
+    assert (len(calls), done) == (3, ["Ada", "Grace"])
+    _, first, second = sorted(await work.runs(), key=lambda run: run.started_at or 0)
+    assert first.route is not None
+    assert (first.error, first.outcome.success, first.route["waits"]) == (None, None, True)
+    tools = [one.name for one in (*first.steps, *second.steps) if one.kind == "tool"]
+    assert tools == ["send", "send"]
+
+
+async def test_an_attempt_that_may_not_even_begin_says_what_it_lacks(store: Store) -> None:
+    work = await working(store, lambda turns, _: "ok")
+    none = Purse(0)
+    short = await work.do(goal(step("s1", 1, reserved=Spent(30.0, 100, 0.0))), "s1", none.more)
+    assert short.lacks is not None
+    assert short.lacks.tokens > 2_000, "what may be written counts"
+    assert work.house.models.asked == []
+
+
+async def test_a_model_that_is_away_for_long_is_no_failure_of_the_step(store: Store) -> None:
+    work = await working(store, lambda turns, _: ModelUnavailable("It is away. Try later."))
+    assert (await work.do(goal(step("s1", 1)), "s1")).away
+
+
+async def test_an_answer_made_of_results_is_a_run_without_a_model(store: Store) -> None:
+    work = await working(store, lambda turns, _: "ok")
+    plan = goal(step("s1", 1, state="done", result="Green."), step(ANSWER, 2, "s1"))
+    made = GoalWork(work.team, work.rows)
+    over = made.handed_over(plan, plan.task(ANSWER), "Green.")
+    [run] = await work.runs()
+    assert (over.result, over.run_id) == ("Green.", run.run_id)
+    assert (run.run_id, run.parent_run_id) == (run_id_of("g1", ANSWER, "1"), "r0")
+    assert (run.model, run.steps, run.input_tokens, run.reply) == (None, (), 0, "Green.")

@@ -123,6 +123,11 @@ def _doubts(figures: Mapping[str, Any], noted: Mapping[str, Any], allowed: Allow
     for aspect, guard in guards.items():
         if guard.get("suspected"):
             reasons.append(f"{WORDS[aspect]} may have become worse; it is not certain.")
+    missing, compared = noted.get("missing", 0), noted.get("requests", 0)
+    if missing > compared:
+        reasons.append(
+            f"{missing:.0f} requests could not be compared, more than the {compared:.0f} that were."
+        )
     if figures.get("judged", 0.0) > 0.0 and not _judge_counts(noted, allowed.judge_floor):
         reasons.append("A model judged the answers, and has not agreed with people often enough.")
     return reasons

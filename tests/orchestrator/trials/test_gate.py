@@ -68,6 +68,18 @@ def test_where_no_price_is_known_tokens_are_compared() -> None:
     assert decided(1.25, 0.3).state == "live"
 
 
+def test_where_most_could_not_be_compared_people_decide() -> None:
+    found, told = proven()
+
+    def decided(missing: int) -> Gate:
+        noted = replace(found, figures={"missing": missing, "requests": 150})
+        return decide(proposal(), noted, told, "automatic", Allowed(), BASES)
+
+    assert decided(150).state == "live"
+    assert decided(151).state == "awaiting"
+    assert "151 requests could not be compared" in decided(151).reason
+
+
 def test_models_that_cost_nothing_are_not_dearer() -> None:
     free = paired([(0.0, 0.0)] * 150, "cost_usd")
     assert decide(proposal(), *proven(free), "automatic", Allowed(), BASES).state == "live"

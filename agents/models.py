@@ -104,7 +104,7 @@ class Models:
             text, finished = await self._complete(conversation, name, options)
             took = _together(took, finished)
             try:
-                return schema.model_validate_json(tool_schema.unfenced(text)), took
+                return tool_schema.read_as(text, schema), took
             except ValidationError as error:
                 problem = _problem(error, finished)
             conversation += [Turn("assistant", text), Turn("user", _repair(problem))]

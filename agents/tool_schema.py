@@ -6,15 +6,20 @@ time, so that llama.cpp reads it once, and the answer is not confused by it. The
 for in the real conversation, which the answer then goes on from.
 """
 
+import contextlib
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 import orjson
+from pydantic import BaseModel, ValidationError
 
 from agents.errors import ModelAnswerMalformed
 from agents.turns import ToolCall, ToolSpec, Turn
+
+Answered = TypeVar("Answered", bound=BaseModel)
 
 NO_TOOL = "none"
 DECISION_TOKENS = 100
@@ -47,6 +52,10 @@ _ALREADY_SAID = (
 """Without it a small model looks into the calendar for whatever asks when."""
 
 _KNOWN_CHARACTERS = 1000
+
+_OPENS = re.compile(r"[{\[]")
+_DECODER = json.JSONDecoder()
+_KINDS = {dict: "object", str: "string", int: "integer", float: "number", bool: "boolean"}
 
 
 def choice(turns: Sequence[Turn], tools: Sequence[ToolSpec]) -> tuple[list[Turn], dict[str, Any]]:
@@ -101,22 +110,71 @@ def json_answer(name: str, schema: Mapping[str, Any], *, strict: bool = False) -
 
 
 def json_object(text: str, what: str) -> dict[str, Any]:
-    """The JSON object in an answer, also out of a code fence. Raises ModelAnswerMalformed."""
-    try:
-        value = orjson.loads(unfenced(text))
-    except orjson.JSONDecodeError:
-        value = None
-    if not isinstance(value, dict):
-        raise ModelAnswerMalformed(f"The model gave {what} not as JSON. Ask again.")
-    return value
+    """The JSON object in an answer, whatever is around it. Raises ModelAnswerMalformed."""
+    for part in _json_in(text):
+        with contextlib.suppress(orjson.JSONDecodeError):
+            value = orjson.loads(part)
+            if isinstance(value, dict):
+                return value
+    raise ModelAnswerMalformed(f"The model gave {what} not as JSON. Ask again.")
 
 
-def unfenced(text: str) -> str:
-    """The text without a Markdown code fence around it, which some models cannot leave out."""
-    text = text.strip()
-    if text.startswith("```"):
-        text = text.removesuffix("```").partition("\n")[2]
-    return text
+def read_as(text: str, schema: type[Answered]) -> Answered:
+    """The first of what stands in an answer that fits a form. Raises pydantic's ValidationError.
+
+    A list alone is the one part of the form that such a list can be.
+    """
+    first: ValidationError | None = None
+    for part in _json_in(text):
+        try:
+            return schema.model_validate_json(_in_its_place(part, schema))
+        except ValidationError as error:
+            first = first or error
+    if first is not None:
+        raise first
+    return schema.model_validate_json(text)
+
+
+def _json_in(text: str) -> Iterator[str]:
+    """The JSON objects and lists in a text: some models cannot leave out what is around them.
+
+    One that breaks off with the text is the last: what stands inside of it is no answer.
+    """
+    at = 0
+    while found := _OPENS.search(text, at):
+        at = found.start()
+        try:
+            _, end = _DECODER.raw_decode(text, at)
+        except RecursionError:
+            return
+        except json.JSONDecodeError as error:
+            if error.pos >= len(text.rstrip()) or error.msg.startswith("Unterminated"):
+                return
+            at += 1
+        else:
+            yield text[at:end]
+            at = end
+
+
+def _in_its_place(part: str, schema: type[BaseModel]) -> str:
+    if not part.startswith("["):
+        return part
+    form = schema.model_json_schema()
+    kinds = {_KINDS.get(type(one), "") for one in json.loads(part)}
+    places = [name for name, kind in _lists_of(form).items() if {kind} == kinds]
+    return json.dumps({places[0]: json.loads(part)}) if len(places) == 1 else part
+
+
+def _lists_of(form: Mapping[str, Any]) -> dict[str, str]:
+    """The lists in a JSON schema of an object, and what kind of values they hold."""
+    lists = {}
+    for name, place in form.get("properties", {}).items():
+        held = place.get("items", {})
+        name_of_held = str(held.get("$ref", "")).rpartition("/")[2]
+        held = form.get("$defs", {}).get(name_of_held, held)
+        if place.get("type") == "array":
+            lists[name] = str(held.get("type", ""))
+    return lists
 
 
 def already_made(call: ToolCall, turns: Sequence[Turn]) -> bool:

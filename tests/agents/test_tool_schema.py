@@ -2,7 +2,13 @@
 
 import json
 
-from agents.tool_schema import NO_TOOL, choice
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import BaseModel, ValidationError
+
+from agents.errors import ModelAnswerMalformed
+from agents.tool_schema import NO_TOOL, choice, json_object, read_as
 from agents.tools import CATALOGUE
 from agents.turns import Turn
 
@@ -30,3 +36,51 @@ def test_the_examples_are_the_same_for_every_request() -> None:
     first, _ = choice([Turn("user", "What is 2 + 2?")], TOOLS)
     other, _ = choice([Turn("user", "Hi"), Turn("assistant", "Ho"), Turn("user", "Bye")], TOOLS)
     assert first[:-1] == other[:-1]
+
+
+class Step(BaseModel):
+    title: str
+
+
+class Plan(BaseModel):
+    goal: str = ""
+    stages: list[str] = []
+    steps: list[Step]
+
+
+PLAN = Plan(goal="all", steps=[Step(title="Write {it} [down]")])
+BODY = PLAN.model_dump_json()
+
+prose = st.text().filter(lambda text: not {"{", "["} & set(text))
+
+
+@given(prose, prose, st.sampled_from(["", "```json\n", "Use {braces} [so]: "]))
+def test_whatever_is_said_around_an_answer_it_is_read_the_same(
+    before: str, after: str, opening: str
+) -> None:
+    text = f"{before}{opening}{BODY}{after}"
+    assert read_as(text, Plan) == PLAN
+    assert json_object(text, "the plan") == PLAN.model_dump()
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["Here is the plan:\n```json\n{}\n```", "Sure! {}", "{}\nHope this helps!", "As in [1]: {}",
+     '{{"steps": 3}} was wrong. {}'],
+)  # fmt: skip
+def test_what_models_say_around_an_answer(text: str) -> None:
+    assert read_as(text.replace("{}", BODY).replace("{{", "{").replace("}}", "}"), Plan) == PLAN
+
+
+def test_a_bare_list_is_the_part_of_the_form_that_it_fits() -> None:
+    assert read_as('Steps:\n[{"title": "a"}, {"title": "b"}]', Plan).steps[1].title == "b"
+    with pytest.raises(ValidationError):
+        read_as("[1, 2]", Plan)
+
+
+@pytest.mark.parametrize("cut", [BODY[:-1], BODY[:-2], BODY[:-9], "Sure.", "", "[" * 99_999])
+def test_what_breaks_off_is_no_answer(cut: str) -> None:
+    with pytest.raises(ValidationError):
+        read_as(cut, Plan)
+    with pytest.raises(ModelAnswerMalformed, match="the plan not as JSON"):
+        json_object(cut, "the plan")

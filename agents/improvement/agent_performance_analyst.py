@@ -76,7 +76,7 @@ class AgentPerformanceAnalyst:
         suggested = list(self._suggested(known, tallies, found))
         told_kinds = kinds_with_answers(window)
         parts, split = splits(known, tallies, window.runs, told_kinds, state.get("split", {}))
-        proposals = [_proposal(one, window) for one in (*suggested, *parts)]
+        proposals = [_proposal(one, audiences, window) for one in (*suggested, *parts)]
         kept = {"tallies": tallies.as_json(), "said": said, "week": week, "split": split}
         return Learned(tuple(findings), tuple(proposals), kept)
 
@@ -286,7 +286,14 @@ def _healths(tallies: Tallies, audiences: Mapping[str, str], window: Window) -> 
 # What is made of it
 
 
-def _proposal(made: Suggestion, window: Window) -> Proposal:
+def _readers(made: Suggestion, audiences: Mapping[str, str]) -> str:
+    """Those who may see the figures of all agents that it speaks of."""
+    of = {made.answers_now, *(change.name for change in made.changes)}
+    private = {audiences[name] for name in of if name in audiences} - {PUBLIC}
+    return private.pop() if len(private) == 1 else made.changes[0].audience
+
+
+def _proposal(made: Suggestion, audiences: Mapping[str, str], window: Window) -> Proposal:
     evidence: dict[str, Any] = {"runs": list(made.runs), "figures": dict(made.figures)}
     if made.problem is not None:
         evidence["problem"] = _problem_id(made.problem)
@@ -302,7 +309,7 @@ def _proposal(made: Suggestion, window: Window) -> Proposal:
         changes=made.changes,
         evidence=evidence,
         task_type=made.task_type,
-        audience=made.changes[0].audience,
+        audience=_readers(made, audiences),
         created_at=window.now,
         moved_at=window.now,
     )

@@ -7,7 +7,7 @@ asked again and again with one good answer are told.
 
 import asyncio
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from agents.definition import AgentDefinition, DefinitionError, parse_definition
@@ -68,7 +68,10 @@ class CostOptimizer:
         findings += [_reuse(*one, window) for one in repeated.worth_telling()]
         findings += [one for one in _dearer_versions(tallies, window) if one.finding_id not in said]
         proposals = [
-            _proposal(document, definition, why, self._names, window)
+            replace(
+                _proposal(document, definition, why, self._names, window),
+                audience=tallies.audience_of(document.name, document),
+            )
             for document, definition, why in self._cheaper(tallies, spending, window)
         ]
         kept = {

@@ -54,6 +54,7 @@ _MOST_AGENTS = 300
 _KEPT_RUNS = 10
 _KEPT_PEOPLE = 10
 _KEPT_SEEN = 100
+_KEPT_PLACES = 3
 _FADE_AT = 200
 
 
@@ -105,6 +106,8 @@ def _count(
             continue
         found["seen"] = [*found["seen"], run.run_id][-_KEPT_SEEN:]
         found["n"] += 1
+        places = dict.fromkeys((*found.get("places", ()), run.audience))
+        found["places"] = list(places)[:_KEPT_PLACES]
         if run.audience in (PUBLIC, document.audience):
             found["runs"] = [*found["runs"], run.run_id][-_KEPT_RUNS:]
         people = {_somebody(one) for one in spoken if one.user_id and wish in wishes_in(one)}
@@ -113,6 +116,12 @@ def _count(
         row["felt"] /= 2
         for found in row["wishes"].values():
             found["n"] /= 2
+
+
+def _readers(document: Document, places: Sequence[str]) -> str:
+    """Who may know of a wish: where all of it was said in one private place, who is there."""
+    alone = document.audience == PUBLIC and len(places) == 1
+    return places[0] if alone else document.audience
 
 
 def _somebody(feedback: Feedback) -> str:
@@ -150,7 +159,7 @@ def _proposals(document: Document, row: Mapping[str, Any], now: float) -> Iterat
                     "people": len(found["people"]),
                 },
             },
-            audience=document.audience,
+            audience=_readers(document, found.get("places", ())),
             created_at=now,
             moved_at=now,
         )

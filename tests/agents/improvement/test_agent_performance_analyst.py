@@ -146,6 +146,17 @@ async def test_what_is_known_of_one_private_place_is_told_there() -> None:
     assert "coder" not in standings(found.state)
 
 
+async def test_what_is_suggested_by_one_private_place_is_suggested_there() -> None:
+    here, coder = private_channel("C1"), agent(temperature=0.9)
+    runs = [
+        *shares("coder", TODAY - 20, 90, 100, audience=here, version=coder.version),
+        *shares("coder", TODAY, 20, 60, start=1000, audience=here, version=coder.version),
+    ]
+    assert [one.audience for one in (await learned(runs, [coder])).proposals] == [here]
+    runs += [run(5000, coder)]
+    assert [one.audience for one in (await learned(runs, [coder])).proposals] == [PUBLIC]
+
+
 async def test_of_an_agent_that_is_gone_nobody_is_told_what_it_did_in_private() -> None:
     runs = [
         *shares("secretary", TODAY - 20, 90, 100, audience=private_channel("C1")),

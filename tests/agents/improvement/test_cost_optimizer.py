@@ -103,6 +103,12 @@ async def test_good_answers_may_do_with_the_fast_model_if_a_trial_shows_it() -> 
     assert "95% of 60" in proposal.why
 
 
+async def test_what_one_private_place_showed_is_proposed_there() -> None:
+    runs = [run(n, f"Question {n}", audience=channel("C1")) for n in range(60)]
+    [proposal] = (await learned(runs, [agent()])).proposals
+    assert proposal.audience == channel("C1")
+
+
 async def test_nothing_cheaper_where_it_is_weak_free_or_already_cheap() -> None:
     good = [run(n, f"Question {n}") for n in range(60)]
     weak = [run(n, f"Question {n}", good=n % 3 != 0) for n in range(60)]

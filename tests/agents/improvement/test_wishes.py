@@ -57,6 +57,14 @@ async def test_what_enough_people_wish_becomes_a_sentence_of_the_instructions() 
     assert "please be brief" not in str(proposal)
 
 
+async def test_what_was_wished_in_one_private_place_is_proposed_there() -> None:
+    here = private_channel("C1")
+    first = await learned(TOO_LONG, audience=here)
+    assert [one.audience for one in first.proposals] == [here]
+    later = await learned([said(50, "too long")], first.state)
+    assert [one.audience for one in later.proposals] == [PUBLIC]
+
+
 async def test_one_person_alone_or_a_few_times_is_not_enough() -> None:
     assert not (await learned(TOO_LONG[:-1])).proposals
     alone = [said(n, "too long", "U7") for n in range(20)]

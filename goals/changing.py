@@ -45,12 +45,13 @@ class Wish:
 
 
 def wish_of(words: str) -> Wish:
-    """What these words wish of a plan."""
-    if found := _SKIPPED.match(words):
+    """What these words wish of a plan; takes time in proportion to them, as blanks are single."""
+    line = " ".join(words.split())
+    if found := _SKIPPED.match(line):
         return Wish(words, skipped=_numbers(found["numbers"]))
-    if found := _HANDED.match(words):
+    if found := _HANDED.match(line):
         return Wish(words, agent=found["agent"].lower(), handed=_numbers(found["numbers"]))
-    if found := _ADDED.match(words):
+    if found := _ADDED.match(line):
         return _added(words, found["what"], found["at"])
     return Wish(words)
 

@@ -1,6 +1,7 @@
 """What planners are shown and told, and which wishes need none."""
 
 import json
+import time
 
 import pytest
 
@@ -101,3 +102,13 @@ def test_plain_wishes_are_understood_without_a_model(words: str, wish: Wish) -> 
     same = ("added", "skipped", "agent", "handed")
     assert [getattr(understood, name) for name in same] == [getattr(wish, name) for name in same]
     assert (set(understood.after), set(understood.before)) == (set(wish.after), set(wish.before))
+
+
+@pytest.mark.parametrize(
+    "odd", [" ", "\n", " \n", ", ", " ,", "after ", "after step 1 ", "and ", "1, ", " and 1"]
+)
+@pytest.mark.parametrize("begins", ["add a step ", "skip step 1", "have bob do step 1"])
+def test_long_and_odd_wishes_take_no_time(begins: str, odd: str) -> None:
+    began = time.process_time()
+    wish_of(begins + (odd * 4_000)[:4_000] + "x")
+    assert time.process_time() - began < 0.5

@@ -93,6 +93,8 @@ def _show_cycles(reports: "Sequence[CycleReport]") -> None:
     for report in reports:
         if report.skipped:
             say(f"{report.learner}: {report.skipped}")
+        if report.left_out:
+            say(f"{report.learner}: left out {report.left_out} that it fails on; see the log.")
         for title in (
             *(f.title for f in report.findings),
             *(p.title for p in report.proposals),

@@ -4,6 +4,7 @@ Cost follows what is new and not history; a cycle that is cut off saved nothing,
 sees the same. Two cycles of a learner never run beside each other, in one process or many.
 """
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -239,7 +240,7 @@ class Cycles:
         documents = await self._documents()
         exam = fair(await self._store.exam("learn", limit=READ_AT_ONCE))
         hidden = [q for part in HIDDEN for q in await self._store.exam(part, limit=READ_AT_ONCE)]
-        shown = unseen(learner.name, rows, hidden)
+        shown = await asyncio.to_thread(unseen, learner.name, rows, hidden)  # replies go on
         window = Window(shown.runs, now, shown.feedback, shown.older, documents, exam)
         with metered() as steps:
             try:

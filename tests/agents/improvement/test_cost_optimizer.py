@@ -1,5 +1,6 @@
 """The cost optimizer: who spent what, what may be cheaper, and answers that could be reused."""
 
+import asyncio
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -187,7 +188,8 @@ async def test_what_could_be_reused_is_told_though_no_run_of_it_is_in_sight() ->
     runs = [run(n, good=None) for n in range(6)]
     first = await learned(runs)
     up = {"run-0": [Feedback("f", "run-0", "rating", 1.0)]}
-    [found] = (await learned([], state=first.state, feedback=up, older=runs[:1])).findings
+    async with asyncio.timeout(20):  # it was waited for, for ever
+        [found] = (await learned([], state=first.state, feedback=up, older=runs[:1])).findings
     assert found.text.startswith("One question to coder was asked 6 times;")
     near = {"run-5": [Feedback("f", "run-5", "rating", 1.0)]}
     [found] = (await learned([], state=first.state, feedback=near, older=runs[5:])).findings

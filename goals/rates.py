@@ -7,6 +7,10 @@ _LONGEST_S = 600.0
 """Nobody is sent away for longer; what a provider says beyond that is no rate but an outage."""
 
 
+_SOONEST_S = 0.05
+_ROUNDING = 1e-6
+
+
 class Rates:
     """Token buckets by name, such as a provider's. Every method may raise StoreError."""
 
@@ -29,6 +33,24 @@ class Rates:
             # A clock that went back, or a pause, lies ahead: the level is as of then.
             transaction.change(_KEEP, name=name, level=level, now=max(now, seen_at))
             return max(0.0, seen_at - now) + max(0.0, -level / a_second)
+
+        return min(_LONGEST_S, await self._ledger.sql.do(take))
+
+    async def spare(self, name: str, per_minute: float, burst: int = 1, keep: int = 0) -> float:
+        """A turn, where one is free and `keep` are left besides: 0; else when to ask again.
+
+        Whoever asks so takes no place among those who wait: those of `turn` go first.
+        """
+        a_second = per_minute / 60.0
+
+        def take(transaction: Transaction) -> float:
+            now = transaction.now()
+            level, seen_at = self._bucket(transaction, name, float(burst), now)
+            level = min(float(burst), level + max(0.0, now - seen_at) * a_second) - 1.0 - keep
+            if level < -_ROUNDING or seen_at > now:
+                return max(_SOONEST_S, seen_at - now, -level / a_second)
+            transaction.change(_KEEP, name=name, level=level + keep, now=now)
+            return 0.0
 
         return min(_LONGEST_S, await self._ledger.sql.do(take))
 

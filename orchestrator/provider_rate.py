@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 import structlog
 
@@ -33,11 +34,19 @@ class ProviderRate:
         self._per_minute = per_minute
         self._sleep = sleep
         self._away = False
+        self._background = asyncio.Lock()
 
-    async def turn(self) -> None:
-        """Wait until one more call may be made; a tenth of a minute's calls may go at once."""
+    async def turn(self, *, background: bool = False) -> None:
+        """Wait until one more call may be made; a tenth of a minute's calls may go at once.
+
+        What nobody sits and waits for goes only where no reply of any process waits, and leaves
+        half of those that may go at once to replies.
+        """
+        burst = max(1, self._per_minute // 10)
         try:
-            burst = max(1, self._per_minute // 10)
+            if background:
+                await self._spare(burst)
+                return
             seconds = await self._rates.turn(self._name, self._per_minute, burst)
             self._away = False
         except VirtuousError as error:
@@ -45,6 +54,14 @@ class ProviderRate:
             return
         if seconds:
             await self._sleep(seconds)
+
+    async def _spare(self, burst: int) -> None:
+        """One after the other, so that a process asks once for all its work."""
+        async with self._background:
+            ask = partial(self._rates.spare, self._name, self._per_minute, burst, burst // 2)
+            while seconds := await ask():
+                await self._sleep(seconds)
+            self._away = False
 
     async def refused(self, seconds: float | None) -> None:
         """Let all processes wait so long."""

@@ -181,8 +181,8 @@ class FairSlots:
 class Rate(Protocol):
     """How many calls a minute a provider takes from all processes together (goals.rates)."""
 
-    async def turn(self) -> None:
-        """Wait until one more call may be made."""
+    async def turn(self, *, background: bool = False) -> None:
+        """Wait until one more call may be made; background work lets replies go first."""
 
     async def refused(self, seconds: float | None) -> None:
         """The provider said that it has had too many; where it said so, for how long."""
@@ -206,8 +206,15 @@ class ResourcePool:
         self.slots = FairSlots(concurrency, background)
 
     def share_among(self, processes: int) -> None:
-        """So many processes call this provider: each takes its part of what it takes at once."""
-        slots = max(1, self._concurrency // max(1, processes))
+        """So many processes call this provider: each takes its part of what it takes at once.
+
+        Beside others a quarter is only for replies: the process that people talk to has it besides,
+        however much the others have to do.
+        """
+        kept = self._concurrency // 4 if processes > 1 else 0
+        slots = max(1, (self._concurrency - kept) // max(1, processes))
+        if self.slots.background < 1:
+            slots += kept
         if slots != self.slots.slots:
             self.slots.resize(slots)
 
@@ -232,7 +239,7 @@ class ResourcePool:
         if self.rate is None:
             yield
             return
-        await self.rate.turn()
+        await self.rate.turn(background=_is_background(self._person()))
         try:
             yield
         except ModelRateLimited as error:

@@ -49,6 +49,20 @@ async def test_a_pause_that_the_provider_asked_for_holds_everybody(
     assert await two[0].turn("provider", 60.0) <= 2.0
 
 
+async def test_who_can_wait_takes_a_turn_only_where_some_are_left(
+    two: tuple[Rates, Rates], clock: Clock
+) -> None:
+    first, second = two
+    asked = [await first.spare("provider", 60.0, 4, keep=2) for _ in range(3)]
+    assert asked == [0.0, 0.0, 1.0]
+    assert [await second.turn("provider", 60.0, 4) for _ in range(3)] == [0.0, 0.0, 1.0]
+    assert await first.spare("provider", 60.0, 4, keep=2) == 4.0
+    clock.now += 4.0
+    assert await second.spare("provider", 60.0, 4, keep=2) == 0.0
+    await first.pause("provider", 30.0)
+    assert await second.spare("provider", 60.0, 4) == 30.0
+
+
 async def test_hundred_turns_at_once_on_postgres(ledger: Ledger) -> None:
     rates = Rates(ledger)
     waits = sorted(await asyncio.gather(*(rates.turn("p", 6000.0) for _ in range(100))))

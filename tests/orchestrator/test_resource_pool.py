@@ -177,14 +177,14 @@ async def test_where_nobody_is_answered_background_work_has_every_slot() -> None
 
 
 async def test_processes_share_what_a_provider_takes_at_once() -> None:
-    pool = ResourcePool(ScriptedModels(lambda turns, model: "one two"), 4, background=1.0)
+    pool = ResourcePool(ScriptedModels(lambda turns, model: "one two"), 6, background=1.0)
     pool.share_among(4)
     first, second = pool.of("T1").stream(HELLO), pool.of("T1").stream(HELLO)
     with working_for("ada"):
         await asyncio.wait_for(anext(first), PATIENCE_S)
         waits = asyncio.create_task(anext(second))
         await settle()
-        assert pool.slots._using == {"~T1:ada": 1}, "four processes, four calls at once"
+        assert pool.slots._using == {"~T1:ada": 1}, "four processes, six calls at once"
         pool.share_among(2)
         await asyncio.wait_for(waits, PATIENCE_S)
     assert pool.slots._using == {"~T1:ada": 2}
@@ -226,6 +226,48 @@ async def test_calls_a_minute_are_shared_by_processes_and_a_refusal_is_heeded_by
         _ = [event async for event in pools[0].stream([Turn("user", "too much")])]
     _ = [event async for event in pools[1].stream(HELLO)]
     assert slept[2] >= 7.0
+    await ledger.close()
+
+
+def test_whoever_replies_has_a_quarter_besides() -> None:
+    """Also while many workers are there and have nothing to do."""
+    models = ScriptedModels(lambda turns, _: "ok")
+    replies, works = ResourcePool(models, 16), ResourcePool(models, 16, background=1.0)
+    for processes, its, theirs in ((1, 16, 16), (2, 10, 6), (4, 7, 3), (12, 5, 1)):
+        replies.share_among(processes)
+        works.share_among(processes)
+        assert (replies.slots.slots, works.slots.slots) == (its, theirs)
+
+
+async def test_replies_do_not_queue_behind_tasks_for_their_turn_in_the_minute(
+    tmp_path: Path,
+) -> None:
+    """A hundred calls of tasks wait, also in another process; a reply goes at once."""
+    now = [1_800_000_000.0]
+    ledger = Ledger.open(tmp_path, clock=lambda: now[0])
+    asleep = asyncio.Event()
+    rates = Rates(ledger)
+
+    async def sleep(seconds: float) -> None:
+        asleep.set()
+        await asyncio.Event().wait()
+
+    slept: list[float] = []
+
+    async def note(seconds: float) -> None:
+        slept.append(seconds)
+
+    tasks = ProviderRate(rates, "here", 40, sleep=sleep)
+    replies = ProviderRate(rates, "here", 40, sleep=note)
+    waiting = [asyncio.create_task(tasks.turn(background=True)) for _ in range(100)]
+    await asyncio.wait_for(asleep.wait(), PATIENCE_S)
+    assert sum(task.done() for task in waiting) == 2, "half of the four that may go at once"
+    for _ in range(3):
+        await replies.turn()
+    assert slept == [pytest.approx(1.5)]
+    for task in waiting:
+        task.cancel()
+    await asyncio.gather(*waiting, return_exceptions=True)
     await ledger.close()
 
 

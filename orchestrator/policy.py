@@ -40,7 +40,7 @@ _AGENT = "agent"
 """In place of an id's first letters: the name of an agent, or of a workflow, follows."""
 _WORKFLOW = "workflow"
 _AGENT_NAME = re.compile(r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$")
-_MENTION = re.compile(r"<@([A-Z0-9]+)(?:\|[^>]*)?>")
+_MENTION = re.compile(r"<@([A-Z0-9]+)(?:\|[^<>]*)?>")
 _UNLIMITED = frozenset({"unlimited", "none", "off"})
 _TRUE, _FALSE = frozenset({"yes", "true", "on"}), frozenset({"no", "false", "off"})
 

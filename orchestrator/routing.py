@@ -33,7 +33,7 @@ THREAD_BONUS = 0.15
 WORKED_BONUS = 0.05
 """At most this much for what has worked: enough to turn a close call, never a clear one."""
 
-_MATERIAL = re.compile(r'"[^"]{25,}"|“[^”]{25,}”|```.*?```', re.DOTALL)
+_MATERIAL = re.compile(r'"[^"]{25,}"|“[^“”]{25,}”|```.*?```', re.DOTALL)
 _COLON = re.compile(r":\s")
 _LEAST_WORDS = 3
 _MOST_WORDS = 40

@@ -30,7 +30,7 @@ POLICY_USAGE = (
     "Say `policy show`, `policy show KEY` or `policy set KEY VALUE` (`default` takes it back)."
 )
 
-_ID_IN_KEY = re.compile(r"<[@#]([A-Z0-9]+)(?:\|[^>]*)?>")
+_ID_IN_KEY = re.compile(r"<[@#]([A-Z0-9]+)(?:\|[^<>]*)?>")
 
 
 class Decided(Protocol):

@@ -60,6 +60,13 @@ def test_the_instruction_is_told_from_its_material(text: str, asked: str) -> Non
     assert instruction(text) == asked
 
 
+@pytest.mark.parametrize("odd", ["“", "“a ", '"', "`", "``` ", ": ", "\n"])
+def test_the_instruction_of_a_long_and_odd_text_takes_no_time(odd: str) -> None:
+    began = time.process_time()
+    instruction(odd * 40_000)
+    assert time.process_time() - began < 1.0
+
+
 async def test_material_does_not_decide() -> None:
     chosen = await route(known(), "review this contract\nhow do I cook rice a recipe for soup food")
     assert chosen.agent == "lawyer"

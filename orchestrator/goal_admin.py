@@ -15,7 +15,7 @@ from database.records import Reader, one_person, random_run_id
 from database.store import Store
 from goals import task_graph
 from goals.figures import load
-from goals.ledger import Goals, Ledger
+from goals.ledger import FILE, Goals, Ledger
 from orchestrator.administration import opened
 from orchestrator.check import Check
 from orchestrator.goal_replies import replies_at_the_end
@@ -97,7 +97,7 @@ async def export_goals(settings: Settings, workspace: str, user_id: str, file: P
 
     Raises InputError when the file cannot be written.
     """
-    ledger = _ledger(settings)
+    ledger = _ledger(settings, settings.engine_url)
     try:
         lines = await goals_as_lines(ledger.of(workspace), user_id)
         if lines:
@@ -130,10 +130,35 @@ def account(goal: Goal) -> str:
 
 async def described(settings: Settings) -> list[Check]:
     """What `doctor` says of goals; nothing where there are none and no engine is named."""
-    if settings.engine_url is None and not (settings.home / "goals.db").is_file():
+    if settings.engine_url is None and not (settings.home / FILE).is_file():
         return []
-    ledger = _ledger(settings)
-    where = "VIRTUOUS6_ENGINE_URL" if settings.engine_url else str(settings.home / "goals.db")
+    return [*await _engine(settings), *await _left_behind(settings)]
+
+
+async def _left_behind(settings: Settings) -> list[Check]:
+    """The goals of the time before there was an engine database, which nobody works on."""
+    file = settings.home / FILE
+    if settings.engine_url is None or not file.is_file():
+        return []
+    ledger = _ledger(settings, None)
+    try:
+        found = await load(ledger)
+        said = f"{found.under_way} under way and {found.waiting} that wait for people"
+    except VirtuousError as error:
+        said = f"goals that cannot be read ({error})"
+    finally:
+        await ledger.close()
+    advice = (
+        "Start without VIRTUOUS6_ENGINE_URL until they have ended, or ask for them again; then "
+        f"delete {file}: nobody is forgotten in it."
+    )
+    said = f"{file} holds {said}; nothing works on them while VIRTUOUS6_ENGINE_URL is set"
+    return [Check("goals left behind", "failed", said, advice, needed=False)]
+
+
+async def _engine(settings: Settings) -> list[Check]:
+    ledger = _ledger(settings, settings.engine_url)
+    where = "VIRTUOUS6_ENGINE_URL" if settings.engine_url else str(settings.home / FILE)
     try:
         found = await load(ledger)
     except VirtuousError as error:
@@ -155,16 +180,16 @@ async def described(settings: Settings) -> list[Check]:
 @asynccontextmanager
 async def _opened(settings: Settings, workspace: str | None) -> AsyncIterator[_There]:
     async with opened(settings, workspace) as store:
-        ledger = _ledger(settings)
+        ledger = _ledger(settings, settings.engine_url)
         try:
             yield _There(store, ledger.of(store.workspace))
         finally:
             await ledger.close()
 
 
-def _ledger(settings: Settings) -> Ledger:
+def _ledger(settings: Settings, url: str | None) -> Ledger:
     key = settings.virtuous6_secret_key
-    return Ledger.open(settings.home, settings.engine_url, key.get_secret_value() if key else None)
+    return Ledger.open(settings.home, url, key.get_secret_value() if key else None)
 
 
 async def _like(goals: Goals, beginning: str) -> Goal:

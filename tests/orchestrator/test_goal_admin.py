@@ -82,6 +82,17 @@ async def test_the_doctor_says_when_the_engine_is_away_or_elsewhere(home: Path) 
     assert "secret" not in check.detail
 
 
+async def test_the_doctor_says_what_an_engine_that_came_later_leaves_behind(
+    settings: Settings,
+) -> None:
+    engine = "postgresql://nobody:secret@127.0.0.1:1/goals"
+    later = load_settings(virtuous6_home=settings.home, virtuous6_engine_url=engine)
+    _, left = await described(later)
+    assert (left.status, left.needed) == ("failed", False)
+    assert "goals.db holds 1 under way and 1 that wait for people" in left.detail
+    assert "without VIRTUOUS6_ENGINE_URL until they have ended" in left.advice
+
+
 async def test_a_person_is_given_their_goals(settings: Settings, tmp_path: Path) -> None:
     file = tmp_path / "ada.goals.jsonl"
     assert await export_goals(settings, FIRST_WORKSPACE, ADA, file) == 2

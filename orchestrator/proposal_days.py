@@ -9,6 +9,8 @@ from database.learning import Proposal
 AHEAD = 7
 """Days that are filled; of more than that the best are proposed again by whoever finds them."""
 _DAY = 86_400.0
+_APART = 60.0
+"""Clocks of several machines may be so far apart: what one made just now waits for nothing."""
 
 
 class Days:
@@ -34,7 +36,7 @@ class Days:
 
 def waits(proposal: Proposal, now: float) -> bool:
     """Whether its day has not come yet."""
-    return proposal.state == "proposed" and proposal.created_at > now
+    return proposal.state == "proposed" and proposal.created_at > now + _APART
 
 
 def until(day: float) -> str:

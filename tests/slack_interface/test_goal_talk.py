@@ -1,6 +1,7 @@
 """Words about plans: what they do, and to which plan."""
 
 import asyncio
+import time
 from dataclasses import replace
 
 import pytest
@@ -8,7 +9,7 @@ import pytest
 from database.goals import Spent
 from goals import task_graph
 from goals.ports import TaskOutcome
-from slack_interface.goal_meant import wish
+from slack_interface.goal_meant import meant, wish
 from slack_interface.goal_words import GoalWord, goal_word
 from tests.people import ADA, eventually
 from tests.slack_interface.goal_samples import ScriptedGoals, asking_goal
@@ -125,6 +126,15 @@ async def test_whatever_says_yes_lets_a_goal_go_on_that_asks(
 def test_yes_and_no_to_a_goal_that_asks(text: str, said: str) -> None:
     goal = replace(asking_goal("G1", "D0ADA"), asks="May I go on?")
     assert wish(goal, goal_word(text), text, ADA) == GoalWord("answer", words=said)
+
+
+@pytest.mark.parametrize("odd", [" ", "\n", " the ", "plan 1 ", "the party ", "?", " of the plan"])
+def test_a_long_text_that_may_name_a_plan_takes_no_time(odd: str) -> None:
+    plans = [asking_goal("G1", "D0ADA"), replace(asking_goal("G2", "D0ADA"), title="The party")]
+    began = time.process_time()
+    for size in (1_900, 40_000):
+        meant(plans, "stop" + (odd * size)[:size] + "x", ADA)
+    assert time.process_time() - began < 1.0
 
 
 async def test_what_may_be_an_answer_or_about_the_plan_is_asked_about(

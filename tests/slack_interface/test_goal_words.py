@@ -184,6 +184,71 @@ def test_what_answers_may_begin_like(text: str, act: str | None) -> None:
     assert begins_like(text) == act
 
 
+# Written without the patterns in sight: at first 46 of these 50 wishes were understood, and none
+# of the other 30 was taken for one.
+HELD_OUT: dict[str, tuple[str, ...]] = {
+    "status": (
+        "How's the plan coming along?", "Any progress so far?", "Can you give me an update?",
+        "so, where are we with this?", "what's the status here?",
+        "Could you tell me how far you are?", "Is everything on track?", "How much longer?",
+        "quick update please", "how is the work going?",
+    ),
+    "cancel": (
+        "Could you please stop the whole thing?", "we can stop this now", "Let's cancel it.",
+        "Please abort the plan", "ok stop everything", "Actually, never mind.", "halt please",
+        "I'd like you to stop this, thanks", "just forget it", "don't go on with this",
+    ),
+    "skip": (
+        "please leave out step 4", "could we skip the second step?", "no need for step 2",
+        "Actually skip 3", "let's drop step 2 and step 4", "skip the third one",
+        "we can do without step 5", "You don't need to do step 2", "do not run step 4 please",
+        "remove steps 3 and 4",
+    ),
+    "model": (
+        "could you use a cheaper model?", "switch to the fast model please",
+        "let's take the strongest model for the rest", "please use the small model for step 2",
+        "I'd like to use the better model from here on", "use a quicker model",
+        "continue with the cheap model", "we should use the smart model instead",
+        "go on with a faster model, please", "use your best model",
+    ),
+    "change": (
+        "Could you add a step to translate it?",
+        "please insert another step that checks the numbers", "let's add one more step: ask Grace",
+        "I want to add a step for the legal review", "change step 3 to use last year's figures",
+        "step 2 should only look at Europe", "can we add a step after step 2 that counts them?",
+        "swap step 2 and step 3", "also include a step about security",
+        "we need a step that asks finance",
+    ),
+}  # fmt: skip
+HELD_OUT_ORDINARY = (
+    "How long does step 2 usually take?", "Which vendor was the cheapest?",
+    "Why was step 3 skipped?", "what happens if I say stop?",
+    "Is Sentry still running on our servers?", "Who decides which model is used?",
+    "how do I stop notifications?", "Can you explain step 2?", "Where is the office in Berlin?",
+    "what does cancel mean here?", "is a better model worth the price?",
+    "Add it to the agenda for Monday.", "Thanks, that helps!",
+    "The third vendor looks best to me.", "We stopped using Rollbar last year.",
+    "how is Grace doing?", "should I cancel my old contract?",
+    "What would a cheaper model change?", "skip the pleasantries and write shorter",
+    "do we need step 2 at all?", "use shorter sentences", "start every sentence with a verb",
+    "When is the plan due to be presented?", "please update the budget figure to 600",
+    "change is hard", "Which step was the most expensive?", "drop me a line when it's there",
+    "it is going to rain", "What is the latest version of Sentry?",
+    "can you add the two numbers?",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("act", HELD_OUT)
+def test_wishes_that_no_pattern_was_made_for(act: str) -> None:
+    words = [goal_word(text) for text in HELD_OUT[act]]
+    assert sum(word is not None and word.act == act for word in words) >= 9
+
+
+@pytest.mark.parametrize("text", HELD_OUT_ORDINARY)
+def test_ordinary_messages_that_no_pattern_was_made_for(text: str) -> None:
+    assert goal_word(text) is None
+
+
 LONG_AND_ODD = (
     "hello" + " " * 1_000 + "world", "add a step" + " " * 1_900, "yes" + "\n" * 1_500,
     "! " * 900 + "x", "skip 1" + " ,1" * 600, "and " * 480, "please " * 280 + "x",

@@ -9,7 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import Any
 
 import structlog
 
@@ -30,16 +30,18 @@ from database.learning import (
     TrialState,
 )
 from database.store import Store
-from orchestrator.learning_cycle import KINDS, MOST_READ, OPEN
+from orchestrator.active_documents import ActiveDocuments
+from orchestrator.learning_cycle import MOST_READ, OPEN
 from orchestrator.leases import Claims, lease
 from orchestrator.moves import Moves, digest_of
-from orchestrator.next_trial import METHODS, NextTrials, Replays, trial_id
+from orchestrator.next_trial import METHODS, NextTrials, begins, trial_id
 from orchestrator.policy import Mode, Policy
 from orchestrator.proposal_days import waits
-from orchestrator.proposal_rules import Active, bases, by_name, stale
+from orchestrator.proposal_rules import bases, stale
+from orchestrator.trial_ports import HeldOut, Outcomes, Replays
 from orchestrator.trials import gate, sequential, use, verification
 from orchestrator.trials.guardrails import margins
-from orchestrator.trials.outcomes import mismatch
+from orchestrator.trials.who_told import mismatch
 from orchestrator.verifying import by_use, inverse, verification_id, verification_of
 
 _WEEK = 7 * 86_400.0
@@ -60,26 +62,6 @@ LATER = (BudgetExceeded, *AWAY)
 Step = Callable[[Proposal], Awaitable[int]]
 
 log = structlog.get_logger()
-
-
-class Outcomes(Protocol):
-    """What is known of a trial beside how it compares (orchestrator.trials.outcomes)."""
-
-    async def figures(self, trial: Trial) -> Mapping[str, Any]:
-        """How the judging model agrees with people, and how much their feedback chose."""
-
-    async def without_one(self, trial: Trial) -> Mapping[str, Any]:
-        """What is left of a trial's effect without the word of whoever told most of it."""
-
-    async def tokens(self, trial: Trial) -> Mapping[str, Any]:
-        """`tokens_ratio` of the candidate's answers to the active version's, where it is known."""
-
-
-class HeldOut(Protocol):
-    """The part of the exam that no learner and no trial sees (orchestrator.trials.exam)."""
-
-    async def score(self, trial: Trial, proposal: Proposal) -> Mapping[str, Any] | None:
-        """`before`, `after` (shares of right answers) and `n`; None without questions."""
 
 
 class Advance:
@@ -109,8 +91,7 @@ class Advance:
         self._held_out = held_out
         self._outcomes = outcomes
         self._clock = clock
-        self._active_now: Active = {}
-        self._active_at = -1
+        self._active = ActiveDocuments(store)
 
     async def advance(self) -> int:
         """Move everything that can move; how many moves. 0 where another process does it."""
@@ -269,7 +250,7 @@ class Advance:
             reason = "There are too few requests of this kind to try it honestly."
             await self._moves.move(proposal, "rejected", reason)
             return 1
-        await self._moves.move(proposal, "trial", _begins(trial), trials=[trial])
+        await self._moves.move(proposal, "trial", begins(trial), trials=[trial])
         return 1
 
     async def _still_fits(self, proposal: Proposal) -> int:
@@ -362,7 +343,7 @@ class Advance:
             following = await self._next.next_trial(proposal, compared, done) if compared else None
             if following:
                 await self._moves.move(
-                    proposal, "trial", _begins(following), trials=[*saved, following],
+                    proposal, "trial", begins(following), trials=[*saved, following],
                     figures=trial.figures,
                 )  # fmt: skip
                 return 1
@@ -395,7 +376,7 @@ class Advance:
             self._policy.share("dearer_allowed"), self._policy.share("judge_floor"),
             await self._promotions_left(proposal),
         )  # fmt: skip
-        if trial and verdict and not _priced(verdict):
+        if trial and verdict and not gate.priced(verdict):
             told = await self._outcomes.tokens(trial)
             trial = replace(trial, figures={**trial.figures, **told})
             saved = [trial] if saved else saved
@@ -481,14 +462,6 @@ class Advance:
     async def _longest_first(self, state: ProposalState) -> list[Proposal]:
         return await self._store.proposals({state}, AT_ONCE, "waits_longest")
 
-    async def _active(self) -> Active:
-        """What answers now, read again only where a document changed since."""
-        changes = self._store.documents_changed()
-        if changes != self._active_at:
-            documents = [d for kind in KINDS for d in await self._store.documents(kind)]
-            self._active_now, self._active_at = by_name(documents), changes
-        return self._active_now
-
     async def _tried(self, proposal: Proposal) -> list[Trial]:
         """Its trials since it was proposed: what was said of it when it was superseded is past."""
         own = {trial_id(proposal, method) for method in METHODS}
@@ -528,16 +501,3 @@ async def _verdict(
 ) -> sequential.Verdict:
     """In a thread: a trial's first look computes its boundary, and replies go on meanwhile."""
     return await asyncio.to_thread(sequential.verdict, trial, seen, margins(proposal.risk))
-
-
-def _priced(verdict: sequential.Verdict) -> bool:
-    return "cost_usd" in verdict.figures.get("guardrails", {})
-
-
-def _begins(trial: Trial) -> str:
-    how = {
-        "replay": "It answers questions whose right answers are known, beside what answers now.",
-        "shadow": "It answers the same requests as what answers now, unseen.",
-        "split": "It answers a small share of the requests.",
-    }
-    return how[trial.method]

@@ -22,7 +22,7 @@ from database.errors import StoreError
 from database.learning import Proposal, Trial
 from database.privacy import Redactor
 from database.store import Store
-from orchestrator.advancing import Advance, HeldOut, Outcomes
+from orchestrator.advancing import Advance
 from orchestrator.agent_pool import AgentPool
 from orchestrator.budgets import LearningBudget, LearningModels
 from orchestrator.consent import Consent
@@ -33,13 +33,14 @@ from orchestrator.learning_cycle import Cycles, Lull, no_lull
 from orchestrator.learning_report import LearningReport, NextRun
 from orchestrator.leases import Claims, lease
 from orchestrator.moves import Moves
-from orchestrator.next_trial import NextTrials, Replays
+from orchestrator.next_trial import NextTrials
 from orchestrator.policy import Policy
 from orchestrator.ports import ModelsPort
 from orchestrator.routing import Embedder
 from orchestrator.settings import Settings
 from orchestrator.signals import Signals
 from orchestrator.spreading import Spreading
+from orchestrator.trial_ports import HeldOut, Outcomes, Replays
 from orchestrator.trials.arms import Arms
 from orchestrator.trials.background import Background
 from orchestrator.trials.exam import Exam

@@ -6,12 +6,12 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
-from typing import Protocol
 
 from agents.variants import agent_of, variant_of
 from database.learning import Method, Proposal, Trial, learning_id
 from database.store import Store
 from orchestrator.proposal_rules import Active
+from orchestrator.trial_ports import Replays
 from orchestrator.trials import levels, planning
 from orchestrator.verifying import verification_id, wished
 
@@ -24,16 +24,6 @@ SPLIT_SHARE = 0.2
 HOPELESS = 0.5
 """A trial that could only see an effect as large as this is not begun."""
 _ALL_TRIALS = 10_000
-
-
-class Replays(Protocol):
-    """Asks both versions the exam's questions (orchestrator.trials.replay)."""
-
-    async def run(self, trial: Trial, proposal: Proposal, limit: int) -> int:
-        """Ask at most so many more; how many were asked, 0 when none are left."""
-
-    async def questions(self, agent: str, task_type: str | None) -> int:
-        """How many there are to ask."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,3 +157,13 @@ def trial_id(proposal: Proposal, method: Method) -> str:
 
 def _overlap(one: str | None, other: str | None) -> bool:
     return one is None or other is None or one == other
+
+
+def begins(trial: Trial) -> str:
+    """What a trial is going to do, in a sentence."""
+    how = {
+        "replay": "It answers questions whose right answers are known, beside what answers now.",
+        "shadow": "It answers the same requests as what answers now, unseen.",
+        "split": "It answers a small share of the requests.",
+    }
+    return how[trial.method]

@@ -144,6 +144,11 @@ def _dearer(ratio: float | None, tokens: float | None, allowed: Allowed) -> list
     return [f"An answer {takes.format(_percent(known - 1.0))}, which is not allowed unasked."]
 
 
+def priced(verdict: Verdict) -> bool:
+    """Whether it is known what the answers that were compared cost."""
+    return "cost_usd" in verdict.figures.get("guardrails", {})
+
+
 def _judge_counts(noted: Mapping[str, Any], floor: float) -> bool:
     agreement, labels = noted.get("judge_agreement"), noted.get("judge_labels", 0)
     return agreement is not None and labels >= FEWEST_JUDGED and agreement >= floor

@@ -8,7 +8,6 @@ decides, and by `settle` where nothing was said for a while.
 
 import asyncio
 import time
-from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from functools import partial
 from statistics import fmean
@@ -24,13 +23,13 @@ from database.records import IMPLICIT, Feedback, OutcomeSource, Run, RunQuery, r
 from database.store import Store
 from orchestrator.answering import STOPPED
 from orchestrator.consent import Consent
-from orchestrator.trials import sequential
 from orchestrator.trials.answers import worked_ms
 from orchestrator.trials.arms import Arms, Course
 from orchestrator.trials.background import Background, GaveWay
 from orchestrator.trials.exam import told_check
 from orchestrator.trials.judging import Judge, Pair, Word, by_check, by_word, word_of
 from orchestrator.trials.sequential import is_missing
+from orchestrator.trials.who_told import rest_without, selection
 
 SETTLED_SECONDS = 15 * 60.0
 """Who says nothing about an answer for so long mostly says nothing at all."""
@@ -447,25 +446,6 @@ def _teller(said: Sequence[Feedback]) -> str:
     return last.user_id or ""
 
 
-def rest_without(seen: Sequence[Observation], tellers: Mapping[str, str]) -> dict[str, Any]:
-    """The outcomes without those that rest on the word of the person who told most."""
-    told = Counter(tellers.values())
-    who, most = told.most_common(1)[0] if told else ("", 0)
-    others = [o for o in seen if not told or tellers.get(o.run_id) != who]
-    paired = [(o.active, o.candidate) for o in others if None not in (o.active, o.candidate)]
-    if paired:
-        effect: float | None = sum((c or 0.0) - (a or 0.0) for a, c in paired) / len(paired)
-    else:
-        arms = [[v for o in others if (v := value(o)) is not None] for value in (_new, _old)]
-        effect = fmean(arms[0]) - fmean(arms[1]) if all(arms) else None
-    return {
-        "tellers": len(told),
-        "most_told": round(most / len(seen), 3) if seen else 0.0,
-        "others": len(others),
-        "effect_of_others": None if effect is None else round(effect, 4),
-    }
-
-
 def _answers(trial: Trial, o: Observation) -> Iterator[tuple[str, int]]:
     """The runs that an observation is of, and whose each is: 0 the active version's, 1 the other's.
 
@@ -476,14 +456,6 @@ def _answers(trial: Trial, o: Observation) -> Iterator[tuple[str, int]]:
     elif o.other_run_id and o.active == o.candidate == 0.0:
         yield o.run_id, 0
         yield o.other_run_id, 1
-
-
-def _new(o: Observation) -> float | None:
-    return o.candidate
-
-
-def _old(o: Observation) -> float | None:
-    return o.active
 
 
 def _tells_apart(o: Observation) -> bool:
@@ -502,46 +474,3 @@ def _taken(run: Run) -> Iterator[tuple[Aspect, float]]:
         yield "latency_ms", took
     if run.cost_usd is not None:
         yield "cost_usd", run.cost_usd
-
-
-def mismatch(trial: Trial, observations: Sequence[Observation]) -> str | None:
-    """Why a split must stop: its arms were served in other shares than they were assigned.
-
-    Each thread is observed once in the aspect `error`, in the arm that it was assigned to.
-    """
-    if trial.method != "split" or trial.share <= 0:
-        return None
-    served = {"active": 0, "candidate": 0}
-    for o in observations:
-        if o.aspect == "error":
-            served["active" if o.candidate is None else "candidate"] += 1
-    found = sequential.share_mismatch({"active": 0.5, "candidate": 0.5}, served)
-    return found.reason if found.found else None
-
-
-def selection(observations: Sequence[Observation]) -> dict[str, Any]:
-    """How far the judged pairs can stand for all of a trial's requests.
-
-    Of what the candidate does where the active answer was right and where it was wrong each is
-    known from judged pairs; the share of wrong answers among those that nobody spoke about is not.
-    The effect is worst where none of them was wrong.
-    """
-    pairs = [
-        o for o in observations
-        if o.aspect == "outcome" and o.source in ("check", "user", "implicit")
-        and o.active is not None and o.candidate is not None
-    ]  # fmt: skip
-    errors = {o.run_id for o in observations if o.aspect == "error" and not is_missing(o)}
-    requests = len(errors | {o.run_id for o in pairs})
-    right = [o.candidate or 0.0 for o in pairs if o.active and o.active > 0.5]
-    wrong = [o.candidate or 0.0 for o in pairs if not o.active or o.active <= 0.5]
-    if not pairs:
-        return {}
-    gained = sum(wrong) / len(wrong) if wrong else 0.0
-    lost = 1 - sum(right) / len(right) if right else 1.0
-    least_wrong = len(wrong) / requests
-    at_worst = least_wrong * gained - (1 - least_wrong) * lost if right else None
-    return {
-        "spoken_of": round(len(pairs) / requests, 3),
-        "effect_at_worst": None if at_worst is None else round(at_worst, 4),
-    }

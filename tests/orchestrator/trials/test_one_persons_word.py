@@ -14,7 +14,7 @@ from orchestrator.budgets import LearningBudget
 from orchestrator.improving import Bench, Loop, pipeline
 from orchestrator.policy import Policy
 from orchestrator.trials.exam_rules import MOST_OF_ONE, contested, fair
-from orchestrator.trials.outcomes import rest_without
+from orchestrator.trials.who_told import rest_without
 from tests.orchestrator.fakes import Say, ScriptedModels, agent
 from tests.orchestrator.trials.house import TryingHouse
 from tests.orchestrator.trials.observed import paired

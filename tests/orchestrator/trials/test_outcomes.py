@@ -9,7 +9,8 @@ from database.learning import Decision, LearnerState, Observation, Trial
 from database.records import OutcomeSource, Person
 from database.store import Store
 from orchestrator.requests import ReplyFinished
-from orchestrator.trials.outcomes import SETTLED_SECONDS, mismatch, selection
+from orchestrator.trials.outcomes import SETTLED_SECONDS
+from orchestrator.trials.who_told import mismatch, selection
 from tests.orchestrator.fakes import Say, ScriptedModels, agent, away, refused
 from tests.orchestrator.trials.house import TryingHouse
 from tests.orchestrator.trials.observed import trial as a_trial

@@ -9,8 +9,9 @@ died, by whoever does the same again: nothing is done twice for it.
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
+from contextlib import AbstractAsyncContextManager, nullcontext, suppress
 from dataclasses import replace
+from functools import partial
 from typing import Literal
 
 import structlog
@@ -23,30 +24,20 @@ from database.errors import (
     UnknownName,
     VirtuousError,
 )
-from database.goals import NOTHING, Goal, Spent, Task, goal_id_of
+from database.goals import NOTHING, Goal, Spent, goal_id_of
 from database.records import Reader
-from goals import task_graph
-from goals.budgets import check_day
+from goals import finding, task_graph
+from goals.beginning import PlanningRoom, asked
 from goals.changing import asks_a_model
 from goals.decomposition import Alternative, Decomposition
 from goals.estimates import check_planning, reservation
 from goals.ledger import Goals
-from goals.ports import (
-    BrokenOff,
-    Chronicle,
-    Engine,
-    HoldMore,
-    Rules,
-    TaskOutcome,
-    Wish,
-    Workforce,
-)
+from goals.ports import BrokenOff, Chronicle, Engine, Rules, TaskOutcome, Wish, Workforce
 from goals.watching import Changed, Watch
 
 _RACES = 30
 """So often somebody else may be faster before an act is given up."""
 _CHANGE_TRIES = 3
-_LEAST_OF_AN_ID = 6
 _LOOKED_AT = 1_000
 
 Rights = Callable[[Goal], Awaitable[Reader]]
@@ -88,6 +79,7 @@ class GoalManager:
         self._rights: Rights | None = None
         self._clock = clock
         self._watch = Watch(rows)
+        self._room = PlanningRoom(rows)
 
     def wanted(self, text: str) -> bool:
         """Whether a request needs a plan; never while policy has switched goals off."""
@@ -104,9 +96,12 @@ class GoalManager:
         known = await self.rows.goal(goal_id_of(request.run_id))
         if known is not None:
             return await self._follow(known)
-        await self._within_the_day(request.user_id)
-        goal = await self._planning.plan(self._asked(request))
-        goal = replace(goal, revision=0)
+        async with self._planned_for(request.user_id):
+            return await self._planned(request)
+
+    async def _planned(self, request: Wish) -> Goal:
+        wish = asked(request, self._read_by(request), self._rules.budget(), self._clock())
+        goal = replace(await self._planning.plan(wish), revision=0)
         why = await self._rules.starts_alone(goal) if goal.state == "proposed" else ""
         if why:
             now = self._clock()
@@ -131,10 +126,7 @@ class GoalManager:
 
     async def like(self, beginning: str) -> Goal:
         """The one goal whose id begins so, for people who type. Raises UnknownName."""
-        ids = await self.rows.ids(beginning) if len(beginning) >= _LEAST_OF_AN_ID else ()
-        if len(ids) > 1:
-            raise UnknownName(f"Several goals begin with {beginning}: give more of the id.")
-        return await self._known(ids[0] if ids else beginning)
+        return await finding.like(self.rows, beginning)
 
     async def in_thread(self, channel_id: str, thread_ts: str) -> Sequence[Goal]:
         """The goals of a thread, ended or not, oldest first."""
@@ -204,9 +196,9 @@ class GoalManager:
             goal = await self._as_now(await self._allowed(goal_id, person, approver))
             if act and act in goal.acts:
                 return await self._follow(goal)
-            if asks_a_model(words):
-                await self._within_the_day(goal.user_id)
-            changed = await self._planning.change(goal, words)
+            room = self._planned_for(goal.user_id) if asks_a_model(words) else nullcontext()
+            async with room:
+                changed = await self._planning.change(goal, words)
             changed = replace(changed, planning=changed.planning + lost)
             changed = task_graph.noted(changed, act)
             with suppress(StaleRevision):
@@ -305,7 +297,7 @@ class GoalManager:
         if goal is None:
             return
         try:
-            more = self._holds_more(goal_id, key, attempt)
+            more = partial(self._hold_more, goal_id, key, attempt)
             outcome = await self._workforce.work(goal, goal.task(key), more)
         except asyncio.CancelledError as broken_off:
             spent = broken_off.spent if isinstance(broken_off, BrokenOff) else NOTHING
@@ -313,14 +305,11 @@ class GoalManager:
             raise
         await self._settle(goal_id, key, attempt, outcome)
 
-    def _holds_more(self, goal_id: str, key: str, attempt: int) -> HoldMore:
-        async def more(least: Spent) -> Spent:
-            def grown(goal: Goal) -> Goal:
-                return task_graph.hold_more(goal, key, least, attempt=attempt)
+    async def _hold_more(self, goal_id: str, key: str, attempt: int, least: Spent) -> Spent:
+        def grown(goal: Goal) -> Goal:
+            return task_graph.hold_more(goal, key, least, attempt=attempt)
 
-            return (await self._moved(goal_id, grown, day=True)).task(key).reserved
-
-        return more
+        return (await self._moved(goal_id, grown, day=True)).task(key).reserved
 
     async def _let_go(self, goal_id: str, key: str, attempt: int, spent: Spent = NOTHING) -> None:
         """An attempt was broken off: it holds nothing any more, where it is not wanted.
@@ -328,7 +317,7 @@ class GoalManager:
         One that is still wanted stays as it is: another worker goes on with it.
         """
         goal = await self.rows.goal(goal_id)
-        if goal is None or not _is_ending(goal.task(key), attempt):
+        if goal is None or not task_graph.is_ending(goal.task(key), attempt):
             return
         stopped = await self._workforce.stopped(goal, goal.task(key), spent)
         await self._settle(goal_id, key, attempt, stopped)
@@ -381,7 +370,7 @@ class GoalManager:
             if moved == goal:
                 return self._advanced(goal)
             moved = replace(moved, planning=moved.planning + others.spent)
-            if others.tasks and _failed(moved, key):
+            if others.tasks and moved.task(key).state == "failed":
                 with suppress(InputError):
                     moved = task_graph.replace_failed(moved, key, others.tasks)
             return self._advanced(moved)
@@ -401,11 +390,11 @@ class GoalManager:
         try:
             goal = await self._known(goal_id)
             settled = task_graph.settle(goal, key, outcome, self._clock(), attempt=attempt)
-            if not _failed(settled, key) or not task_graph.may_replan(settled, key):
+            if settled.task(key).state != "failed" or not task_graph.may_replan(settled, key):
                 return nothing
             check_planning(settled)
-            await self._within_the_day(goal.user_id)
-            return await self._planning.alternative(settled, key)
+            async with self._planned_for(goal.user_id):
+                return await self._planning.alternative(settled, key)
         except VirtuousError as error:
             log.info("no_way_around", goal=goal_id, task=key, reason=str(error))
             return nothing
@@ -492,10 +481,7 @@ class GoalManager:
         return task_graph.advance(goal, self._clock())
 
     async def _known(self, goal_id: str) -> Goal:
-        goal = await self.rows.goal(goal_id)
-        if goal is None:
-            raise UnknownName(f"There is no goal {goal_id}. See `virtuous6 goals status`.")
-        return goal
+        return await finding.known(self.rows, goal_id)
 
     async def _allowed(self, goal_id: str, person: str, approver: bool) -> Goal:
         goal = await self._known(goal_id)
@@ -505,32 +491,6 @@ class GoalManager:
             f"Only <@{goal.user_id}>, who asked for it, and approvers can decide about this goal."
         )
 
-    async def _within_the_day(self, user_id: str) -> None:
-        check_day(self._rules.day(user_id), await self.rows.use_today(user_id))
-
-    def _asked(self, request: Wish) -> Goal:
-        reader = self._read_by(request)
-        return Goal(
-            goal_id=goal_id_of(request.run_id),
-            user_id=request.user_id,
-            request=request.text,
-            run_id=request.run_id,
-            channel_id=request.channel_id,
-            thread_ts=request.thread_ts,
-            message_ts=request.message_ts,
-            audience=request.audience,
-            reader_channels=reader.channels,
-            reader_public=reader.public,
-            budget=self._rules.budget(),
-            created_at=self._clock(),
-        )
-
-
-def _is_ending(task: Task, attempt: int) -> bool:
-    """Whether this attempt at a step was stopped, and holds something still."""
-    stopped = task.state in ("skipped", "cancelled")
-    return stopped and task.attempt == attempt and task.reserved != NOTHING
-
-
-def _failed(goal: Goal, key: str) -> bool:
-    return goal.task(key).state == "failed"
+    def _planned_for(self, user_id: str) -> AbstractAsyncContextManager[None]:
+        """A plan is made inside. Raises BudgetExceeded past the day's limit."""
+        return self._room.one(user_id, self._rules.day(user_id))

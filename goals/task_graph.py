@@ -197,6 +197,12 @@ def answer(goal: Goal, key: str | None, text: str, now: float) -> Goal:
     return _moved(goal, told)
 
 
+def is_ending(task: Task, attempt: int) -> bool:
+    """Whether this attempt at a step was stopped, and holds something still."""
+    stopped = task.state in ("skipped", "cancelled")
+    return stopped and task.attempt == attempt and task.reserved != NOTHING
+
+
 def retry(goal: Goal, key: str, agent: str | None = None) -> Goal:
     """Try a failed step again, with another agent where one is named. Raises InputError."""
     _check_open(goal)

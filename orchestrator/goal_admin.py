@@ -8,13 +8,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from database.errors import InputError, NotAllowed, StaleRevision, UnknownName, VirtuousError
+from database.errors import InputError, NotAllowed, StaleRevision, VirtuousError
 from database.goals import Goal
 from database.privacy import Redactor
 from database.records import Reader, one_person, random_run_id
 from database.store import Store
 from goals import task_graph
 from goals.figures import load
+from goals.finding import like
 from goals.ledger import FILE, Goals, Ledger
 from orchestrator.administration import opened
 from orchestrator.check import Check
@@ -25,7 +26,6 @@ from orchestrator.requests import Request
 from orchestrator.settings import Settings
 
 _RACES = 20
-_LEAST_OF_AN_ID = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ async def goals_there(settings: Settings, workspace: str | None) -> list[Goal]:
 async def known_goal(settings: Settings, workspace: str | None, beginning: str) -> Goal:
     """The goal whose id begins so. Raises UnknownName."""
     async with _opened(settings, workspace) as there:
-        return await _like(there.goals, beginning)
+        return await like(there.goals, beginning)
 
 
 async def cancel_goal(
@@ -76,7 +76,7 @@ async def cancel_goal(
     async with _opened(settings, workspace) as there:
         approvers = Policy(there.store.policy).approvers or settings.approvers
         for _ in range(_RACES):
-            goal = await _like(there.goals, beginning)
+            goal = await like(there.goals, beginning)
             if approvers and who not in (*approvers, goal.user_id):
                 told = "Say who ends it with --as USER. " if who == COMMAND_LINE else ""
                 raise NotAllowed(f"{told}Only who asked for it and approvers end a goal.")
@@ -190,14 +190,3 @@ async def _opened(settings: Settings, workspace: str | None) -> AsyncIterator[_T
 def _ledger(settings: Settings, url: str | None) -> Ledger:
     key = settings.virtuous6_secret_key
     return Ledger.open(settings.home, url, key.get_secret_value() if key else None)
-
-
-async def _like(goals: Goals, beginning: str) -> Goal:
-    if len(beginning) >= _LEAST_OF_AN_ID:
-        ids = await goals.ids(beginning)
-        if len(ids) > 1:
-            raise UnknownName(f"Several goals begin with {beginning}: give more of the id.")
-        goal = await goals.goal(ids[0]) if ids else None
-        if goal is not None:
-            return goal
-    raise UnknownName(f"There is no goal {beginning}. See `virtuous6 goals status`.")

@@ -9,6 +9,7 @@ import pytest
 from database.errors import BudgetExceeded, InputError, NotAllowed, UnknownName
 from database.goals import ANSWER, Budget, Goal, Spent, Task, goal_id_of
 from goals import watching
+from goals.beginning import PLANNING
 from goals.budgets import DayLimit
 from goals.ledger import Ledger
 from goals.ports import TaskOutcome
@@ -166,6 +167,37 @@ async def test_past_a_persons_day_no_model_changes_a_plan(here: Here) -> None:
     with pytest.raises(BudgetExceeded, match="have used up what they may use today"):
         await here.manager.change(GOAL, "make it shorter", ADA)
     assert (await here.manager.change(GOAL, "skip step 1", ADA)).title == "skip step 1"
+
+
+async def test_plans_that_are_being_made_count_against_the_day(
+    here: Here, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here.rules.limit = DayLimit(tokens=PLANNING.tokens + 1)
+    go_on, made = asyncio.Event(), here.plan.plan
+
+    async def slowly(goal: Goal) -> Goal:
+        await go_on.wait()
+        return await made(goal)
+
+    monkeypatch.setattr(here.plan, "plan", slowly)
+    begun = [asyncio.create_task(here.manager.begin(Asked(f"r{n}"))) for n in range(3)]
+    done, waiting = await asyncio.wait(begun, return_when=asyncio.FIRST_COMPLETED)
+    assert len(waiting) == 2, "the third finds no room beside two"
+    with pytest.raises(BudgetExceeded, match="have used up what they may use today"):
+        await done.pop()
+    go_on.set()
+    await asyncio.gather(*waiting)
+    assert (await here.manager.begin(Asked("r4"))).state == "running"
+
+
+async def test_a_plan_without_budget_left_plans_around_nothing(here: Here) -> None:
+    here.rules.most = Budget(usd=0.4, tokens=10**6, seconds=1e9)
+    here.plan.around = (Task("x", 0, "instead", "Do otherwise.", "writer"),)
+    here.hands.ends["s0_0"] = TaskOutcome(failure="It broke.")
+    await here.manager.begin(Asked("r1"))
+    goal = await here.work()
+    assert (goal.task("s0_0").state, goal.replans) == ("failed", 0)
+    assert here.plan.around, "no model was asked"
 
 
 async def test_what_is_stopped_while_it_runs_holds_nothing(here: Here) -> None:

@@ -41,7 +41,7 @@ ACTS: Mapping[str, tuple[float, Sequence[Any]]] = {
     "crash": (6, range(1, 5)),
     "sweep": (3, ()),
     "begin": (1, ()),
-    "skip": (2, range(1, 7)),
+    "skip": (2, [(number,) for number in range(1, 7)]),
     "change": (1, ("add a step",)),
     "use_model": (1, ("fast",)),
     "cancel": (0.3, ()),

@@ -173,12 +173,13 @@ def patterns_list(
     every: Annotated[bool, typer.Option("--all", help="Problems, lessons and notes, too.")] = False,
     json: Json = False,
 ) -> None:
-    """What repeats, strongest word first where people verified it."""
+    """What repeats: what people verified first, then the strongest."""
     with reported(json):
 
         async def work(store: "Store") -> "list[Finding]":
             found = await store.findings(limit=1_000)
-            return await _named([f for f in found if every or f.kind == "pattern"], store, json)
+            shown = [f for f in found if every or f.kind == "pattern"]
+            return await _named(sorted(shown, key=_weight, reverse=True), store, json)
 
         found = _with_store(context, work)
         if json:
@@ -192,6 +193,12 @@ def patterns_list(
                 for f in found
             ],
         )  # fmt: skip
+
+
+def _weight(finding: "Finding") -> tuple[bool, int]:
+    strengths = ("weak", "moderate", "strong", "very strong")
+    strength = strengths.index(finding.strength) if finding.strength else -1
+    return finding.state == "verified", strength
 
 
 @patterns_app.command("verify")

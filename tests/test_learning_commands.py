@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
-from database.learning import Finding, Proposal
+from database.learning import Finding, Proposal, Strength
 from tests.orchestrator.pipeline import ADA, CODER, Pipeline, changed
 from virtuous6 import app
 
@@ -139,6 +139,26 @@ def test_people_say_which_patterns_are_real(invoke: Invoke, home: Path) -> None:
     invoke("patterns", "verify", "f-0001", "--dismiss")
     assert json_of(invoke("patterns", "list", "--json"))["patterns"][0]["state"] == "dismissed"
     assert "no finding" in invoke("patterns", "verify", "f-9", status=1).stderr
+
+
+def test_patterns_are_listed_verified_ones_first_then_the_strongest(
+    invoke: Invoke, home: Path
+) -> None:
+    async def find(pipeline: Pipeline) -> None:
+        strengths: tuple[Strength, ...] = ("moderate", "weak", "very strong", "strong")
+        found = tuple(
+            Finding(f"f-{strength}", "workflow-analyst", "pattern", "It repeats", "...",
+                    strength=strength)
+            for strength in strengths
+        )  # fmt: skip
+        pipeline.learner.says = type(pipeline.learner.says)(found)
+        pipeline.run("r1")
+        await pipeline.improvement.cycle(pipeline.learner.name)
+
+    kept(home, find)
+    invoke("--as", ADA, "patterns", "verify", "f-moderate")
+    listed = json_of(invoke("patterns", "list", "--json"))["patterns"]
+    assert [one["strength"] for one in listed] == ["moderate", "very strong", "strong", "weak"]
 
 
 def test_kinds_of_requests_are_called_by_an_example(invoke: Invoke, home: Path) -> None:

@@ -73,6 +73,11 @@ class _Offer:
     open: bool
 
 
+_NOBODY = _Offer((), open=False)
+_OF_IT = re.compile(r"\b(?:it|them)\b", re.IGNORECASE)
+"""Words for what an earlier step has made."""
+
+
 def fallback(specialists: Sequence[Specialist]) -> str:
     """Who does what is for nobody in particular: the generalist, or whoever has done most."""
     names = [one.name for one in specialists]
@@ -106,6 +111,7 @@ async def assign(
         for task in tasks
         if task.agent not in known
     }
+    offers |= _for_the_same(tasks, offers, general)
     unsure = {key: offer.names for key, offer in offers.items() if offer.open}
     chosen, spent = await _asked(tasks, unsure, specialists, planner) if unsure else ({}, NOTHING)
     done = [
@@ -118,11 +124,32 @@ async def assign(
     return Assigned(_with_experts(done, goal, offers, general), spent, notes)
 
 
+def _for_the_same(
+    tasks: Sequence[Task], offers: dict[str, _Offer], general: str
+) -> dict[str, _Offer]:
+    """Where it is open who "writes a test for it", the specialist who surely makes that does."""
+    sure = {key: offer.names[0] for key, offer in offers.items() if not offer.open}
+    found: dict[str, _Offer] = {}
+    for task in tasks:
+        makers = [sure[need] for need in task.needs if sure.get(need, general) != general]
+        if makers and offers.get(task.key, _NOBODY).open and _OF_IT.search(task.instruction):
+            found[task.key] = _Offer((makers[-1],), open=False)
+    return found
+
+
+def _words_of(task: Task) -> str:
+    """What a step says, once: the title of one in a person's own words is its beginning."""
+    begins = task.title.rstrip("…").casefold()
+    if task.instruction.casefold().startswith(begins):
+        return task.instruction
+    return f"{task.title}. {task.instruction}"
+
+
 def _offer(
     task: Task, specialists: Sequence[Specialist], roster: Roster, general: str
 ) -> _Offer:  # fmt: skip
     others = [one for one in specialists if one.name != general and chance(one) >= POOR]
-    text = f"{task.title}. {task.instruction}"[:_TEXT]
+    text = _words_of(task)[:_TEXT]
     by_specialty = roster.likeness(text, [one.specialty for one in others])
     by_description = roster.likeness(text, [f"{o.specialty}. {o.description}" for o in others])
     scored = sorted(

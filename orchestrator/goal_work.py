@@ -31,6 +31,7 @@ from orchestrator.journal import Journal, JournalledModels, TooLittleHeld
 from orchestrator.known_errors import KnownErrors
 from orchestrator.limits import Limits
 from orchestrator.ports import ModelsPort
+from orchestrator.repetition import without_circles
 from orchestrator.resource_pool import Waited, counting_waits, working_for
 from orchestrator.routing import GENERALIST, Router
 from orchestrator.spawning import Spawner
@@ -318,6 +319,8 @@ class GoalWork:
             return replace(made, lacks=attempt.lacks)
         finished, problem = attempt.finished, attempt.problem
         reply = finished.reply.strip() if finished else ""
+        if self._team.brief:
+            reply = without_circles(reply)
         if finished and finished.needs_person:
             uncertain = attempt.journal.uncertain
             return replace(made, question=finished.needs_person, uncertain=uncertain)

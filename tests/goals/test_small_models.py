@@ -1,7 +1,7 @@
 """Plans and answers of a small model: the request's own parts are the steps; nothing is lost."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -256,3 +256,26 @@ async def test_words_that_are_like_one_specialist_alone_go_to_it(
     goal = await decomposition.plan(wish())
     assert goal.tasks[0].agent == agent
     assert len(planner.asked) == 1
+
+
+@dataclass
+class Known(Team):
+    """Who is like what is said: the coder is for functions, the analyst a little for tests."""
+
+    heard: list[str] = field(default_factory=list)
+
+    def likeness(self, one: str, others: Sequence[str]) -> Sequence[float]:
+        self.heard.append(one)
+        coder = 0.5 if "function" in one else 0.3
+        analyst = 0.1 if "function" in one else 0.3
+        return [analyst if "calculating" in other else coder for other in others]
+
+
+async def test_who_made_it_also_tests_it_and_short_steps_are_read_once() -> None:
+    team = Known(NEW)
+    planner = ScriptedPlanner([{"goal": "Done", "steps": [brings(), brings(1), brings()]}])
+    decomposition = Decomposition(planner, team, lambda: NOW, small=True)
+    words = "Write a Python function that finds duplicates in a list of very many customer numbers"
+    goal = await decomposition.plan(wish(f"{words}, write a test for it, and draft a poem."))
+    assert [one.agent for one in goal.tasks[:2]] == ["coder", "coder"]
+    assert words in team.heard

@@ -204,6 +204,14 @@ async def test_a_step_may_take_longer_than_a_chats_answer(store: Store) -> None:
     assert (await Work(house).do(goal(step("s1", 1)), "s1")).result == "ok and more"
 
 
+@pytest.mark.parametrize("brief", [True, False])
+async def test_a_small_models_circles_are_cut(store: Store, brief: bool) -> None:
+    told = "\n".join(["Take the lift to the second floor."] * 9)
+    work = await working(store, lambda turns, _: told)
+    found = await work.do(goal(step("s1", 1)), "s1", brief=brief)
+    assert (found.result or "").count("second floor") == (1 if brief else 9)
+
+
 async def test_in_a_thread_a_task_reads_only_what_all_there_may_read(store: Store) -> None:
     heard: list[Reader] = []
 
